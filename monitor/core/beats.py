@@ -1,0 +1,161 @@
+"""A heartbeat check as evidence arrives: in order, late, doubled, while the channel comes and goes."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Any
+
+from monitor.core.channel import Channel
+from monitor.core.heartbeat import Beat, Will, back, judge
+from monitor.core.sites import Check
+from monitor.core.timeline import BEGINNING, UP, Edge, Step, value_at
+from monitor.core.watch import Watch, load_timeline, timeline_state
+
+
+class Silence:
+    """The time between two beats that a late beat could still split, with the wills that came in it."""
+
+    __slots__ = ("edge", "wills", "x", "y")
+
+    def __init__(self, x: Beat | None, edge: Edge | None) -> None:
+        self.x = x
+        self.edge = edge  # how x came back, if it did
+        self.y: Beat | None = None
+        self.wills: list[Will] = []
+
+    @property
+    def start(self) -> int:
+        return self.x.at if self.x else BEGINNING
+
+
+class HeartbeatWatch(Watch):
+    """Keeps the last beat, and of the silences before it those in which a late beat could still stand."""
+
+    __slots__ = ("open", "silences")
+
+    def __init__(self, check: Check, channel: Channel, number: int) -> None:
+        super().__init__(check, channel, number)
+        self.open = Silence(None, None)
+        self.silences: list[Silence] = []
+
+    def beat(self, at: int, evidence: Any) -> int | None:
+        """An ordinary beat, received at `at` on an observed channel. Returns as `timeline.replace` does."""
+        last = self.open
+        x = last.x
+        if x is not None and self.timeline[-1].value == UP and at - x.at <= self.patience and not x.late:
+            last.x = Beat(at, False, evidence)
+            last.edge = None
+            if last.wills:
+                last.wills = []
+            self.deadline = at + self.patience
+            return None
+        if x is not None and at == x.at:
+            return None
+        beat = Beat(at, False, evidence)
+        last.y = beat
+        following = Silence(beat, back(x, beat, self.patience))
+        lo, steps = self._judged(last)
+        steps.append(Step(at, UP, following.edge))
+        self.open = following
+        self._keep(last)
+        self.deadline = at + self.patience
+        return self.put(lo, steps)
+
+    def late_beat(self, sent: int, evidence: Any) -> int | None:
+        """A beat that stands at `sent`, when the channel was lost: it can only turn unknown into up (§2)."""
+        found = self._around(sent)
+        if found is None:
+            return None
+        beat = Beat(sent, True, evidence)
+        first, second = Silence(found.x, found.edge), Silence(beat, back(found.x, beat, self.patience))
+        first.y, second.y = beat, found.y
+        first.wills = [w for w in found.wills if w.at < sent]
+        second.wills = [w for w in found.wills if w.at >= sent]  # one at a restore counts for that
+        lo, steps = self._judged(first)
+        steps.append(Step(sent, UP, second.edge))
+        steps += self._judged(second)[1]
+        if found.y is None:
+            self.open = second
+            self._keep(first)
+            return self.put(lo, steps)
+        self.silences.remove(found)
+        self._keep(first)
+        self._keep(second)
+        y = found.y
+        edge = back(beat, y, self.patience)
+        for following in (*self.silences, self.open):
+            if following.x == y:
+                following.edge = edge
+        there = value_at(self.timeline, y.at)
+        steps.append(Step(y.at, there.value, edge if there.value == UP else there.edge))
+        return self.put(lo, steps, y.at)
+
+    def will(self, at: int, how: str) -> int | None:
+        """The end of contact was told. Only the first one since the last beat, and since each restore, matters."""
+        wills = self.open.wills
+        restores = self.channel.restores
+        if wills and (not restores or wills[-1].at >= restores[-1]):
+            return None
+        wills.append(Will(at, how))
+        return self.rejudge()
+
+    def rejudge(self) -> int | None:
+        lo, steps = self._judged(self.open)
+        return self.put(lo, steps)
+
+    def forget(self, before: int) -> int:
+        self.silences = [s for s in self.silences if s.y is not None and s.y.at >= before]
+        return (self.silences[0] if self.silences else self.open).start
+
+    def _judged(self, silence: Silence) -> tuple[int, list[Step]]:
+        """Where the judgement of a silence begins, and its steps. Sets the deadline if the silence is the open one."""
+        y = silence.y.at if silence.y else None
+        judgement = judge(silence.x, y, silence.wills, self.channel, self.interval, self.grace)
+        if silence.y is None:
+            self.deadline = judgement.deadline
+        if silence.x is None:
+            return BEGINNING + 1, judgement.steps
+        return silence.x.at, [Step(silence.x.at, UP, silence.edge), *judgement.steps]
+
+    def _keep(self, silence: Silence) -> None:
+        """Keep a silence that has ended, if a late beat could still change its judgement: it holds a loss."""
+        x, y = silence.x, silence.y
+        if y is None or (x is not None and y.at - x.at <= self.patience):
+            return
+        if x is not None and not x.late:
+            i = self.channel.next_loss(2 * x.at)
+            if i is None or self.channel.losses[i] >> 1 >= y.at:
+                return
+        self.silences.insert(bisect_left(self.silences, silence.start, key=lambda s: s.start), silence)
+
+    def _around(self, instant: int) -> Silence | None:
+        """The silence in which `instant` lies, beats excluded; None where it would change nothing."""
+        if self.open.start < instant:
+            return self.open
+        i = bisect_left(self.silences, instant, key=lambda s: s.start) - 1
+        if i < 0:
+            return None
+        found = self.silences[i]
+        return found if found.y is not None and instant < found.y.at else None
+
+    def state(self) -> list[Any]:
+        return [timeline_state(self.timeline), [_plain(s) for s in (*self.silences, self.open)], self.deadline]
+
+    def load(self, state: list[Any]) -> None:
+        self.timeline = load_timeline(state[0])
+        *self.silences, self.open = [_silence(s) for s in state[1]]
+        self.deadline = state[2]
+
+
+def _plain(silence: Silence) -> list[Any]:
+    x, y = silence.x, silence.y
+    edge = list(silence.edge) if silence.edge else None
+    return [list(x) if x else None, list(y) if y else None, edge, [list(w) for w in silence.wills]]
+
+
+def _silence(state: list[Any]) -> Silence:
+    x, y, edge, wills = state
+    silence = Silence(Beat(*x) if x else None, Edge(*edge) if edge else None)
+    silence.y = Beat(*y) if y else None
+    silence.wills = [Will(*w) for w in wills]
+    return silence

@@ -1,0 +1,73 @@
+"""What judging changed since it was last asked: the rows of the next cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from monitor.core.digest import Digest
+from monitor.core.engine import Engine
+from monitor.core.outage import Outage
+from monitor.core.status import Status, site_status, terminal_status
+from monitor.core.timeline import Step
+from monitor.core.window import Window
+
+
+@dataclass(slots=True)
+class Changes:
+    """`spans`: (check, from, its steps from there on). Keys of `statuses`: (site, terminal), or (site, "")."""
+
+    spans: list[tuple[tuple[str, str, str], int, list[Step]]] = field(default_factory=list)
+    outages: list[Outage] = field(default_factory=list)
+    statuses: dict[tuple[str, str], Status] = field(default_factory=dict)
+    digests: list[Digest] = field(default_factory=list)
+    losses: list[tuple[str, int, int, int | None]] = field(default_factory=list)  # channel, n, lost, restored
+    windows: list[Window] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """About how many rows it is."""
+        steps = sum(len(s) + 1 for _, _, s in self.spans)
+        return steps + len(self.outages) + len(self.statuses) + len(self.digests) + len(self.losses) + len(self.windows)
+
+
+class Collector:
+    """Asks an engine what changed. `windows` are handed in by whoever reads them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.windows: list[Window] = []
+        self._losses: dict[str, list[tuple[int, int | None]]] = {}
+        self.skip()
+
+    def skip(self) -> None:
+        """What changed so far is known already."""
+        self.take()
+
+    def take(self, *, day_so_far: bool = False) -> Changes:
+        """What changed since the last call; with the counts of the day that goes on, if they are wanted."""
+        engine = self.engine
+        changes = Changes()
+        changes.spans = [(watch.check.key, lo, steps) for watch, lo, steps in engine.changes()]
+        changed = engine.changed_terminals()
+        changes.outages = engine.changed_outages(changed)
+        for terminal in changed:
+            changes.statuses[terminal.site, terminal.kind] = terminal_status(terminal.timeline)
+        for site in {t.site for t in changed}:
+            changes.statuses[site, ""] = site_status(engine.site_timelines(site))
+        changes.digests, engine.digests = engine.digests, []
+        if day_so_far:
+            changes.digests = changes.digests + engine.digests_so_far()
+        changes.losses = list(self._changed_losses())
+        changes.windows, self.windows = self.windows, []
+        return changes
+
+    def _changed_losses(self) -> list[tuple[str, int, int, int | None]]:
+        result = []
+        for name, channel in self.engine.channels.items():
+            now = channel.history()
+            known = self._losses.get(name, [])
+            # Only the last known loss can still move or end.
+            first = max(0, len(known) - 1)
+            result += [(name, n, *now[n]) for n in range(first, len(now)) if n >= len(known) or now[n] != known[n]]
+            self._losses[name] = now
+        return result

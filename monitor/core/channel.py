@@ -1,0 +1,93 @@
+"""Channels 通道: when the monitor could have received evidence at all (availability.md §1).
+
+A loss has a place among the evidence of its instant: one without a `since` lies before it, one that stands at its
+`since` after it. Places are integers, twice the instant plus one for "after", so that order is plain comparison;
+evidence at t stands between 2t and 2t + 1.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Any
+
+from monitor.core.timeline import BEGINNING
+
+
+class Channel:
+    """The losses and restores of one channel, oldest first. Before its first restore it is lost."""
+
+    __slots__ = ("evidence_at", "life", "losses", "name", "restores")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.losses: list[int] = [2 * BEGINNING]  # places
+        self.restores: list[int] = []  # instants; restores[i] ends the loss at losses[i]
+        self.evidence_at = BEGINNING  # last evidence or restore: no later loss can stand before it
+        self.life = BEGINNING  # observed at every instant up to here, unless `losses` says otherwise
+
+    @property
+    def is_lost(self) -> bool:
+        return len(self.restores) < len(self.losses)
+
+    @property
+    def lost_at(self) -> int | None:
+        """The instant of the loss that goes on, None while the channel is observed or was never restored."""
+        return self.losses[-1] >> 1 if self.is_lost and len(self.losses) > 1 else None
+
+    def restore(self, at: int) -> bool:
+        """Observed from `at` on. False if it already was: then it only is a sign of life."""
+        self.life = max(self.life, at)
+        if not self.is_lost:
+            return False
+        self.restores.append(at)
+        self.evidence_at = at
+        return True
+
+    def lose(self, at: int, since: int | None) -> bool:
+        """A loss noticed at `at`. False if nothing changes (already lost, and not from an earlier instant)."""
+        stands = at if since is None else max(min(since, at), self.evidence_at)
+        place = 2 * stands + (stands < at)
+        if not self.is_lost:
+            self.losses.append(place)
+        elif len(self.losses) > 1 and since is not None and place < self.losses[-1]:
+            self.losses[-1] = place
+        else:
+            return False
+        self.life = place >> 1
+        return True
+
+    def next_loss(self, after: int) -> int | None:
+        """Index of the first loss whose place is greater than `after`."""
+        i = bisect_right(self.losses, after)
+        return i if i < len(self.losses) else None
+
+    def loss_at(self, instant: int) -> int:
+        """Index of the last loss that stands at `instant` or before."""
+        return bisect_right(self.losses, 2 * instant + 1) - 1
+
+    def gap_at(self, instant: int, received: int) -> bool:
+        """Was the channel not observed at `instant`, after its first restore? At a loss it was not (§2, late beats).
+
+        What was `received` restores the channel, so a loss that goes on ends there.
+        """
+        if not self.restores or instant <= self.restores[0]:
+            return False
+        i = self.loss_at(instant)
+        end = self.restores[i] if i < len(self.restores) else received
+        return self.losses[i] >> 1 == instant or instant < end
+
+    def history(self) -> list[tuple[int, int | None]]:
+        """(lost, restored) of every loss, ms; the first is the time before the first restore."""
+        ends: list[int | None] = [*self.restores]
+        if self.is_lost:
+            ends.append(None)
+        return [(place >> 1, end) for place, end in zip(self.losses, ends, strict=True)]
+
+    def state(self) -> list[Any]:
+        """Everything, as plain values, for a checkpoint."""
+        return [self.losses[1:], self.restores, self.evidence_at, self.life]
+
+    def load(self, state: list[Any]) -> None:
+        """Take over what `state` gave."""
+        self.losses[1:], self.restores, self.evidence_at, self.life = state
+        self.restores = list(self.restores)

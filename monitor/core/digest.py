@@ -1,0 +1,23 @@
+"""Daily digests: how much evidence a check gave on a local day, for years in which the evidence itself is gone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Digest(NamedTuple):
+    """`expected`: whole intervals of the day in which the log ran; `first`, `last`: the first and last arrival, ms."""
+
+    check: tuple[str, str, str]
+    day: str
+    expected: int
+    received: int
+    failed: int
+    late: int
+    first: int | None
+    last: int | None
+
+
+def expected(interval_ms: int, start: int, end: int) -> int:
+    """How many beats or results fit into `[start, end)`."""
+    return max(0, end - start) // interval_ms

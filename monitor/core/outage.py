@@ -1,0 +1,147 @@
+"""Outages 停机, and the identity that they keep when evidence revises them (availability.md §5).
+
+An outage is a longest row of down spans with nothing but unknown between them. Its key is the terminal and the moment
+at which it was first said to begin; orders and costs hang on the key, so it stays although late evidence moves the
+beginning, and an outage that is merged into another or turns out not to have been says so and is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from monitor.core.timeline import DOWN, UP, Edge, Step
+
+State = Literal["open", "ended", "merged", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """`start`, `end`: ms; `end` is that of the last down span, None while it is down. `over`: when it was up again.
+
+    state `open`: no up has followed; `ended`; `merged` into the outage `successor`; `gone`: it never was.
+    `successor` of an outage split off from another names that one.
+    """
+
+    key: str
+    site: str
+    terminal: str
+    start: int
+    end: int | None
+    over: int | None
+    state: State
+    start_edge: Edge | None
+    end_edge: Edge | None
+    successor: str = ""
+
+
+def outage_key(site: str, terminal: str, start: int) -> str:
+    """`511723001001/tv/20261001T003000Z`, milliseconds only where there are some."""
+    seconds, ms = divmod(start, 1000)
+    moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%dT%H%M%S")
+    return f"{site}/{terminal}/{moment}{f'.{ms:03d}' if ms else ''}Z"
+
+
+def outages_in(timeline: Sequence[Step]) -> list[tuple[int, int | None, int | None, Edge | None, Edge | None]]:
+    """(start, end, over, start edge, end edge) of each outage of a terminal's timeline, oldest first."""
+    result: list[tuple[int, int | None, int | None, Edge | None, Edge | None]] = []
+    start: Step | None = None
+    end: Step | None = None
+    for step in timeline:
+        if step.value == DOWN:
+            start = start or step
+            end = None
+        elif start is not None:
+            end = end or step
+            if step.value == UP:
+                result.append((start.at, end.at, step.at, start.edge, _end(end, step)))
+                start = None
+    if start is not None:
+        result.append((start.at, end.at if end else None, None, start.edge, end.edge if end else None))
+    return result
+
+
+def _end(end: Step, up: Step) -> Edge | None:
+    """Out of sight before it came back: it ended anywhere between the two."""
+    if end is up or up.edge is None:
+        return up.edge
+    return up.edge._replace(earliest=end.at)
+
+
+class OutageBook:
+    """The outages of one terminal, as far back as its timeline is kept."""
+
+    __slots__ = ("changed", "outages", "site", "terminal")
+
+    def __init__(self, site: str, terminal: str) -> None:
+        self.site = site
+        self.terminal = terminal
+        self.outages: dict[str, Outage] = {}
+        self.changed: dict[str, Outage] = {}
+
+    @property
+    def current(self) -> Outage | None:
+        """The outage that goes on."""
+        for outage in reversed(self.outages.values()):
+            if outage.state == "open":
+                return outage
+        return None
+
+    def revise(self, timeline: Sequence[Step]) -> None:
+        """Take the timeline's word for what the outages are, and keep the keys of those that were known.
+
+        An outage keeps the key of the oldest known one that it overlaps. Others that it overlaps are merged into it;
+        what overlaps none any more is gone; a new one that overlaps one whose key is taken was split off from it.
+        """
+        found = outages_in(timeline)
+        alive = [o for o in self.outages.values() if o.state in ("open", "ended")]
+        heirs: dict[str, str] = {}
+        for start, end, over, start_edge, end_edge in found:
+            mine = [o for o in alive if (over is None or o.start < over) and (o.over is None or start < o.over)]
+            free = [o.key for o in mine if o.key not in heirs]
+            split = next((heirs[o.key] for o in mine if o.key in heirs), "") if not free else ""
+            key = free[0] if free else outage_key(self.site, self.terminal, start)
+            while not free and (key in heirs or key in {o.key for o in alive}):
+                key += "'"  # the moment is taken by another outage, which has since been moved
+            for other in free:
+                heirs[other] = key
+            heirs[key] = key
+            state: State = "open" if over is None else "ended"
+            known = self.outages.get(key)
+            link = split or (known.successor if known and known.state in ("open", "ended") else "")
+            fields = (key, self.site, self.terminal, start, end, over, state, start_edge, end_edge, link)
+            self._put(Outage(*fields))
+        for old in alive:
+            heir = heirs.get(old.key)
+            if heir is None:
+                self._put(replace(old, state="gone", successor=""))
+            elif heir != old.key:
+                self._put(replace(old, state="merged", successor=heir))
+
+    def _put(self, outage: Outage) -> None:
+        if self.outages.get(outage.key) != outage:
+            self.outages[outage.key] = outage
+            self.changed[outage.key] = outage
+
+    def forget(self, before: int) -> None:
+        """Let go of what was over before `before`; the timeline must be cut at the same place."""
+        self.outages = {k: o for k, o in self.outages.items() if o.over is None or o.over >= before}
+
+    def state(self) -> list[Any]:
+        """Everything, as plain values, for a checkpoint."""
+        return [
+            [o.key, o.start, o.end, o.over, o.state, _list(o.start_edge), _list(o.end_edge), o.successor]
+            for o in self.outages.values()
+        ]
+
+    def load(self, state: list[Any]) -> None:
+        """Take over what `state` gave."""
+        for key, start, end, over, kind, first, last, successor in state:
+            edges = (Edge(*first) if first else None, Edge(*last) if last else None)
+            self.outages[key] = Outage(key, self.site, self.terminal, start, end, over, kind, *edges, successor)
+
+
+def _list(edge: Edge | None) -> list[Any] | None:
+    return list(edge) if edge else None

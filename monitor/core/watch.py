@@ -1,0 +1,87 @@
+"""What heartbeat and probe checks share: a timeline, what of it changed, and the counts of the day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from monitor.core.channel import Channel
+from monitor.core.sites import Check
+from monitor.core.timeline import Edge, Step, Timeline, new_timeline, replace
+
+
+class Watch:
+    """One check as the evidence so far has it. Subclasses know the rules; the engine asks them.
+
+    `deadline` is the instant whose passing (while the channel lives) would decide something, None if nothing would.
+    `changed_from` is the first instant from which the timeline differs from what was last written down.
+    """
+
+    __slots__ = (
+        "changed_from", "channel", "check", "deadline", "failed", "first", "grace", "interval", "last", "late",
+        "number", "patience", "queued", "received", "terminal", "timeline",
+    )  # fmt: skip
+
+    def __init__(self, check: Check, channel: Channel, number: int) -> None:
+        self.check = check
+        self.channel = channel
+        self.number = number
+        self.interval = check.interval_ms
+        self.grace = check.grace_ms
+        self.patience = check.patience_ms
+        self.timeline: Timeline = new_timeline()
+        self.changed_from: int | None = None
+        self.deadline: int | None = None
+        self.queued = False
+        self.terminal: Any = None
+        self.first: int | None = None  # of the local day: when the first and the last evidence came (ms)
+        self.last: int | None = None
+        self.received = 0
+        self.failed = 0
+        self.late = 0
+
+    def count(self, at: int) -> None:
+        """One more piece of evidence today."""
+        self.received += 1
+        self.last = at
+        if self.first is None:
+            self.first = at
+
+    def rejudge(self) -> int | None:
+        """Judge what is still open, after the channel or the time moved. Returns as `timeline.replace` does."""
+        raise NotImplementedError
+
+    def forget(self, before: int) -> int:
+        """Let go of what ended before `before`. Returns the earliest instant that may still be judged anew."""
+        raise NotImplementedError
+
+    def state(self) -> list[Any]:
+        """Everything that judging needs from the past, as plain values, for a checkpoint."""
+        raise NotImplementedError
+
+    def load(self, state: list[Any]) -> None:
+        """Take over what `state` gave."""
+        raise NotImplementedError
+
+    def put(self, lo: int, steps: list[Step], hi: int | None = None) -> int | None:
+        """Replace `[lo, hi]` and remember from where on the written timeline is out of date."""
+        since = replace(self.timeline, lo, steps, hi)
+        if since is not None and (self.changed_from is None or since < self.changed_from):
+            self.changed_from = since
+        return since
+
+    def day_state(self) -> list[Any]:
+        return [self.received, self.failed, self.late, self.first, self.last]
+
+    def load_day(self, state: Sequence[Any]) -> None:
+        self.received, self.failed, self.late, self.first, self.last = state
+
+
+def timeline_state(timeline: Timeline) -> list[Any]:
+    """A timeline as plain values, for a checkpoint."""
+    return [[s.at, s.value, list(s.edge) if s.edge else None] for s in timeline]
+
+
+def load_timeline(state: list[Any]) -> Timeline:
+    """What `timeline_state` gave, as a timeline."""
+    return [Step(at, value, Edge(*edge) if edge else None) for at, value, edge in state]

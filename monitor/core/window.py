@@ -1,0 +1,104 @@
+"""Planned windows 计划检修 and the algebra of intervals (availability.md §5).
+
+Intervals are half-open pairs of ms; a list of them is sorted and disjoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from monitor.core.sites import Level, Site
+from monitor.core.timeline import Interval
+from monitor.errors import MonitorError
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Declared at `at` for `[start, end)`, ms UTC. Overlaps count once."""
+
+    scope: str
+    start: int
+    end: int
+    reason: str = ""
+    at: int = 0
+
+    def covers(self, site: Site, terminal: str | None = None) -> bool:
+        """Does it count for this site's own timeline (`terminal` None), or for a terminal of it?"""
+        kind, _, which = self.scope.partition(":")
+        match kind:
+            case "county":
+                return True
+            case "level":
+                return which == site.level
+            case "township":
+                return which == site.township_code and site.level is not Level.COUNTY
+            case "site":
+                return which == site.site_id
+            case _:
+                return terminal is not None and which == f"{site.site_id}/{terminal}"
+
+
+def check_scope(scope: str) -> str:
+    """Raises MonitorError where it is none of the five forms of §5."""
+    kind, _, which = scope.partition(":")
+    if kind == "county" and not which:
+        return scope
+    if kind == "level" and which in set(Level):
+        return scope
+    if kind in ("township", "site") and which and "/" not in which:
+        return scope
+    if kind == "terminal" and which.count("/") == 1 and all(which.split("/")):
+        return scope
+    expected = "county, level:village, township:CODE, site:ID or terminal:ID/tv"
+    raise MonitorError(f"a window's scope is {expected}, not {scope!r}")
+
+
+def union(intervals: Iterable[Interval]) -> list[Interval]:
+    """Sorted, overlaps and touching neighbours joined, empty ones left out."""
+    result: list[Interval] = []
+    for start, end in sorted(i for i in intervals if i[0] < i[1]):
+        if result and start <= result[-1][1]:
+            if end > result[-1][1]:
+                result[-1] = (result[-1][0], end)
+        else:
+            result.append((start, end))
+    return result
+
+
+def intersect(a: Sequence[Interval], b: Sequence[Interval]) -> list[Interval]:
+    """What lies in both."""
+    result: list[Interval] = []
+    i = j = 0
+    while i < len(a) and j < len(b):
+        start, end = max(a[i][0], b[j][0]), min(a[i][1], b[j][1])
+        if start < end:
+            result.append((start, end))
+        if a[i][1] < b[j][1]:
+            i += 1
+        else:
+            j += 1
+    return result
+
+
+def subtract(a: Sequence[Interval], b: Sequence[Interval]) -> list[Interval]:
+    """What lies in `a` and not in `b`."""
+    result: list[Interval] = []
+    j = 0
+    for start, end in a:
+        while j < len(b) and b[j][1] <= start:
+            j += 1
+        k = j
+        while k < len(b) and b[k][0] < end:
+            if b[k][0] > start:
+                result.append((start, b[k][0]))
+            start = max(start, b[k][1])
+            k += 1
+        if start < end:
+            result.append((start, end))
+    return result
+
+
+def length(intervals: Iterable[Interval]) -> int:
+    """Milliseconds."""
+    return sum(end - start for start, end in intervals)
