@@ -1,0 +1,244 @@
+"""monitor.toml and ZHDJ_ environment variables -> frozen settings. Every key is checked, unknown ones refused.
+
+An environment variable overrides one key: ``ZHDJ_MAINTENANCE__COVERAGE_MIN=0.95``. What is refused is listed as
+mistakes that name the key and what was expected, all of them at once.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from monitor.core.sites import Kind, Level
+from monitor.errors import ConfigError, Mistake
+
+Share = Annotated[float, Field(ge=0, le=1)]
+_HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)")
+_LISTEN = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}")
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("expected the name of a time zone such as Asia/Shanghai") from error
+    return name
+
+
+def _hours(text: str) -> str:
+    match = _HOURS.fullmatch(text)
+    if not match or text[:5] >= text[6:]:
+        raise ValueError(f"expected hours such as 08:30-12:00, the end after the start, not {text!r}")
+    return text
+
+
+def _disjoint(hours: tuple[str, ...]) -> tuple[str, ...]:
+    ordered = sorted(hours)
+    for one, other in pairwise(ordered):
+        if other[:5] < one[6:]:
+            raise ValueError(f"expected hours that do not overlap, found {one} and {other}")
+    return hours
+
+
+def _listen(text: str) -> str:
+    if not _LISTEN.fullmatch(text):
+        raise ValueError(f"expected address:port such as 127.0.0.1:8080, not {text!r}")
+    return text
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Policy(_Part):
+    """[policy] How checks make a terminal (availability.md §4)."""
+
+    terminal: Literal["any", "all"] = "any"
+
+
+class ServiceHours(_Part):
+    """[service] Local hours in which a level, or a kind of terminal of it, is in service (§5)."""
+
+    days: Literal["daily", "workdays"] = "daily"
+    hours: Annotated[
+        tuple[Annotated[str, AfterValidator(_hours)], ...], Field(min_length=1), AfterValidator(_disjoint)
+    ] = ("00:00-24:00",)
+
+
+class ByLevel(_Part):
+    """One whole number for each level."""
+
+    county: Annotated[int, Field(ge=0)]
+    township: Annotated[int, Field(ge=0)]
+    village: Annotated[int, Field(ge=0)]
+
+    def of(self, level: Level | str) -> int:
+        value: int = getattr(self, str(level))
+        return value
+
+
+class HoursByLevel(_Part):
+    """A limit in hours for each level; fractions are allowed."""
+
+    county: Annotated[float, Field(gt=0)]
+    township: Annotated[float, Field(gt=0)]
+    village: Annotated[float, Field(gt=0)]
+
+    def of(self, level: Level | str) -> float:
+        value: float = getattr(self, str(level))
+        return value
+
+
+class Maintenance(_Part):
+    """[maintenance] What decides the maintenance rate 运行维护率 (§6) and the limits of ledger.md."""
+
+    coverage_min: Share = 0.9
+    availability_min: Share = 0.9
+    repair_limit_h: HoursByLevel = HoursByLevel(county=4, township=8, village=15)
+    open_after_min: HoursByLevel = HoursByLevel(county=10, township=30, village=60)
+    planned_sites: ByLevel = ByLevel(county=2, township=13, village=219)
+    planned_terminals: ByLevel | None = None
+
+
+class Calendar(_Part):
+    """[calendar.2027] The State Council's list for a year: make-up working days and days off."""
+
+    workdays: tuple[date, ...] = ()
+    holidays: tuple[date, ...] = ()
+
+
+class Http(_Part):
+    """[http] Where pages, metrics and HTTP heartbeats are served."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8080"
+    metrics_token: SecretStr | None = None
+
+
+class Mqtt(_Part):
+    """[mqtt] The broker. `embedded` starts one in this process, for trying out and small sites only."""
+
+    embedded: bool = False
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    ca_file: str = ""
+    client_id: str = ""
+
+
+class Database(_Part):
+    """[database] `sqlite+aiosqlite:///path` or `postgresql+asyncpg://user:password@host/name`."""
+
+    url: SecretStr = SecretStr("sqlite+aiosqlite:///var/monitor.db")
+
+
+class Evidence(_Part):
+    """[evidence] The evidence log: where, and how far apart its cuts are."""
+
+    folder: str = "var/evidence"
+    cut_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+
+
+class Probes(_Part):
+    """[probes] How many at once, and how long one may take."""
+
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 200
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+
+
+class Canaries(_Part):
+    """[canaries] Things near the monitor that prove its own line: `icmp:10.0.0.1`, `tcp:10.0.0.2:53`."""
+
+    targets: tuple[str, ...] = ()
+    every_s: Annotated[float, Field(gt=0, le=300)] = 10.0
+
+
+class Settings(BaseSettings):
+    """All of monitor.toml. `folder` is where it was read; relative paths are meant from the working directory."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ZHDJ_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
+    observer: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] = "kaijiang"
+    demo: bool = False
+    policy: Policy = Policy()
+    service: dict[str, ServiceHours] = {}
+    maintenance: Maintenance = Maintenance()
+    calendar: dict[int, Calendar] = {}
+    http: Http = Http()
+    mqtt: Mqtt = Mqtt()
+    database: Database = Database()
+    evidence: Evidence = Evidence()
+    probes: Probes = Probes()
+    canaries: Canaries = Canaries()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The file's values arrive as arguments, so the environment must come before them.
+        return (env_settings, init_settings)
+
+
+_SERVICE_KEYS = {str(level) for level in Level} | {f"{level}.{kind}" for level in Level for kind in Kind}
+
+
+def load_settings(folder: Path) -> Settings:
+    """Read `folder`/monitor.toml. Raises ConfigError with every mistake."""
+    path = folder / "monitor.toml"
+    try:
+        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigError(
+            [Mistake("monitor.toml", 0, "", f"not found in {folder}; expected the settings file")]
+        ) from None
+    except OSError as error:
+        raise ConfigError([Mistake("monitor.toml", 0, "", f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([Mistake("monitor.toml", 0, "", f"is not UTF-8 text: {error.reason}")]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([Mistake("monitor.toml", 0, "", f"is not TOML: {error}")]) from None
+    try:
+        settings = Settings(**raw)
+    except ValidationError as error:
+        raise ConfigError([_mistake(e) for e in error.errors(include_url=False)]) from None
+    unknown = [k for k in settings.service if k not in _SERVICE_KEYS]
+    if unknown:
+        expected = 'expected a level or a level with a kind, such as village or "village.tv"'
+        raise ConfigError([Mistake("monitor.toml", 0, f"service.{k}", expected) for k in unknown])
+    return settings
+
+
+def _mistake(error: Any) -> Mistake:
+    key = ".".join(str(part) for part in error["loc"])
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        text = "unknown key; see docs/configuration.md for the ones there are"
+    else:
+        text = error["msg"].removeprefix("Value error, ")
+        if kind != "value_error" and not isinstance(error["input"], dict):
+            text += f", not {error['input']!r}"
+    return Mistake("monitor.toml", 0, key, text)
