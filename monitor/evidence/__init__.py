@@ -1,0 +1,1 @@
+"""KEEPS: the evidence log (not logging): append, cut, read back."""

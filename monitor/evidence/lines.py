@@ -1,0 +1,117 @@
+"""The lines of a trace or an evidence log: one JSON object a line, ISO 8601 with Z (availability.md §7).
+
+The evidence log is a trace with more fields, all optional for a reader: what came in with a beat, why a channel was
+lost, and lines of type `opened`, which say who writes and, at the head of a day, what judging needs from the past.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from monitor.errors import MonitorError
+
+
+class Line(msgspec.Struct, tag_field="type", omit_defaults=True, gc=False):
+    """What all lines have: when it came in."""
+
+    at: datetime
+
+
+class ChannelLine(Line, tag="channel"):
+    """`restored` on a channel that is not lost is a sign of life and nothing else."""
+
+    channel: Literal["mqtt", "http", "probe"]
+    event: Literal["restored", "lost"]
+    since: datetime | None = None
+    reason: str = ""
+
+
+class WindowLine(Line, tag="window"):
+    """A planned window, declared at `at`."""
+
+    scope: str
+    start: datetime
+    end: datetime
+    reason: str = ""
+
+
+class WillLine(Line, tag="will"):
+    """Contact ended; `kind` goodbye: the device said so itself."""
+
+    site: str
+    terminal: str
+    via: Literal["mqtt", "http"] = "mqtt"
+    kind: Literal["", "goodbye"] = ""
+
+
+class HeartbeatLine(Line, tag="heartbeat"):
+    """`sent_at` is corrected by the terminal's clock offset, `sent_raw` as it came (only where they differ)."""
+
+    site: str
+    terminal: str
+    via: Literal["mqtt", "http"]
+    sent_at: datetime | None = None
+    sent_raw: datetime | None = None
+    boot: str | None = None
+    seq: int | None = None
+    services: dict[str, str] | None = None
+
+
+class ProbeLine(Line, tag="probe"):
+    """A probe ended; `took_ms` and `detail` say how."""
+
+    site: str
+    terminal: str
+    check: str
+    ok: bool
+    took_ms: int | None = None
+    detail: str = ""
+
+
+class OpenedLine(Line, tag="opened"):
+    """A writer begins: at the head of a day with `state` (`Engine.state`), after a start without."""
+
+    observer: str
+    version: str = ""
+    method: int = 1
+    inventory: str = ""
+    state: dict[str, Any] | None = None
+
+
+AnyLine = ChannelLine | WindowLine | WillLine | HeartbeatLine | ProbeLine | OpenedLine
+
+#: The order of lines at equal times (availability.md §7).
+ORDER: dict[type[Line], int] = {
+    OpenedLine: 0, ChannelLine: 0, WindowLine: 1, WillLine: 2, HeartbeatLine: 3, ProbeLine: 4,
+}  # fmt: skip
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyLine] = msgspec.json.Decoder(AnyLine)
+
+
+def encode(line: Line) -> bytes:
+    """One line, with its newline."""
+    return _encoder.encode(line) + b"\n"
+
+
+def decode(data: bytes, where: str) -> AnyLine:
+    """Raises MonitorError that says where and what was expected."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MonitorError(f"{where}: no line of a trace: {error}") from None
+
+
+def moment(ms: int) -> datetime:
+    """An instant as lines hold it."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def millis(moment: datetime) -> int:
+    """Milliseconds since the epoch; finer digits are cut. Raises MonitorError for a time without an offset."""
+    if moment.tzinfo is None:
+        raise MonitorError(f"{moment.isoformat()} has no offset; expected an instant such as 2026-10-01T08:00:00Z")
+    return int(moment.timestamp() * 1000 + 5e-4)

@@ -1,0 +1,1 @@
+"""THE STORIES: load -> decide -> save -> show, one file each, read from top to bottom."""

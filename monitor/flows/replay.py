@@ -1,0 +1,125 @@
+"""Replay: a recorded trace through the engine, on the trace's own clock, into a database, and the answer from there.
+
+With a database of its own a replay that was killed goes on from its last cut: the trace is read again up to the cut
+without writing, and nothing is invented in between (only a service that starts loses its channels).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from monitor.core.figures import Counter as FigureCounter
+from monitor.core.figures import Figures
+from monitor.core.timeline import Interval
+from monitor.errors import MonitorError
+from monitor.evidence.lines import OpenedLine
+from monitor.evidence.reading import Read, in_order, plain_name, read_lines, trace_files
+from monitor.flows.judging import Judge, parameters
+from monitor.inventory.load import Loaded
+from monitor.store import reading
+from monitor.store.database import opened
+from monitor.store.view import Position, View
+
+#: A replay's cut: after this many lines. Small enough to be resumed soon, large enough to cost little.
+LINES_A_CUT = 50_000
+
+Progress = Callable[[int], None]
+
+
+async def replay(
+    loaded: Loaded,
+    traces: Sequence[Path],
+    period: Interval,
+    *,
+    url: str | None = None,
+    lines_a_cut: int = LINES_A_CUT,
+    progress: Progress | None = None,
+) -> tuple[Figures, Counter[str]]:
+    """The figures of `[from, to)`, ms, and what was refused by reason. `url` None: a database in memory.
+
+    Raises MonitorError for a trace that cannot be read, naming file and line.
+    """
+    async with opened(url or "sqlite+aiosqlite://") as engine:
+        view = View(engine, f"replay-{loaded.settings.observer}"[:32])
+        await view.number_checks(loaded.inventory)
+        judge = Judge(loaded)
+        end = await rebuild(view, judge, traces, lines_a_cut=lines_a_cut, progress=progress)
+        judge.engine.finish(max(end.at, period[1]))
+        await view.save([judge.collector.take(day_so_far=True)], end)
+        return await figures(engine, loaded, period), judge.refused
+
+
+async def rebuild(
+    view: View,
+    judge: Judge,
+    traces: Sequence[Path],
+    *,
+    until: Position | None = None,
+    torn_end: bool = False,
+    lines_a_cut: int = LINES_A_CUT,
+    progress: Progress | None = None,
+    learn: Callable[[Read], None] | None = None,
+) -> Position:
+    """Bring the database to the end of the logs (or `until`) from the cut that it follows; returns how far it got.
+
+    A day whose file begins with a state needs nothing older, so reading starts with the file of the cut, and what
+    stands before the cut is judged but not written. `learn` sees every line. Raises MonitorError where the database
+    follows a log that is not there.
+    """
+    files = trace_files(traces)
+    cut = await view.position()
+    done = cut or Position("", 0, 0)
+    behind = cut is not None
+    met = False
+    for lines, read in enumerate(in_order(_from(files, cut, torn_end)), 1):
+        if behind and cut is not None:
+            here = read.file == cut.file
+            if read.end > cut.offset if here else met:
+                judge.collector.skip()
+                behind = False
+            met = met or here
+        if until is not None and (read.file, read.end) > (until.file, until.offset):
+            break
+        judge.apply(read.line, read.at)
+        if learn is not None:
+            learn(read)
+        if not behind:
+            done = Position(read.file, read.end, read.at)
+            if lines % lines_a_cut == 0:
+                await view.save([judge.collector.take()], done)
+        if lines % LINES_A_CUT == 0:
+            if progress is not None:
+                progress(lines)
+            await asyncio.sleep(0)
+    if behind:
+        if not met and cut is not None:
+            raise MonitorError(f"the database follows the log {cut.file}, which is not among the logs that were given")
+        judge.collector.skip()
+    return done
+
+
+def _from(files: Sequence[Path], cut: Position | None, torn_end: bool) -> Iterator[Read]:
+    """Lines of the files, from the day of the cut on if that day begins with a state."""
+    first = next((i for i, f in enumerate(files) if cut is not None and plain_name(f) == cut.file), 0)
+    if not _begins_with_state(files[first]):
+        first = 0
+    for i, path in enumerate(files[first:], first):
+        yield from read_lines(path, torn_end=torn_end and i == len(files) - 1)
+
+
+def _begins_with_state(path: Path) -> bool:
+    first = next(iter(read_lines(path, torn_end=True)), None)
+    return first is not None and isinstance(first.line, OpenedLine) and first.line.state is not None
+
+
+async def figures(engine: AsyncEngine, loaded: Loaded, period: Interval) -> Figures:
+    """The figures of `[from, to)` from what the database says."""
+    async with engine.connect() as connection:
+        checks = await reading.timelines(connection, *period)
+        windows = await reading.windows(connection)
+    return FigureCounter(loaded.inventory, parameters(loaded), loaded.service, windows).count(period, checks)

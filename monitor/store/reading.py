@@ -1,0 +1,90 @@
+"""Reading timelines, outages, windows and states back, for measures, pages and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from monitor.core.outage import Outage
+from monitor.core.sites import CHANNELS
+from monitor.core.timeline import DOWN, UNKNOWN, UP, Step, Timeline, Value, new_timeline
+from monitor.core.window import Window
+from monitor.store.edges import from_text
+from monitor.store.tables import check, loss, outage, span, status, window
+
+_VALUES: tuple[Value, ...] = (DOWN, UNKNOWN, UP)
+Key = tuple[str, str, str]
+
+
+async def timelines(connection: AsyncConnection, lo: int, hi: int, *, edges: bool = False) -> Mapping[Key, Timeline]:
+    """The timelines of all checks on `[lo, hi)` ms, and for a site with an outage that lasts into `lo` from where it
+    began: limits run from there. Before what was read, a timeline says unknown."""
+    began = await connection.execute(
+        select(outage.c.site, func.min(outage.c.start_ms))
+        .where(outage.c.start_ms < lo, or_(outage.c.over_ms.is_(None), outage.c.over_ms > lo))
+        .where(outage.c.state.in_(("open", "ended")))
+        .group_by(outage.c.site)
+    )
+    back: dict[str, int] = {site: start for site, start in began.tuples()}
+    ids = {r.id: (r.site, r.terminal, r.check) for r in await connection.execute(select(check))}
+    result: dict[Key, Timeline] = {key: new_timeline() for key in ids.values()}
+    columns = [span.c.check_id, span.c.start_ms, span.c.value] + ([span.c.edge] if edges else [])
+    of_checks = select(*columns).join(check, span.c.check_id == check.c.id)
+    before = of_checks.where(span.c.start_ms == _in_force(lo), check.c.site.not_in(list(back)))
+    _append(result, ids, await connection.execute(before), edges)
+    for site, start in back.items():
+        longer = of_checks.where(check.c.site == site, span.c.start_ms <= lo)
+        longer = longer.where(span.c.start_ms >= func.coalesce(_in_force(start), start))
+        _append(result, ids, await connection.execute(longer.order_by(span.c.check_id, span.c.start_ms)), edges)
+    inside = select(*columns).where(span.c.start_ms > lo, span.c.start_ms < hi)
+    _append(result, ids, await connection.execute(inside.order_by(span.c.check_id, span.c.start_ms)), edges)
+    return result
+
+
+def _in_force(instant: int) -> Any:
+    """Where the step of a check begins that holds at `instant`."""
+    earlier = span.alias()
+    found = select(func.max(earlier.c.start_ms)).where(earlier.c.check_id == check.c.id, earlier.c.start_ms <= instant)
+    return found.correlate(check).scalar_subquery()
+
+
+def _append(result: dict[Key, Timeline], ids: dict[int, Key], rows: Any, edges: bool) -> None:
+    for row in rows:
+        step = Step(row[1], _VALUES[row[2]], from_text(row[3]) if edges else None)
+        result[ids[row[0]]].append(step)
+
+
+async def windows(connection: AsyncConnection) -> list[Window]:
+    """Every planned window that counts."""
+    rows = await connection.execute(select(window).order_by(window.c.declared_ms, window.c.id))
+    return [Window(r.scope, r.start_ms, r.end_ms, r.reason, r.declared_ms) for r in rows]
+
+
+async def statuses(connection: AsyncConnection) -> dict[tuple[str, str], tuple[str, int | None, str]]:
+    """(site, terminal) -> value, since (ms), how; the site's own with terminal ""."""
+    rows = await connection.execute(select(status))
+    return {(r.site, r.terminal): (r.value, r.since_ms, r.how) for r in rows}
+
+
+async def open_outages(connection: AsyncConnection) -> dict[tuple[str, str], Outage]:
+    """The outages that go on, by (site, terminal)."""
+    rows = await connection.execute(select(outage).where(outage.c.state == "open"))
+    return {
+        (r.site, r.terminal): Outage(
+            r.key, r.site, r.terminal, r.start_ms, r.end_ms, r.over_ms, r.state,
+            from_text(r.start_edge), from_text(r.end_edge), r.successor,
+        )
+        for r in rows
+    }  # fmt: skip
+
+
+async def channels(connection: AsyncConnection, observer: str) -> list[tuple[str, bool, int | None]]:
+    """(channel, is it observed, since when in ms) of one observer, in the order of the specification."""
+    rows = await connection.execute(select(loss).where(loss.c.observer == observer).order_by(loss.c.n))
+    last = {
+        r.channel: (r.restored_ms is not None, r.restored_ms if r.restored_ms is not None else r.lost_ms) for r in rows
+    }
+    return [(name, *last.get(name, (False, None))) for name in CHANNELS]

@@ -1,0 +1,30 @@
+"""All rows of a database, to compare two views of one log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from monitor.store.tables import metadata
+
+#: What does not follow from the log, or says how far it was followed.
+BESIDE = ("token", "cut")
+
+
+async def rows(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Every table but BESIDE, sorted; surrogate keys of windows left out."""
+    engine = create_async_engine(url)
+    result: dict[str, list[tuple[Any, ...]]] = {}
+    try:
+        async with engine.connect() as connection:
+            for table in metadata.sorted_tables:
+                if table.name in BESIDE:
+                    continue
+                columns = [c for c in table.c if (table.name, c.name) not in (("window", "id"), ("loss", "observer"))]
+                found = await connection.execute(select(*columns))
+                result[table.name] = sorted((tuple(r) for r in found), key=repr)
+    finally:
+        await engine.dispose()
+    return result
