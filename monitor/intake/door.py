@@ -1,0 +1,45 @@
+"""What this room needs of `flows.observe.Observer`; tests hand in something smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class Now(Protocol):
+    """A clock: milliseconds since the epoch, UTC."""
+
+    def now(self) -> int: ...
+
+
+class Door(Protocol):
+    """The door for evidence: synchronous, quick, on the loop; answers None or the reason of a refusal."""
+
+    @property
+    def clock(self) -> Now: ...
+
+    def heartbeat(
+        self,
+        site: str,
+        terminal: str,
+        via: str,
+        *,
+        sent_at: int | None = None,
+        boot: str | None = None,
+        seq: int | None = None,
+        services: Mapping[str, str] | None = None,
+    ) -> str | None: ...
+
+    def will(self, site: str, terminal: str, via: str, *, goodbye: bool = False) -> str | None: ...
+
+    def result(
+        self, site: str, terminal: str, check: str, ok: bool, *, duration_s: float, detail: str = ""
+    ) -> str | None: ...
+
+    def alive(self, channel: str) -> None: ...
+
+    def lost(self, channel: str, since: int | None = None) -> None: ...
+
+    def restored(self, channel: str) -> None: ...
+
+    def refuse(self, via: str, reason: str) -> str: ...

@@ -1,0 +1,159 @@
+"""The one parser of beats: any bytes become a Beat or a named refusal (interfaces.md, MQTT and HTTP)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from monitor.clock import from_iso
+from monitor.errors import Refused
+
+#: Bytes of a payload on MQTT: the promise of interfaces.md.
+MAX_BEAT = 1024
+#: Bytes of one object on HTTP: a beat, and who it is from.
+MAX_ITEM = MAX_BEAT + 512
+#: Objects in one array, and bytes of all of it.
+MAX_ITEMS = 1000
+MAX_BATCH = MAX_ITEMS * MAX_ITEM
+
+#: The end of the year 9999: beyond it no datetime can be shown.
+_LAST_MS = 253_402_300_799_999
+
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+_Text = Annotated[str, msgspec.Meta(max_length=64)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e10)]
+_Said = Literal["ok", "fail", "na"]
+
+# What the decoder can raise for bytes of any kind: malformed JSON and wrong types (MsgspecError), bad UTF-8
+# (ValueError), deep nesting (RecursionError).
+_BAD = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
+
+
+class _Services(msgspec.Struct):
+    """A service that we do not know is an unknown field: ignored."""
+
+    video_conference: _Said | None = None
+    emergency: _Said | None = None
+    publicity: _Said | None = None
+    supervision: _Said | None = None
+    learning: _Said | None = None
+
+
+SERVICES = _Services.__struct_fields__
+
+
+class _RawBeat(msgspec.Struct):
+    boot: _Text | Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+    seq: _Count | None = None
+    sent_at: _Text | Annotated[int, msgspec.Meta(ge=0, le=_LAST_MS)] | None = None
+    uptime_s: _Seconds | None = None
+    version: _Text | None = None
+    services: _Services | None = None
+
+
+class _RawItem(_RawBeat, kw_only=True):
+    site: _Name
+    terminal: _Name
+    status: Literal["online", "off", "offline"] | None = None
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """What a device said. `sent_at`: ms UTC by its own clock; `boot`: at most 64 printable characters."""
+
+    boot: str | None = None
+    seq: int | None = None
+    sent_at: int | None = None
+    uptime_s: float | None = None
+    version: str | None = None
+    services: dict[str, str] | None = None
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One object on HTTP. `status`: `off` is a goodbye, `offline` a will, `online` or None a beat."""
+
+    site: str
+    terminal: str
+    status: str | None
+    beat: Beat
+
+
+_EMPTY = Beat()
+_beats = msgspec.json.Decoder(_RawBeat)
+_items = msgspec.json.Decoder(_RawItem)
+_batches = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def parse_beat(data: bytes) -> Beat:
+    """A heartbeat's payload on MQTT; empty is a beat too. Raises Refused: `malformed` or `too_large`."""
+    if not data:
+        return _EMPTY
+    if len(data) > MAX_BEAT:
+        raise Refused("too_large", f"{len(data)} bytes; a beat has at most {MAX_BEAT}")
+    try:
+        return _beat(_beats.decode(str(data, "utf-8")))
+    except _BAD as error:
+        raise Refused("malformed", _why(error)) from None
+
+
+def parse_item(data: bytes | msgspec.Raw) -> Item:
+    """One object on HTTP. Raises Refused: `malformed` or `too_large`."""
+    view = memoryview(data)
+    if len(view) > MAX_ITEM:
+        raise Refused("too_large", f"{len(view)} bytes; an object has at most {MAX_ITEM}")
+    try:
+        raw = _items.decode(str(view, "utf-8"))
+        if not (raw.site.isprintable() and raw.terminal.isprintable()):
+            raise ValueError("site and terminal are printable text")
+        return Item(raw.site, raw.terminal, raw.status, _beat(raw))
+    except _BAD as error:
+        raise Refused("malformed", _why(error)) from None
+
+
+def split_batch(data: bytes) -> list[bytes | msgspec.Raw]:
+    """The objects of a body: one, or those of an array, not parsed yet: one bad object spoils no other.
+
+    Raises Refused: `malformed` (not JSON, or an empty array) or `too_large`.
+    """
+    if len(data) > MAX_BATCH:
+        raise Refused("too_large", f"{len(data)} bytes; a body has at most {MAX_BATCH}")
+    if not data.lstrip().startswith(b"["):
+        return [data]
+    try:
+        items: list[bytes | msgspec.Raw] = [*_batches.decode(data)]
+    except _BAD as error:
+        raise Refused("malformed", _why(error)) from None
+    if not items:
+        raise Refused("malformed", "expected at least one object in the array")
+    if len(items) > MAX_ITEMS:
+        raise Refused("too_large", f"{len(items)} objects; an array has at most {MAX_ITEMS}")
+    return items
+
+
+def _beat(raw: _RawBeat) -> Beat:
+    boot = str(raw.boot) if isinstance(raw.boot, int) else raw.boot
+    for name, text in (("boot", boot), ("version", raw.version)):
+        if text is not None and not text.isprintable():
+            # NUL cannot be stored, the rest not be shown.
+            raise ValueError(f"{name} is printable text")
+    sent_at = raw.sent_at
+    if isinstance(sent_at, str):
+        sent_at = from_iso(sent_at)
+        if not 0 <= sent_at <= _LAST_MS:
+            raise ValueError("sent_at lies before 1970")
+    services = None
+    if raw.services is not None:
+        services = {name: said for name in SERVICES if (said := getattr(raw.services, name)) is not None}
+    return Beat(boot, raw.seq, sent_at, raw.uptime_s, raw.version, services)
+
+
+def _why(error: Exception) -> str:
+    """One line for a person, without what the sender chose to put in."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, msgspec.MsgspecError):
+        return str(error)
+    return "sent_at is an instant since 1970 with an offset, and names are printable text"

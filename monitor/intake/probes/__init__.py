@@ -1,0 +1,72 @@
+"""Active probes: one function a kind, and one dict. A new kind is a file and a line here.
+
+A probe answers whether the target is there, within its time. The caller sets the clock and the limit. A probe
+that cannot work at all (no permission, no sockets left) raises ProbeUnavailable: our failure is no evidence
+against a target.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import urlsplit
+
+from monitor.errors import MonitorError
+from monitor.intake.probes.http import probe_http
+from monitor.intake.probes.icmp import probe_icmp
+from monitor.intake.probes.tcp import probe_tcp
+from monitor.intake.probes.tools import ProbeResult, ProbeUnavailable, Tools, host_and_port, own_fault
+
+#: Tools (shared sockets), the target as in checks.csv, and the limit in seconds.
+Probe = Callable[[Tools, str, float], Awaitable[ProbeResult]]
+
+PROBES: Mapping[str, Probe] = {
+    "icmp": probe_icmp,
+    "tcp": probe_tcp,
+    "http": probe_http,
+}
+
+__all__ = [
+    "PROBES",
+    "Probe",
+    "ProbeResult",
+    "ProbeUnavailable",
+    "Tools",
+    "check_target",
+    "probe",
+    "probe_target",
+]
+
+
+async def probe(tools: Tools, check: str, target: str, timeout_s: float) -> ProbeResult:
+    """One probe within its time. Raises ProbeUnavailable; a target's failure is a result."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await PROBES[check](tools, target, timeout_s)
+    except TimeoutError:
+        return ProbeResult(False, "no answer in time")
+    except OSError as error:
+        if own_fault(error):
+            raise ProbeUnavailable(f"{check}: {error.strerror or error}") from None
+        return ProbeResult(False, error.strerror or str(error) or type(error).__name__)
+
+
+def check_target(check: str, target: str) -> None:
+    """Raises MonitorError, with what was expected, for a target that this kind of probe cannot mean."""
+    if check == "tcp":
+        host_and_port(target)
+    elif check == "http":
+        url = urlsplit(target)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise MonitorError(f"expected a URL such as http://10.0.0.2/, not {target!r}")
+    elif not target or not all(c.isalnum() or c in ".-:_" for c in target):
+        raise MonitorError(f"expected an address or a name such as 10.0.0.2, not {target!r}")
+
+
+async def probe_target(tools: Tools, text: str, timeout_s: float) -> ProbeResult:
+    """A canary: `icmp:10.0.0.1`, `tcp:10.0.0.2:53`. Raises MonitorError for text that is no such target."""
+    check, colon, target = text.partition(":")
+    if check not in PROBES or not colon:
+        raise MonitorError(f"expected one of {', '.join(PROBES)}, a colon and a target, not {text!r}")
+    check_target(check, target)
+    return await probe(tools, check, target, timeout_s)

@@ -1,0 +1,136 @@
+"""Who may speak for which terminal: tokens, their kinds, and the files for mosquitto."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from monitor.core.token import DEVICE, KINDS, PING, RELAY, hash_token, make_token
+from monitor.intake.limits import RateLimit
+from monitor.intake.mosquitto import acl_file, password_file, password_hash
+from monitor.intake.tokens import Token, Tokens, new_token
+
+
+class At:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.ms = 1_000
+
+    def now(self) -> int:
+        return self.ms
+
+
+def token(
+    text: str,
+    kind: str = DEVICE,
+    terminals: tuple[tuple[str, str], ...] = (("s1", "pc"),),
+    *,
+    expires_at: int | None = None,
+    revoked_at: int | None = None,
+) -> Token:
+    return Token(kind, hash_token(text), frozenset(terminals), expires_at=expires_at, revoked_at=revoked_at)
+
+
+def test_tokens_are_long_random_and_fit_into_a_path() -> None:
+    made = {new_token(kind) for kind in KINDS for _ in range(100)}
+    assert len(made) == 300
+    assert all(re.fullmatch(r"z[drp]_[A-Za-z0-9_-]{27}", text) for text in made)
+
+
+def test_little_randomness_is_refused() -> None:
+    with pytest.raises(ValueError, match="128"):
+        make_token(DEVICE, b"short")
+    with pytest.raises(ValueError, match="device"):
+        make_token("admin", bytes(16))
+
+
+def test_a_device_speaks_for_its_own_terminal_only() -> None:
+    tokens = Tokens([token("d")], At())
+    assert tokens.speaks_for("d", "s1", "pc") is None
+    assert tokens.speaks_for("d", "s1", "tv") == "forbidden"
+    assert tokens.speaks_for("d", "s2", "pc") == "forbidden"
+    assert tokens.speaks_for("x", "s1", "pc") == "unauthorized"
+    assert tokens.speaks_for("", "s1", "pc") == "unauthorized"
+    assert tokens.speaks_for("d" * 10_000, "s1", "pc") == "unauthorized"
+
+
+def test_a_relay_speaks_for_those_listed_with_it() -> None:
+    tokens = Tokens([token("r", RELAY, (("s1", "tv"), ("s2", "tv")))], At())
+    assert tokens.speaks_for("r", "s2", "tv") is None
+    assert tokens.speaks_for("r", "s3", "tv") == "forbidden"
+    assert not tokens.signs_in("s1/tv", "r")
+
+
+def test_ping_tokens_are_good_for_pings_only() -> None:
+    tokens = Tokens([token("p", PING), token("d")], At())
+    assert tokens.ping("p") is not None
+    assert tokens.ping("d") is None
+    assert tokens.bearer("p") is None
+    assert not tokens.signs_in("s1/pc", "p")
+
+
+def test_rotation_overlaps_and_ends() -> None:
+    clock = At()
+    tokens = Tokens([token("old", expires_at=2_000), token("new"), token("stolen", revoked_at=500)], clock)
+    assert tokens.speaks_for("old", "s1", "pc") is None
+    assert tokens.speaks_for("new", "s1", "pc") is None
+    assert tokens.speaks_for("stolen", "s1", "pc") == "unauthorized"
+    clock.ms = 2_000
+    assert tokens.speaks_for("old", "s1", "pc") == "unauthorized"
+    tokens.replace([])
+    assert tokens.speaks_for("new", "s1", "pc") == "unauthorized"
+
+
+def test_signing_in_to_a_broker() -> None:
+    tokens = Tokens([token("d")], At())
+    assert tokens.signs_in("s1/pc", "d")
+    for user in ("s1/tv", "s1", "", "s1/pc/x", "/s1/pc"):
+        assert not tokens.signs_in(user, "d")
+
+
+def test_rows_become_tokens() -> None:
+    row: dict[str, Any] = {"kind": RELAY, "hash": "aa", "label": "TV"}
+    row |= {"terminals": json.dumps(["s1/tv", "s2/tv"])}
+    row |= {"created_at": 1, "expires_at": None, "revoked_at": None}
+    assert Token.of_row(row).terminals == {("s1", "tv"), ("s2", "tv")}
+    for terminals in ('["s1"]', '["s1/"]', '["a/b/c"]'):
+        with pytest.raises(ValueError, match="site/terminal"):
+            Token.of_row({**row, "terminals": terminals})
+    with pytest.raises(ValueError, match="device"):
+        Token.of_row({**row, "kind": "root"})
+
+
+def test_the_password_line_has_mosquitto_s_form() -> None:
+    # Its form; that mosquitto takes it, every test of test_mqtt.py shows.
+    line = password_hash("secret", salt=b"123456789012")
+    kind, iterations, salt, digest = line[1:].split("$")
+    assert (kind, iterations, len(salt), len(digest)) == ("7", "101", 16, 88)
+    assert line == password_hash("secret", salt=b"123456789012")
+    assert password_hash("secret") != password_hash("secret")
+
+
+@pytest.mark.parametrize("user", ["a:b", "a+b", "#", "a\nb", ""])
+def test_users_that_would_mean_something_else_are_refused(user: str) -> None:
+    with pytest.raises(ValueError, match="user of mosquitto"):
+        password_file({user: "$7$1$a$b"})
+
+
+def test_the_acl_names_the_service_and_the_pattern_of_devices() -> None:
+    text = acl_file(["zhdj-kaijiang"])
+    assert "user zhdj-kaijiang\ntopic read zhdj/v1/#\n" in text
+    assert "pattern write zhdj/v1/%u/heartbeat\npattern write zhdj/v1/%u/status\n" in text
+
+
+def test_a_token_bucket_refills_and_forgets() -> None:
+    limit = RateLimit(per_s=2, burst=3, keys=2)
+    assert [limit.allow("a", 0) for _ in range(4)] == [True, True, True, False]
+    assert limit.allow("b", 0)
+    assert [limit.allow("a", 1) for _ in range(3)] == [True, True, False]
+    # A clock that goes back neither gives nor takes.
+    assert not limit.allow("a", 0.5)
+    assert limit.allow("c", 1)
+    assert len(limit._buckets) == 2
