@@ -1,0 +1,148 @@
+"""The board: what is true now, in memory, for metrics and for whoever must not wait for the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from monitor.clock import Clock
+from monitor.core.beats import HeartbeatWatch
+from monitor.core.engine import Engine, TerminalWatch
+from monitor.core.figures import Counter, Parameters
+from monitor.core.outage import Outage
+from monitor.core.sites import Site, Terminal
+from monitor.core.status import site_state
+from monitor.core.timeline import UP, Value
+from monitor.core.uplink import Line, lines
+from monitor.core.window import Window
+from monitor.inventory.load import Loaded
+from monitor.publish.views import Counters, MonthFigures, SiteView, TerminalView
+
+_SERVICE = {"ok": True, "fail": False, "na": None}
+
+
+class Board:
+    """A view over the engine, with what is counted beside it. Read and written on the event loop only."""
+
+    def __init__(self, loaded: Loaded, parameters: Parameters, engine: Engine, clock: Clock) -> None:
+        self.loaded = loaded
+        self.inventory = loaded.inventory
+        self.parameters = parameters
+        self.engine = engine
+        self.clock = clock
+        self.counters = Counters()
+        self.month: MonthFigures | None = None
+        self.windows: Sequence[Window] = ()
+        self.troubles: dict[str, str] = {}  # what keeps the service from its job, by part
+
+    # --- told by the observer -----------------------------------------------------------------------------------
+
+    def heard(self, site: str, terminal: str, via: str, services: Mapping[str, str] | None) -> None:
+        """A beat was taken."""
+        self.counters.heartbeat(via)
+        if services:
+            for name, said in services.items():
+                self.counters.services[site, terminal, name] = _SERVICE.get(said)
+
+    def probed(self, check: str, ok: bool, duration_s: float) -> None:
+        """A probe's result was taken."""
+        self.counters.probe(check, ok, duration_s)
+
+    def refused(self, via: str, reason: str) -> None:
+        """Something was refused."""
+        self.counters.refuse(via, reason)
+
+    def confirmed(self, delay_ms: int) -> None:
+        """An outage was confirmed this long after it could have been."""
+        self.counters.detection_delay.observe(delay_ms / 1000)
+
+    def trouble(self, part: str, what: str) -> None:
+        """Something is wrong with a part, or ("") no longer."""
+        if what:
+            self.troubles[part] = what
+        else:
+            self.troubles.pop(part, None)
+
+    # --- asked by metrics and pages -----------------------------------------------------------------------------
+
+    def ready(self) -> list[str]:
+        """Empty when the service can do its job, else why not."""
+        return [f"{part}: {what}" for part, what in self.troubles.items()]
+
+    def channels(self) -> dict[str, bool]:
+        """Is the channel observed?"""
+        return {name: not channel.is_lost for name, channel in self.engine.channels.items()}
+
+    def terminals(self) -> Iterator[TerminalView]:
+        """Every position of the inventory."""
+        now = self.clock.now()
+        counter = Counter(self.inventory, self.parameters, self.loaded.service, self.windows)
+        for key, terminal in self.inventory.terminals.items():
+            site = self.inventory.sites[terminal.site_id]
+            watch = self.engine.terminals[key]
+            outage = watch.book.current
+            last = watch.timeline[-1]
+            limit_ms = self.parameters.repair_limit_ms[site.level]
+            yield TerminalView(
+                site=terminal.site_id,
+                kind=terminal.kind,
+                level=str(site.level),
+                township=site.township_code,
+                value=last.value,
+                since=last.at if len(watch.timeline) > 1 else None,
+                last_seen=watch.seen,
+                pending=last.value == UP and _is_pending(watch, now),
+                counted_outage_s=self._counted_s(counter, site, terminal, watch, outage, now) if outage else None,
+                repair_limit_s=limit_ms / 1000 if outage else None,
+            )
+
+    def sites(self) -> Iterator[SiteView]:
+        """Every site of the inventory."""
+        now = self.clock.now()
+        service = self.loaded.service
+        open_windows = [w for w in self.windows if w.start <= now < w.end]
+        for site in self.inventory.sites.values():
+            timelines = self.engine.site_timelines(site.site_id)
+            yield SiteView(
+                site=site.site_id,
+                name=site.name,
+                level=str(site.level),
+                township=site.township_code,
+                township_name=site.township_name,
+                state=site_state([t[-1].value for t in timelines]),
+                in_service=service.is_in_service(site, None, now),
+                planned=any(w.covers(site) for w in open_windows),
+            )
+
+    def uplinks(self) -> dict[str, bool | None]:
+        """Of each township's line: does it work?"""
+        return {code: line.is_up for code, line in self.lines().items()}
+
+    def lines(self) -> dict[str, Line]:
+        """Of each township's line, what is known of it."""
+        now = self.clock.now()
+        sites, terminals, service = self.inventory.sites, self.engine.terminals, self.loaded.service
+
+        def status(site: str, kind: str) -> tuple[Value, int | None] | None:
+            watch = terminals.get((site, kind))
+            if watch is None or not watch.watches:
+                return None
+            return watch.timeline[-1].value, watch.timeline[-1].at
+
+        return lines(
+            self.inventory,
+            lambda site: service.is_in_service(sites[site], None, now),
+            status,
+            lambda site, kind: terminals[site, kind].book.current,
+        )
+
+    def _counted_s(
+        self, counter: Counter, site: Site, terminal: Terminal, watch: TerminalWatch, outage: Outage, now: int
+    ) -> float:
+        return counter.counted_ms(site, terminal, watch.timeline, outage.start, now) / 1000
+
+
+def _is_pending(watch: TerminalWatch, now: int) -> bool:
+    """Is a beat due that has not come, and nothing decided yet?"""
+    return any(
+        isinstance(w, HeartbeatWatch) and w.deadline is not None and now > w.deadline - w.grace for w in watch.watches
+    )

@@ -1,0 +1,200 @@
+"""What the board hands out: small frozen values, made for showing. Instants are ms UTC; `_s`: seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from monitor.publish.histogram import PROBE_SECONDS, Histogram
+
+#: The levels of figures in the order in which tables list them; `total` is the whole county.
+FIGURE_LEVELS = ("county", "township", "village", "total")
+SITE_STATES = ("online", "impaired", "offline", "unknown")
+VERDICTS = ("maintained", "failed", "unproven")
+#: Why evidence is refused (docs/architecture.md). Counted from 0, so that the first one shows as an increase.
+REASONS = (
+    "malformed",
+    "too_large",
+    "unauthorized",
+    "forbidden",
+    "unknown_terminal",
+    "no_such_check",
+    "too_late",
+    "rate_limited",
+    "retained",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalView:
+    """A terminal 机位 now. `counted_outage_s`: of the outage that is going on, None where there is none."""
+
+    site: str
+    kind: str
+    level: str
+    township: str
+    value: str
+    since: int | None = None
+    last_seen: int | None = None
+    pending: bool = False
+    counted_outage_s: float | None = None
+    repair_limit_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteView:
+    """A site now. `township` is the code; `planned`: inside a planned window 计划检修."""
+
+    site: str
+    name: str
+    level: str
+    township: str
+    state: str
+    since: int | None = None
+    in_service: bool = True
+    planned: bool = False
+    township_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelFigures:
+    """One level's month so far (availability.md §5, §6). Ratios and rates are None where the rules say null.
+
+    `planned`: the plan that the rate is held against (219 villages); `planned_s`: seconds inside windows.
+    """
+
+    up_s: float = 0
+    down_s: float = 0
+    unknown_s: float = 0
+    planned_s: float = 0
+    availability: float | None = None
+    coverage: float | None = None
+    rate: float | None = None
+    rate_high: float | None = None
+    maintained: int = 0
+    failed: int = 0
+    unproven: int = 0
+    planned: int = 0
+
+    def verdicts(self, verdict: str) -> int:
+        """How many sites have this verdict, one of VERDICTS."""
+        return {"maintained": self.maintained, "failed": self.failed, "unproven": self.unproven}[verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class MonthFigures:
+    """The local month that began at `start`, as it stood at `as_of`; `levels` by FIGURE_LEVELS."""
+
+    start: int
+    as_of: int
+    levels: Mapping[str, LevelFigures]
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has been counted since the process began. Written on the event loop only.
+
+    Results of probes are `ok` or `failed`. A service's value is None where the device said `na`.
+    """
+
+    heartbeats: dict[str, int] = field(default_factory=dict)
+    refused: dict[tuple[str, str], int] = field(default_factory=dict)
+    probes: dict[tuple[str, str], int] = field(default_factory=dict)
+    probe_seconds: dict[tuple[str, str], Histogram] = field(default_factory=dict)
+    services: dict[tuple[str, str, str], bool | None] = field(default_factory=dict)
+    detection_delay: Histogram = field(default_factory=Histogram)
+
+    def heartbeat(self, via: str) -> None:
+        self.heartbeats[via] = self.heartbeats.get(via, 0) + 1
+
+    def refuse(self, via: str, reason: str) -> None:
+        self.refused[via, reason] = self.refused.get((via, reason), 0) + 1
+
+    def probe(self, check: str, ok: bool, duration_s: float) -> None:
+        key = (check, "ok" if ok else "failed")
+        self.probes[key] = self.probes.get(key, 0) + 1
+        if key not in self.probe_seconds:
+            self.probe_seconds[key] = Histogram(PROBE_SECONDS)
+        self.probe_seconds[key].observe(duration_s)
+
+
+class Telling(Protocol):
+    """The part of the board that metrics and the health pages read (docs/architecture.md)."""
+
+    @property
+    def counters(self) -> Counters: ...
+
+    @property
+    def month(self) -> MonthFigures | None: ...
+
+    def terminals(self) -> Iterable[TerminalView]: ...
+
+    def sites(self) -> Iterable[SiteView]: ...
+
+    def channels(self) -> Mapping[str, bool]: ...
+
+    def uplinks(self) -> Mapping[str, bool | None]: ...
+
+    def ready(self) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalRow:
+    """A terminal as a page shows it. `ended`: how contact ended (goodbye, will, silence, probe)."""
+
+    kind: str
+    value: str
+    since: int | None = None
+    ended: str | None = None
+    watched: bool = True
+    in_service: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRow:
+    """A site as a page shows it. `connected` is False for 未接入: its first day of service lies ahead."""
+
+    site: str
+    name: str
+    level: str
+    state: str
+    since: int | None = None
+    ended: str | None = None
+    in_service: bool = True
+    planned: bool = False
+    connected: bool = True
+    terminals: tuple[TerminalRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TownshipRow:
+    """A township's own site and its villages in inventory order. `uplink`: None where nobody can tell."""
+
+    code: str
+    name: str
+    sites: tuple[SiteRow, ...]
+    uplink: bool | None = None
+    uplink_since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """A channel 通道 and since when it has been observed or lost."""
+
+    channel: str
+    observed: bool
+    since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything that the overview page shows, as the database had it at `as_of`."""
+
+    as_of: int
+    county: tuple[SiteRow, ...]
+    townships: tuple[TownshipRow, ...]
+    channels: tuple[ChannelRow, ...]
+    month: MonthFigures | None = None
+    county_name: str = "开江县"
+    demo: bool = False

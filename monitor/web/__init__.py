@@ -1,0 +1,1 @@
+"""SHOWS AND ASKS: pages and the service's own endpoints."""
