@@ -13,7 +13,7 @@ import aiomqtt
 from pydantic import SecretStr
 
 from monitor.clock import Clock
-from monitor.core.token import DEVICE, hash_token
+from monitor.core.token import DEVICE, RELAY, hash_token
 from monitor.intake.broker import EmbeddedBroker
 from monitor.intake.mosquitto import acl_file, password_file, password_hash
 from monitor.intake.mqtt import Backoff, MqttReceiver
@@ -27,6 +27,9 @@ SECRET = "of the service"
 QUICK = Backoff(first_s=0.05, most_s=0.5)
 #: Each device's token is its name reversed.
 DEVICES = ("s1/pc", "s1/tv", "s2/pc")
+#: A relay, and those for which it speaks.
+GATEWAY = "@gateway"
+BEHIND = ("s1/tv", "s2/pc")
 
 SHIPPED = Path(__file__).parent.parent / "deploy" / "mosquitto" / "zhdj.conf"
 # What a test sets itself: where, who, and the log.
@@ -38,7 +41,9 @@ def tokens() -> Tokens:
         site, _, terminal = user.partition("/")
         return Token(DEVICE, hash_token(user[::-1]), frozenset({(site, terminal)}))
 
-    return Tokens(map(one, DEVICES), Clock())
+    behind = frozenset((site, terminal) for site, _, terminal in (name.partition("/") for name in BEHIND))
+    relay = Token(RELAY, hash_token(GATEWAY[::-1]), behind, label=GATEWAY[1:])
+    return Tokens([*map(one, DEVICES), relay], Clock())
 
 
 class AnyBroker(Protocol):
@@ -61,9 +66,9 @@ class RealBroker:
 
     def __init__(self, folder: Path) -> None:
         lines = [line for line in SHIPPED.read_text().splitlines() if line and not line.startswith(("#", *_OWN))]
-        self.service = Mosquitto(folder, lines=lines, acl=acl_file([SERVICE]), persistence=True)
+        self.service = Mosquitto(folder, lines=lines, acl=acl_file([SERVICE], {GATEWAY: BEHIND}), persistence=True)
         self.service.password_file = self.service.folder / "passwords"
-        hashes = {SERVICE: password_hash(SECRET)} | {user: password_hash(user[::-1]) for user in DEVICES}
+        hashes = {SERVICE: password_hash(SECRET)} | {user: password_hash(user[::-1]) for user in (*DEVICES, GATEWAY)}
         self.service.password_file.write_text(password_file(hashes))
         self.refused: list[str] = []
 

@@ -81,19 +81,22 @@ def position(url: str) -> int:
     return asyncio.run(read())
 
 
+def kill_after_a_cut(command: list[str], url: str) -> int:
+    """Run until the next cut at least, kill -9; how far it got."""
+    before = position(url)
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: running.poll() is not None or position(url) > before, 60, "a cut")
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait(10)
+    return position(url)
+
+
 @pytest.mark.parametrize("trace", TRACES, ids=lambda t: t.name)
 def test_killed_and_resumed(trace: Path, database_url: str, tmp_path: Path) -> None:
     """Killed twice at some cut, gone on from there: the answer is exact, and the rows are those of a quiet run."""
     command = call(trace, "--database", database_url, "--cut-lines", "150")
-    reached = 0
-    for _ in range(2):
-        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        before = reached
-        wait_for(lambda: running.poll() is not None or position(database_url) > before, 60, "a cut")
-        os.kill(running.pid, signal.SIGKILL)
-        running.wait(10)
-        reached = position(database_url)
-        assert reached > before
+    first = kill_after_a_cut(command, database_url)
+    assert kill_after_a_cut(command, database_url) > first
     agrees(run(*command), published(trace))
     quiet = f"sqlite+aiosqlite:///{tmp_path / 'quiet.db'}"
     run(*call(trace, "--database", quiet))

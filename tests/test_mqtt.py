@@ -17,6 +17,8 @@ import pytest
 from monitor.intake import topics
 from monitor.intake.mqtt import Backoff, MqttReceiver
 from tests.brokers import (
+    BEHIND,
+    GATEWAY,
     QUICK,
     AnyBroker,
     OwnBroker,
@@ -102,6 +104,16 @@ async def test_a_beat_for_another_terminal_is_refused(broker: AnyBroker) -> None
     assert not recorder.refused
     if broker.name == "embedded":
         assert broker.refused == ["forbidden"] * 4
+
+
+async def test_a_relay_writes_for_those_listed_with_it(broker: AnyBroker) -> None:
+    recorder = Recorder()
+    async with receiving(broker.port, recorder) as receiver:
+        for name in (*BEHIND, "s1/pc"):
+            await pub(broker.port, GATEWAY, f"{name}/heartbeat", "-n")
+        await wait_for_async(lambda: len(recorder.who) >= len(BEHIND), what="the beats of the relay")
+        assert await receiver.echo(5)
+    assert recorder.who == [("s1", "tv"), ("s2", "pc")]
 
 
 async def test_who_does_not_sign_in_is_refused(broker: AnyBroker) -> None:

@@ -31,8 +31,9 @@ def token(
     *,
     expires_at: int | None = None,
     revoked_at: int | None = None,
+    label: str = "",
 ) -> Token:
-    return Token(kind, hash_token(text), frozenset(terminals), expires_at=expires_at, revoked_at=revoked_at)
+    return Token(kind, hash_token(text), frozenset(terminals), 0, expires_at, revoked_at, label)
 
 
 def test_tokens_are_long_random_and_fit_into_a_path() -> None:
@@ -63,6 +64,19 @@ def test_a_relay_speaks_for_those_listed_with_it() -> None:
     assert tokens.speaks_for("r", "s2", "tv") is None
     assert tokens.speaks_for("r", "s3", "tv") == "forbidden"
     assert not tokens.signs_in("s1/tv", "r")
+
+
+def test_a_relay_signs_in_to_a_broker_by_its_label() -> None:
+    clock = At()
+    tokens = Tokens([token("r", RELAY, (("s1", "tv"), ("s2", "tv")), label="tv-platform", revoked_at=2_000)], clock)
+    assert tokens.signs_in("@tv-platform", "r")
+    assert not tokens.signs_in("@other", "r")
+    assert not tokens.signs_in("s1/tv", "r")
+    assert set(tokens.writes("@tv-platform")) == {"s1/tv", "s2/tv"}
+    assert set(tokens.writes("s1/pc")) == {"s1/pc"}
+    clock.ms = 2_000
+    assert not tokens.signs_in("@tv-platform", "r")
+    assert not set(tokens.writes("@tv-platform"))
 
 
 def test_ping_tokens_are_good_for_pings_only() -> None:

@@ -334,3 +334,15 @@ class Engine:
                 terminal.timeline = terminal.watches[0].timeline
             elif terminal.watches:
                 terminal.timeline[:] = roll_up([w.timeline for w in terminal.watches], self._choose)
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        """All that is known counts as changed: an empty database knows none of it."""
+        for watch in self._numbered:
+            if len(watch.timeline) > 1:
+                watch.changed_from = watch.timeline[1].at
+                self._changed.add(watch)
+        for terminal in self.terminals.values():
+            if terminal.watches:
+                self._changed_terminals[terminal] = None
+                terminal.book.changed = dict(terminal.book.outages)

@@ -84,12 +84,15 @@ class Counter:
             watched: list[Timeline] = []
             for terminal in sorted(self.inventory.terminals_of[site.site_id], key=lambda t: t.kind):
                 timeline = self.terminal_timeline(site.site_id, terminal.kind, checks)
-                if self.inventory.checks_of.get(terminal.key):
+                is_watched = bool(self.inventory.checks_of.get(terminal.key))
+                if is_watched:
                     watched.append(timeline)
                 measured = self.measure(site, terminal, timeline, period)
                 if measured is not None:
                     minima = (self.parameters.coverage_min, self.parameters.availability_min)
-                    mine.append(Member(site, terminal.kind, measured, terminal_verdict(measured, *minima)))
+                    # Without a check nothing is proven, however low the minima are.
+                    verdict = terminal_verdict(measured, *minima) if is_watched else "unproven"
+                    mine.append(Member(site, terminal.kind, measured, verdict))
             terminals += mine
             own = watched[0] if len(watched) == 1 else roll_up(watched, max) if watched else new_timeline()
             measured = self.measure(site, None, own, period)

@@ -52,7 +52,6 @@ class Judge:
             self.collector.windows.append(window)
         elif line.state is not None and not self.began:
             engine.load(line.state)
-            self.collector.skip()
         self.began = True
         if reason is not None:
             self.refused[reason] += 1

@@ -85,7 +85,6 @@ class Observer:
                     await asyncio.to_thread(compress, path)
             mine = trace_files([self.folder])
             self._durable = await rebuild(self.view, self.judge, mine, learn=self._learn)
-            await self.view.save([self.judge.collector.take()], self._durable)
             if mine[-1].suffix == ".jsonl":
                 self.log.resume_day(mine[-1], self._durable.at)
             else:

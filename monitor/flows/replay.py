@@ -100,6 +100,8 @@ async def rebuild(
         if not met and cut is not None:
             raise MonitorError(f"the database follows the log {cut.file}, which is not among the logs that were given")
         judge.collector.skip()
+    elif done.file:
+        await view.save([judge.collector.take()], done)
     return done
 
 

@@ -92,7 +92,7 @@ class EmbeddedBroker:
     def may_write(self, user: str, topic: str) -> bool:
         if user == self._service[0]:
             return topic.startswith(f"{topics.PREFIX}monitor/")
-        return topic in topics.of_user(user)
+        return any(topic in topics.of_user(own) for own in self._tokens.writes(user))
 
     def may_read(self, user: str) -> bool:
         return user == self._service[0]

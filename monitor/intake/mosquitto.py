@@ -12,7 +12,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
 
-from monitor.intake.topics import HEARTBEAT, PREFIX, STATUS
+from monitor.intake.topics import HEARTBEAT, PREFIX, STATUS, of_user
 
 #: mosquitto_passwd's own default. Many iterations protect passwords that people choose; a token of 160 random
 #: bits cannot be guessed with one iteration either, and 700 devices that come back at once are checked by one
@@ -39,11 +39,16 @@ def password_file(hashes: Mapping[str, str]) -> str:
     return "".join(f"{user}:{hashed}\n" for user, hashed in sorted(hashes.items()))
 
 
-def acl_file(service_users: Iterable[str]) -> str:
-    """The text of the ACL: a device writes its own two topics, a service reads all and writes echoes."""
+def acl_file(service_users: Iterable[str], relays: Mapping[str, Iterable[str]] | None = None) -> str:
+    """The text of the ACL: a device writes its own two topics, a service reads all and writes echoes.
+
+    `relays`: users (`@label`) and the `{site}/{terminal}` whose topics they may write.
+    """
     lines = ["# Written by zhdj-monitor; changes are lost. What no line allows is refused."]
     for user in service_users:
         lines += ["", f"user {user}", f"topic read {PREFIX}#", f"topic write {PREFIX}monitor/+/echo"]
+    for user, names in sorted((relays or {}).items()):
+        lines += ["", f"user {user}", *(f"topic write {t}" for name in sorted(names) for t in of_user(name))]
     lines += ["", "# %u is the user, {site}/{terminal}."]
     lines += [f"pattern write {PREFIX}%u/{topic}" for topic in (HEARTBEAT, STATUS)]
     return "\n".join(lines) + "\n"

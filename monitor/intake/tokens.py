@@ -11,6 +11,9 @@ from typing import Any
 from monitor.core.token import DEVICE, KINDS, MAX_TOKEN, PING, RELAY, TOKEN_BYTES, hash_token, make_token
 from monitor.intake.door import Now
 
+#: What a relay's user on MQTT begins with.
+RELAY_MARK = "@"
+
 
 def new_token(kind: str) -> str:
     """A fresh one, to be shown once and stored as its hash."""
@@ -89,10 +92,27 @@ class Tokens:
         return None if (site, terminal) in token.terminals else "forbidden"
 
     def signs_in(self, user: str, password: str) -> bool:
-        """MQTT: user `{site}/{terminal}` with a device's token as password."""
-        token = self.find(password, DEVICE)
+        """MQTT: user `{site}/{terminal}` with a device's token as password, or `@{label}` with that relay's."""
+        token = self.find(password, DEVICE, RELAY)
+        if token is None:
+            return False
+        if token.kind == RELAY:
+            return bool(token.label) and user == relay_user(token.label)
         site, _, terminal = user.partition("/")
-        return token is not None and (site, terminal) in token.terminals
+        return (site, terminal) in token.terminals
+
+    def writes(self, user: str) -> Iterable[str]:
+        """The `{site}/{terminal}` that an MQTT user may write below: a device its own, a relay those listed with it."""
+        if not user.startswith(RELAY_MARK):
+            return (user,)
+        now = self._clock.now()
+        mine = (t for t in self._by_hash.values() if t.kind == RELAY and relay_user(t.label) == user and t.valid(now))
+        return {f"{site}/{terminal}" for token in mine for site, terminal in token.terminals}
+
+
+def relay_user(label: str) -> str:
+    """How a relay signs in on MQTT: no site is called that, since ids begin with a letter or a digit."""
+    return f"{RELAY_MARK}{label}"
 
 
 def _pair(text: str) -> tuple[str, str]:

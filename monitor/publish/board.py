@@ -66,7 +66,9 @@ class Board:
 
     def ready(self) -> list[str]:
         """Empty when the service can do its job, else why not."""
-        return [f"{part}: {what}" for part, what in self.troubles.items()]
+        blind = {c.channel for c in self.inventory.checks.values()}
+        lost = [f"channel {name}: lost" for name, observed in self.channels().items() if not observed and name in blind]
+        return [f"{part}: {what}" for part, what in self.troubles.items()] + lost
 
     def channels(self) -> dict[str, bool]:
         """Is the channel observed?"""

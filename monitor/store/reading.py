@@ -23,12 +23,12 @@ async def timelines(connection: AsyncConnection, lo: int, hi: int, *, edges: boo
     """The timelines of all checks on `[lo, hi)` ms, and for a site with an outage that lasts into `lo` from where it
     began: limits run from there. Before what was read, a timeline says unknown."""
     began = await connection.execute(
-        select(outage.c.site, func.min(outage.c.start_ms))
+        select(outage.c.site, func.min(outage.c.start_ms).label("began"))
         .where(outage.c.start_ms < lo, or_(outage.c.over_ms.is_(None), outage.c.over_ms > lo))
         .where(outage.c.state.in_(("open", "ended")))
         .group_by(outage.c.site)
     )
-    back: dict[str, int] = {site: start for site, start in began.tuples()}
+    back: dict[str, int] = {r.site: r.began for r in began}
     ids = {r.id: (r.site, r.terminal, r.check) for r in await connection.execute(select(check))}
     result: dict[Key, Timeline] = {key: new_timeline() for key in ids.values()}
     columns = [span.c.check_id, span.c.start_ms, span.c.value] + ([span.c.edge] if edges else [])

@@ -1,0 +1,213 @@
+"""The observer on a clock that the tests drive: days, cuts, restarts, a database that is away, a clock set back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from monitor.clock import Clock, from_iso
+from monitor.evidence.lines import OpenedLine
+from monitor.evidence.reading import read_lines, trace_files
+from monitor.flows import observe
+from monitor.flows.judging import Judge
+from monitor.flows.observe import Observer
+from monitor.flows.replay import figures, rebuild
+from monitor.inventory.load import Loaded, load
+from monitor.store.database import opened
+from monitor.store.view import View
+from tests.dump import rows
+from tests.folders import FILES
+from tests.services import Postgres
+
+NOON = from_iso("2026-10-12T04:00:00Z")  # local noon
+MIDNIGHT = from_iso("2026-10-12T16:00:00Z")
+HOUR = 3_600_000
+
+
+class DrivenClock(Clock):
+    """Says what the test says."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def now(self) -> int:
+        return self.at
+
+    def drift_ms(self) -> int:
+        return 0
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Loaded:
+    folder = tmp_path / "config"
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return load(folder, serving=False)
+
+
+@asynccontextmanager
+async def observing(loaded: Loaded, url: str, folder: Path, at: int) -> AsyncIterator[Observer]:
+    """Started, and left without `stop`, as a crash does."""
+    async with opened(url) as engine:
+        observer = Observer(loaded, DrivenClock(at), View(engine, loaded.settings.observer), folder)
+        await observer.start()
+        try:
+            yield observer
+        finally:
+            observer.log.close()
+
+
+async def live(observer: Observer, until: int, every: int = 60_000, silent: tuple[int, int] = (0, 0)) -> None:
+    """Beats of V1/pc and results of both probes, a cut each; the pc is silent in `silent`."""
+    clock = observer.clock
+    assert isinstance(clock, DrivenClock)
+    while clock.at < until:
+        clock.at += every
+        if not silent[0] <= clock.at < silent[1]:
+            assert observer.heartbeat("V1", "pc", "mqtt", boot="b", seq=clock.at) is None
+        else:
+            observer.alive("mqtt")
+        for site, kind, check in (("T1", "tv", "icmp"), ("V1", "tv", "tcp")):
+            assert observer.result(site, kind, check, True, duration_s=0.01) is None
+        await observer.cut()
+        await observer.save()
+
+
+async def rebuilt(loaded: Loaded, folder: Path, url: str) -> None:
+    async with opened(url) as engine:
+        view = View(engine, loaded.settings.observer)
+        await view.number_checks(loaded.inventory)
+        await rebuild(view, Judge(loaded), [folder], torn_end=True)
+
+
+def fresh(tmp_path: Path, name: str = "rebuilt") -> str:
+    return f"sqlite+aiosqlite:///{tmp_path / name}.db"
+
+
+async def test_days_are_closed_compressed_and_enough_to_go_on_from(
+    loaded: Loaded, database_url: str, tmp_path: Path
+) -> None:
+    logs = tmp_path / "logs"
+    async with observing(loaded, database_url, logs, MIDNIGHT - HOUR) as observer:
+        # Silent over midnight: the outage began on one day and ends on the next.
+        await live(observer, MIDNIGHT + HOUR, silent=(MIDNIGHT - HOUR // 2, MIDNIGHT + HOUR // 2))
+    names = [p.name for p in trace_files([logs])]
+    assert names == ["kaijiang-2026-10-12.jsonl.zst", "kaijiang-2026-10-13.jsonl"]
+    first = next(read_lines(logs / names[1])).line
+    assert isinstance(first, OpenedLine)
+    assert first.state is not None
+    await rebuilt(loaded, logs, fresh(tmp_path))
+    live_rows = await rows(database_url)
+    assert await rows(fresh(tmp_path)) == live_rows
+    (outage,) = live_rows["outage"]
+    assert outage[3:5] == (MIDNIGHT - HOUR // 2, MIDNIGHT + HOUR // 2)
+    assert [row[1] for row in live_rows["digest"]] == [20261012] * 3
+
+    # The second day alone, on an empty database: what it needs from the past stands at its head.
+    (logs / names[0]).unlink()
+    await rebuilt(loaded, logs, fresh(tmp_path, "second-day"))
+    async with opened(fresh(tmp_path, "second-day")) as engine:
+        today = await figures(engine, loaded, (MIDNIGHT + HOUR // 2, MIDNIGHT + HOUR))
+    async with opened(database_url) as engine:
+        assert today.terminals == (await figures(engine, loaded, (MIDNIGHT + HOUR // 2, MIDNIGHT + HOUR))).terminals
+
+
+async def test_after_a_crash_the_loss_stands_at_the_last_cut(loaded: Loaded, database_url: str, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    async with observing(loaded, database_url, logs, NOON) as observer:
+        await live(observer, NOON + HOUR)
+        assert isinstance(observer.clock, DrivenClock)
+        observer.clock.at += 30_000
+        observer.heartbeat("V1", "pc", "mqtt")  # never cut
+    log = next(logs.iterdir())
+    with log.open("ab") as file:
+        file.write(b'{"type":"heartbeat","at":"2026-10-12T05:00:4')  # torn
+    async with observing(loaded, database_url, logs, NOON + 2 * HOUR) as observer:
+        assert {c: h[-1] for c, h in ((c, o.history()) for c, o in observer.engine.channels.items())} == {
+            "mqtt": (NOON + HOUR, None),
+            "http": (-(1 << 60), None),
+            "probe": (NOON + HOUR, None),
+        }
+        await live(observer, NOON + 3 * HOUR)
+    found = await rows(database_url)
+    assert found["outage"] == []
+    assert [r for r in found["loss"] if r[2] == NOON + HOUR] == [
+        ("mqtt", 1, NOON + HOUR, NOON + 2 * HOUR + 60_000),
+        ("probe", 1, NOON + HOUR, NOON + 2 * HOUR + 60_000),
+    ]
+    await rebuilt(loaded, logs, fresh(tmp_path))
+    assert await rows(fresh(tmp_path)) == found
+
+
+async def test_beats_that_the_broker_kept_fill_our_own_gap(loaded: Loaded, tmp_path: Path) -> None:
+    """And the estimate of a device's clock, five minutes slow, survives our restart: it follows from the log."""
+    logs, url, slow = tmp_path / "logs", fresh(tmp_path, "own"), 5 * 60_000
+    async with observing(loaded, url, logs, NOON) as observer:
+        assert isinstance(observer.clock, DrivenClock)
+        for _ in range(10):
+            observer.clock.at += 60_000
+            observer.heartbeat("V1", "pc", "mqtt", sent_at=observer.clock.at - slow, boot="b")
+        await observer.cut()
+        last = observer.clock.at
+    async with observing(loaded, url, logs, last + HOUR) as observer:
+        assert isinstance(observer.clock, DrivenClock)
+        for n in range(1, 61):
+            observer.heartbeat("V1", "pc", "mqtt", sent_at=last + n * 60_000 - slow, boot="b")
+        await live(observer, last + 2 * HOUR)
+        async with opened(url) as engine:
+            counted = await figures(engine, loaded, (NOON + 60_000, last + 2 * HOUR))
+    (pc,) = [m for m in counted.terminals if m.terminal == "pc"]
+    assert (pc.measure.unknown, pc.measure.down) == (0, 0)
+
+
+async def test_a_database_that_is_away_misses_nothing(
+    loaded: Loaded, own_postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observe, "WAITING_ROWS", 10)  # so that what waits must be dropped and read from the log
+    logs, url = tmp_path / "logs", own_postgres.create_database()
+    async with observing(loaded, url, logs, NOON) as observer:
+        await live(observer, NOON + HOUR, silent=(NOON + HOUR // 3, NOON + HOUR // 2))
+        await asyncio.to_thread(own_postgres.stop)
+        await live(observer, NOON + 2 * HOUR, silent=(NOON + HOUR + HOUR // 3, NOON + HOUR + HOUR // 2))
+        await live(observer, NOON + 3 * HOUR, silent=(NOON + 2 * HOUR + HOUR // 3, NOON + 2 * HOUR + HOUR // 2))
+        assert [t.split(":")[0] for t in observer.board.ready()] == ["database"]
+        await asyncio.to_thread(own_postgres.start)
+        await observer.save()
+        assert observer.board.ready() == []
+    found = await rows(url)
+    assert len(found["outage"]) == 3
+    await rebuilt(loaded, logs, fresh(tmp_path))
+    assert await rows(fresh(tmp_path)) == found
+
+
+async def test_a_clock_that_was_set_back_takes_no_evidence(loaded: Loaded, tmp_path: Path) -> None:
+    async with observing(loaded, fresh(tmp_path), tmp_path / "logs", NOON) as observer:
+        await live(observer, NOON + HOUR)
+        assert isinstance(observer.clock, DrivenClock)
+        observer.lost("mqtt", NOON + HOUR, "wall clock jumped by -3600.0 s")
+        observer.clock.at = NOON
+        assert observer.heartbeat("V1", "pc", "mqtt") == "clock_behind"
+        observer.alive("mqtt")
+        assert observer.board.channels()["mqtt"] is False
+        assert observer.board.counters.refused["mqtt", "clock_behind"] == 1
+        observer.clock.at = NOON + HOUR + 1
+        assert observer.heartbeat("V1", "pc", "mqtt") is None
+        assert observer.board.channels()["mqtt"] is True
+
+
+async def test_what_is_refused_is_counted_and_is_no_evidence(loaded: Loaded, tmp_path: Path) -> None:
+    async with observing(loaded, fresh(tmp_path), tmp_path / "logs", NOON) as observer:
+        assert observer.heartbeat("V9", "pc", "mqtt") == "unknown_terminal"
+        assert observer.heartbeat("V1", "tv", "mqtt") == "no_such_check"
+        assert observer.result("V1", "tv", "icmp", True, duration_s=0.1) == "no_such_check"
+        assert observer.board.channels() == {"mqtt": False, "http": False, "probe": False}
+        assert observer.board.counters.refused == {
+            ("mqtt", "unknown_terminal"): 1,
+            ("mqtt", "no_such_check"): 1,
+            ("probe", "no_such_check"): 1,
+        }
