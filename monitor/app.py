@@ -1,0 +1,212 @@
+"""The whole program on one page: open things, start tasks in order, close in reverse.
+
+Every loop has a name and says what it survives; anything else ends the process, and its supervisor starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from monitor.clock import Clock
+from monitor.errors import MonitorError
+from monitor.flows.month import month_so_far
+from monitor.flows.observe import Observer
+from monitor.flows.overview import load_overview
+from monitor.intake.broker import EmbeddedBroker
+from monitor.intake.http import HttpIntake
+from monitor.intake.http_server import listen
+from monitor.intake.mqtt import MqttReceiver
+from monitor.intake.poller import Poller
+from monitor.intake.probes import Tools
+from monitor.intake.selfwatch import Echo, SelfWatch
+from monitor.intake.tokens import Token, Tokens, new_token
+from monitor.inventory.load import Loaded
+from monitor.publish.views import Overview
+from monitor.store import reading, tokens
+from monitor.store.database import opened
+from monitor.store.view import View
+from monitor.web.server import create_app
+
+log = structlog.get_logger()
+
+#: How often the month's figures, the windows and the tokens are read anew, seconds.
+FIGURES_S = 60.0
+TABLES_S = 5.0
+#: How often the database is tried for what waits, seconds.
+SAVE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that runs: where it listens, and what it sees."""
+
+    address: str
+    observer: Observer
+    engine: AsyncEngine
+
+
+@asynccontextmanager
+async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = None) -> AsyncIterator[Running]:
+    """The service, until the block ends or one of its tasks fails. `known_tokens`: of a simulated fleet."""
+    settings = loaded.settings
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(opened(settings.database.url.get_secret_value()))
+        if known_tokens:
+            await tokens.keep(engine, tokens.of_devices(known_tokens), Clock().now())
+        clock = Clock()
+        observer = Observer(loaded, clock, View(engine, settings.observer), Path(settings.evidence.folder))
+        await observer.start()
+        stack.push_async_callback(observer.stop)
+        known = Tokens([Token.of_row(row) for row in await tokens.rows(engine)], clock)
+        tools = await stack.enter_async_context(Tools())
+
+        mqtt = settings.mqtt
+        if mqtt.embedded:
+            # The service signs in to its own broker like everybody else; nobody else needs to know how.
+            password = new_token("device")
+            mqtt = mqtt.model_copy(update={"username": "monitor", "password": type(mqtt.password)(password)})
+            broker = EmbeddedBroker(
+                known,
+                service_user="monitor",
+                service_password=password,
+                host=mqtt.host,
+                port=mqtt.port,
+                refused=lambda reason: observer.board.refused("mqtt", reason),
+            )
+            await stack.enter_async_context(broker)
+        receiver = MqttReceiver(mqtt, observer, observer_name=settings.observer)
+        poller = Poller(
+            loaded.inventory.checks.values(),
+            observer,
+            tools,
+            concurrency=settings.probes.concurrency,
+            timeout_s=settings.probes.timeout_s,
+            # While our own line is down, what does not answer says nothing of those who are asked.
+            allowed=lambda: observer.board.channels()["probe"],
+        )
+
+        async def overview() -> Overview:
+            return await load_overview(engine, loaded, observer.board.month, clock.now())
+
+        application = create_app(board=observer.board, settings=settings, load_overview=overview)
+        HttpIntake(observer, known).add_to(application)
+        host, _, port = settings.http.listen.rpartition(":")
+        listener = await stack.enter_async_context(listen(application, host.strip("[]"), int(port)))
+
+        echoes: dict[str, Echo] = {"mqtt": receiver.echo, "http": lambda: _accepts(host.strip("[]"), listener.port)}
+        watch = SelfWatch(observer, settings.canaries.targets, echoes, tools, every_s=settings.canaries.every_s)
+        loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "cut": lambda: _cut(observer, settings.evidence.cut_s),
+            "save": lambda: _save(observer),
+            "figures": lambda: _figures(observer, loaded, engine),
+            "tables": lambda: _tables(observer, known, engine),
+            "mqtt": receiver.run,
+            "poller": poller.run,
+            "selfwatch": watch.rounds,
+            "clock": watch.guard_clock,
+        }
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(loop(), name=name) for name, loop in loops.items()]
+            log.info("service.started", http=f"{host}:{listener.port}", sites=len(loaded.inventory.sites))
+            try:
+                yield Running(f"http://{host}:{listener.port}", observer, engine)
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+
+async def serve(
+    loaded: Loaded,
+    *,
+    known_tokens: Mapping[str, str] | None = None,
+    started: Callable[[Running], None] | None = None,
+    stopping: Callable[[], None] | None = None,
+) -> None:
+    """Run until SIGTERM or SIGINT, then stop in order; `stopping` is called in a thread before anything is closed."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    runs = False
+    trouble: BaseException | None = None
+    try:
+        async with running(loaded, known_tokens=known_tokens) as service:
+            runs = True
+            if started is not None:
+                started(service)
+            await stop.wait()
+            if stopping is not None:
+                await asyncio.to_thread(stopping)
+    except* MonitorError as group:
+        trouble = _leaves(group)[0]
+    except* (OSError, SQLAlchemyError) as group:
+        if runs:
+            raise
+        trouble = MonitorError(f"cannot start: {str(_leaves(group)[0]).splitlines()[0]}")
+    if trouble is not None:
+        raise trouble  # not in `except*`, which would wrap it in a group
+    log.info("service.stopped")
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    result: list[BaseException] = []
+    for error in group.exceptions:
+        result += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return result
+
+
+async def _accepts(host: str, port: int) -> bool:
+    """The echo of the channel `http`: our own listener accepts a connection."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # names for it, not a bind
+    try:
+        _, writer = await asyncio.open_connection(everywhere.get(host, host), port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _cut(observer: Observer, every_s: float) -> NoReturn:
+    """Survives a disk that takes nothing (Observer.cut says so)."""
+    while True:
+        await asyncio.sleep(every_s)
+        await observer.cut()
+
+
+async def _save(observer: Observer) -> NoReturn:
+    """Survives a database that is away (Observer.save says so)."""
+    while True:
+        await asyncio.sleep(SAVE_S)
+        await observer.save()
+
+
+async def _figures(observer: Observer, loaded: Loaded, engine: AsyncEngine) -> NoReturn:
+    """Survives a database that is away: the figures then stay as old as they say they are."""
+    while True:
+        try:
+            observer.board.month = await month_so_far(engine, loaded, observer.clock.now())
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            log.warning("figures.failed", error=type(error).__name__)
+        await asyncio.sleep(FIGURES_S if not loaded.settings.demo else TABLES_S)
+
+
+async def _tables(observer: Observer, known: Tokens, engine: AsyncEngine) -> NoReturn:
+    """What people change while we run: tokens and planned windows. Survives a database that is away."""
+    while True:
+        try:
+            known.replace(Token.of_row(row) for row in await tokens.rows(engine))
+            async with engine.connect() as connection:
+                observer.board.windows = await reading.windows(connection)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            log.warning("tables.failed", error=type(error).__name__)
+        await asyncio.sleep(TABLES_S)
