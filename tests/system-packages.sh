@@ -28,6 +28,8 @@ missing() {
     has_chinese_font || echo fonts-noto-cjk
     command -v curl >/dev/null || echo curl
     command -v openssl >/dev/null || echo openssl
+    command -v snmpd >/dev/null || echo snmpd
+    command -v sipp >/dev/null || echo sip-tester
 }
 
 if [ "${1:-}" != --as-root ]; then
@@ -106,7 +108,7 @@ apt install --no-install-recommends "$@"
 if [ -d /run/systemd/system ]; then
     for package in "$@"; do
         case $package in
-        mosquitto | postgresql | prometheus | prometheus-alertmanager)
+        mosquitto | postgresql | prometheus | prometheus-alertmanager | snmpd)
             systemctl disable --quiet "$package.service" || true
             ;;
         esac

@@ -103,7 +103,8 @@ BAD: list[tuple[str, Change, list[str]]] = [
      ["checks.csv:5 [site_id]: expected a site_id of sites.csv, found 'V9'",
       "checks.csv:5 [terminal]: expected a terminal of terminals.csv, found V9/pc"]),
     ("check", replace("checks.csv", "icmp", "ping"),
-     ["checks.csv:2 [check]: expected heartbeat-mqtt, heartbeat-http, icmp, tcp or http, found 'ping'"]),
+     ["checks.csv:2 [check]: expected heartbeat-mqtt, heartbeat-http, icmp, tcp, http, https, snmp or sip, "
+      "found 'ping'"]),
     ("doubled check", append("checks.csv", "V1,pc,heartbeat-mqtt,,60,60,\n"),
      ["checks.csv:5 [site_id, terminal, check]: expected each site_id, terminal, check once, "
       "found V1/pc/heartbeat-mqtt in rows 4 and 5"]),
@@ -131,11 +132,24 @@ BAD: list[tuple[str, Change, list[str]]] = [
     ("http target", replace("checks.csv", "tcp,10.0.0.2:80", "http,ftp://10.0.0.2"),
      ["checks.csv:3 [target]: expected an address such as http://10.0.0.1:8080/health, "
       "found 'ftp://10.0.0.2'"]),
+    ("https target", replace("checks.csv", "tcp,10.0.0.2:80", "https,http://10.0.0.2"),
+     ["checks.csv:3 [target]: expected an address such as https://10.0.0.1:8443/health, found 'http://10.0.0.2'"]),
+    ("https mark", replace("checks.csv", "tcp,10.0.0.2:80", "https,https://10.0.0.2/#insecure"),
+     ["checks.csv:3 [target]: expected #noverify or nothing at the end of the address, found '#insecure'"]),
+    ("snmp target", replace("checks.csv", "tcp,10.0.0.2:80", "snmp,s3cret@10.0.0.2:snmp"),
+     ["checks.csv:3 [target]: expected host:port such as 10.0.0.1:80, found '10.0.0.2:snmp'"]),
+    ("snmp community", replace("checks.csv", "tcp,10.0.0.2:80", "snmp,@10.0.0.2"),
+     ["checks.csv:3 [target]: expected an SNMP community of 1 to 64 letters, digits and signs before the @"]),
+    ("sip target", replace("checks.csv", "tcp,10.0.0.2:80", "sip,sips:10.0.0.2"),
+     ["checks.csv:3 [target]: expected host:port such as 10.0.0.1:80, found 'sips:10.0.0.2'"]),
+    ("sip user", replace("checks.csv", "tcp,10.0.0.2:80", "sip,sip:a b@10.0.0.2"),
+     ["checks.csv:3 [target]: expected a SIP user before the @, such as sip:room1@10.0.0.1, "
+      "found 'sip:a b@10.0.0.2'"]),
     ("uplink of a village", append("checks.csv", "V1,uplink,icmp,10.0.0.9,60,,5\n"),
      ["checks.csv:5 [terminal]: "
       "expected uplink at a site of level township only, found it at a village site"]),
     ("uplink that beats", append("checks.csv", "T1,uplink,heartbeat-mqtt,,60,60,\n"),
-     ["checks.csv:5 [check]: expected a probe (icmp, tcp, http) for uplink, found 'heartbeat-mqtt'"]),
+     ["checks.csv:5 [check]: expected a probe (icmp, tcp, http, https, snmp, sip) for uplink, found 'heartbeat-mqtt'"]),
     ("no TOML", write("monitor.toml", "timezone = "),
      ["monitor.toml: is not TOML: Invalid value (at end of document)"]),
     ("unknown key", append("monitor.toml", "timezon = 1\n"),

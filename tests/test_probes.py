@@ -163,7 +163,7 @@ async def test_our_own_failure_is_no_result(tools: Tools, monkeypatch: pytest.Mo
 
 async def test_canaries(tools: Tools, listening: int) -> None:
     assert (await probe_target(tools, f"tcp:{HOST}:{listening}", 5)).ok
-    for text in ("", "tcp", "tcp:", "snmp:10.0.0.1", "tcp:10.0.0.1", "tcp:10.0.0.1:x", "icmp:", "http:x"):
+    for text in ("", "tcp", "tcp:", "smtp:10.0.0.1", "tcp:10.0.0.1", "tcp:10.0.0.1:x", "icmp:", "http:x"):
         with pytest.raises(MonitorError, match="expected"):
             await probe_target(tools, text, 1)
 
@@ -175,7 +175,17 @@ async def test_canaries(tools: Tools, listening: int) -> None:
         ("tcp", "[::1]:65535"),
         ("icmp", "10.0.0.1"),
         ("icmp", "fe80::1"),
-        ("http", "https://a/b?c"),
+        ("http", "http://a/b?c"),
+        ("https", "https://a:8443/b?c"),
+        ("https", "https://[2001:db8::1]/#noverify"),
+        ("snmp", "a"),
+        ("snmp", "::1"),
+        ("snmp", "[::1]"),
+        ("snmp", "p@ss!@[::1]:1161"),
+        ("sip", "10.0.0.1"),
+        ("sip", "10.0.0.1:5062"),
+        ("sip", "sip:a"),
+        ("sip", "SIP:room1;x=y@[::1]:5062"),
     ],
 )
 def test_targets_that_are_meant(check: str, target: str) -> None:
@@ -192,8 +202,49 @@ def test_targets_that_are_meant(check: str, target: str) -> None:
         ("icmp", ""),
         ("http", "file:///etc"),
         ("http", "a"),
+        ("http", "https://a/"),
+        ("https", "http://a/"),
+        ("https", "https://a/#no-verify"),
+        ("https", "https://a/#"),
+        ("https", "https://a b/#noverify"),
+        ("snmp", ""),
+        ("snmp", "@a"),
+        ("snmp", "a b@c"),
+        ("snmp", "public@a:0"),
+        ("snmp", "public@10.0.0.256"),
+        ("sip", "sip:"),
+        ("sip", "sip:@a"),
+        ("sip", "sip:a\r\nVia: x@b"),
+        ("sip", "sips:a"),
+        ("sip", "room1@a"),
+        ("sip", "sip:a;transport=tcp"),
+        ("heartbeat-mqtt", "a"),
     ],
 )
 def test_targets_that_are_not(check: str, target: str) -> None:
     with pytest.raises(MonitorError, match="expected"):
         check_target(check, target)
+
+
+def test_a_community_is_not_shown() -> None:
+    for target in ("s3cret@10.0.0.1:0", "s3cret@", "s3 cret@a"):
+        with pytest.raises(MonitorError, match="expected") as raised:
+            check_target("snmp", target)
+        assert "cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("check", "url"), [("http", "http://name.test/"), ("https", "https://name.test/")])
+async def test_a_dead_name_server_is_ours(tools: Tools, monkeypatch: pytest.MonkeyPatch, check: str, url: str) -> None:
+    """The HTTP client wraps it; what it means stays the same."""
+
+    def lookup(error: int) -> None:
+        def fail(*args: Any, **more: Any) -> Any:
+            raise socket.gaierror(error, "as played")
+
+        monkeypatch.setattr(socket, "getaddrinfo", fail)
+
+    lookup(socket.EAI_AGAIN)
+    with pytest.raises(ProbeUnavailable):
+        await probe(tools, check, url, 5)
+    lookup(socket.EAI_NONAME)
+    assert not (await probe(tools, check, url, 5)).ok

@@ -61,7 +61,7 @@ class HeartbeatLine(Line, tag="heartbeat"):
 
 
 class ProbeLine(Line, tag="probe"):
-    """A probe ended; `took_ms` and `detail` say how."""
+    """A probe ended; `took_ms` and `detail` say how. `certificate_expiry`: of the certificate that it saw."""
 
     site: str
     terminal: str
@@ -69,6 +69,7 @@ class ProbeLine(Line, tag="probe"):
     ok: bool
     took_ms: int | None = None
     detail: str = ""
+    certificate_expiry: datetime | None = None
 
 
 class OpenedLine(Line, tag="opened"):
@@ -114,4 +115,6 @@ def millis(moment: datetime) -> int:
     """Milliseconds since the epoch; finer digits are cut. Raises MonitorError for a time without an offset."""
     if moment.tzinfo is None:
         raise MonitorError(f"{moment.isoformat()} has no offset; expected an instant such as 2026-10-01T08:00:00Z")
+    if not 1970 <= moment.year < 9999:
+        raise MonitorError(f"{moment.isoformat()}: expected an instant between the years 1970 and 9998")
     return int(moment.timestamp() * 1000 + 5e-4)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from urllib.parse import urlsplit
 
 from monitor.errors import MonitorError
 from monitor.intake.probes.http import probe_http
+from monitor.intake.probes.https import probe_https
 from monitor.intake.probes.icmp import probe_icmp
+from monitor.intake.probes.sip import probe_sip
+from monitor.intake.probes.snmp import probe_snmp
 from monitor.intake.probes.tcp import probe_tcp
-from monitor.intake.probes.tools import ProbeResult, ProbeUnavailable, Tools, host_and_port, own_fault
+from monitor.intake.probes.tools import ProbeResult, ProbeUnavailable, Tools, own_fault
+from monitor.inventory.kinds import CHECKS
 
 #: Tools (shared sockets), the target as in checks.csv, and the limit in seconds.
 Probe = Callable[[Tools, str, float], Awaitable[ProbeResult]]
@@ -24,6 +27,9 @@ PROBES: Mapping[str, Probe] = {
     "icmp": probe_icmp,
     "tcp": probe_tcp,
     "http": probe_http,
+    "https": probe_https,
+    "snmp": probe_snmp,
+    "sip": probe_sip,
 }
 
 __all__ = [
@@ -53,14 +59,13 @@ async def probe(tools: Tools, check: str, target: str, timeout_s: float) -> Prob
 
 def check_target(check: str, target: str) -> None:
     """Raises MonitorError, with what was expected, for a target that this kind of probe cannot mean."""
-    if check == "tcp":
-        host_and_port(target)
-    elif check == "http":
-        url = urlsplit(target)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise MonitorError(f"expected a URL such as http://10.0.0.2/, not {target!r}")
-    elif not target or not all(c.isalnum() or c in ".-:_" for c in target):
-        raise MonitorError(f"expected an address or a name such as 10.0.0.2, not {target!r}")
+    read = CHECKS[check].target
+    if read is None:
+        raise MonitorError(f"expected a probe, not {check}")
+    try:
+        read(target)
+    except ValueError as error:
+        raise MonitorError(str(error)) from None
 
 
 async def probe_target(tools: Tools, text: str, timeout_s: float) -> ProbeResult:

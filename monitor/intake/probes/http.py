@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
 
 from monitor.intake.probes.tools import ProbeResult, own_fault
 
@@ -19,18 +21,42 @@ async def probe_http(tools: Tools, target: str, timeout_s: float) -> ProbeResult
     try:
         async with tools.session().get(target, allow_redirects=False) as answer:
             return ProbeResult(200 <= answer.status < 400, f"status {answer.status}")
-    except aiohttp.ClientError as error:
-        if isinstance(error, OSError) and own_fault(error):
-            raise
-        return ProbeResult(False, _text(error))
-    except ValueError as error:  # what the answer holds is no HTTP, or the target no URL
-        return ProbeResult(False, _text(error))
+    except (aiohttp.ClientError, ValueError) as error:
+        return failed(error)
+
+
+def failed(error: aiohttp.ClientError | ValueError) -> ProbeResult:
+    """What a failure of the client says of the target. Raises it again where it says something of us."""
+    if isinstance(error, OSError) and own_fault(error):
+        raise error
+    # ValueError: what the answer holds is no HTTP, or the target no URL.
+    cause = getattr(error, "os_error", error)  # without the names of our objects, which the client adds
+    if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+        text = os.strerror(cause.errno)
+    else:
+        text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return ProbeResult(False, " ".join(text.split())[:120])
+
+
+class PeerResponse(aiohttp.ClientResponse):
+    """Keeps the peer's certificate (DER): the connection is gone as soon as the answer's end is there."""
+
+    certificate: bytes | None = None
+
+    async def start(self, connection: Connection) -> Self:
+        transport = connection.transport
+        tls = transport.get_extra_info("ssl_object") if transport is not None else None
+        if tls is not None:
+            self.certificate = tls.getpeercert(True)
+        await super().start(connection)
+        return self
 
 
 def make_session(tools: Tools) -> aiohttp.ClientSession:
     """As many connections as the caller allows, none kept; no cookies; no proxy from the environment."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, force_close=True, resolver=_Resolver(tools), use_dns_cache=False),
+        response_class=PeerResponse,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
         auto_decompress=False,
@@ -62,7 +88,3 @@ class _Resolver(AbstractResolver):
 
     async def close(self) -> None:
         pass
-
-
-def _text(error: Exception) -> str:
-    return " ".join((str(error) or type(error).__name__).split())[:120]

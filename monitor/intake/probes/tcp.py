@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from monitor.intake.probes.tools import ProbeResult, Tools, host_and_port
+from monitor.intake.probes.tools import ProbeResult, Tools
+from monitor.inventory.targets import host_and_port
 
 
 async def probe_tcp(tools: Tools, target: str, timeout_s: float) -> ProbeResult:

@@ -6,13 +6,16 @@ import asyncio
 import errno
 import ipaddress
 import socket
+import ssl
 import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from monitor.errors import MonitorError
+from monitor.intake.probes.uptimes import Uptimes
 
 if TYPE_CHECKING:
     import aiohttp
@@ -22,10 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """`detail`: a few words for a person."""
+    """`detail`: a few words for a person. `certificate_expiry`: ms, where the target showed a certificate."""
 
     ok: bool
     detail: str = ""
+    certificate_expiry: int | None = None
 
 
 class ProbeUnavailable(MonitorError):
@@ -46,8 +50,11 @@ _OWN = {
 
 def own_fault(error: OSError) -> bool:
     """No file descriptors, memory, ports or name server left, or not allowed to: ours, not the target's."""
-    if isinstance(error, socket.gaierror):
-        return error.errno == socket.EAI_AGAIN
+    cause = getattr(error, "os_error", error)  # aiohttp wraps it, with its number
+    if isinstance(cause, socket.gaierror):
+        return cause.errno == socket.EAI_AGAIN
+    if isinstance(cause, ssl.SSLError):
+        return False  # has numbers of its own: 1 is not EPERM
     return error.errno in _OWN
 
 
@@ -60,6 +67,16 @@ NAME_S = 300.0
 LOOKUPS = 16
 
 
+@lru_cache(maxsize=20_000)
+def _numeric(host: str) -> tuple[socket.AddressFamily, str] | None:
+    """An address written in digits; None for a name. Every round asks for the same ones."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return (socket.AF_INET if address.version == 4 else socket.AF_INET6), str(address)
+
+
 class Tools:
     """Opened when first needed; `aclose` ends them."""
 
@@ -68,15 +85,13 @@ class Tools:
         self._threads: ThreadPoolExecutor | None = None
         self._pingers: dict[socket.AddressFamily, Pinger] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._tls: dict[bool, ssl.SSLContext] = {}
+        self.uptimes = Uptimes()
 
     async def resolve(self, host: str, port: int = 0) -> Address:
         """The first address of a host. Raises OSError where it has none."""
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            pass
-        else:
-            return (socket.AF_INET if address.version == 4 else socket.AF_INET6), (str(address), port)
+        if (numeric := _numeric(host)) is not None:
+            return numeric[0], (numeric[1], port)
         now = time.monotonic()
         known = self._names.get((host, port))
         if known is not None and now - known[0] < NAME_S:
@@ -113,6 +128,14 @@ class Tools:
             self._session = make_session(self)
         return self._session
 
+    async def tls(self, verify: bool) -> ssl.SSLContext:
+        """What TLS asks of a certificate. Made in a thread: reading the system's authorities takes a while."""
+        from monitor.intake.probes.https import make_context
+
+        if verify not in self._tls:
+            self._tls[verify] = await asyncio.to_thread(make_context, verify)
+        return self._tls[verify]
+
     async def aclose(self) -> None:
         for pinger in self._pingers.values():
             pinger.close()
@@ -130,15 +153,3 @@ class Tools:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-
-def host_and_port(target: str) -> tuple[str, int]:
-    """`10.0.0.2:53`, `name:53`, `[::1]:53`. Raises MonitorError for anything else."""
-    host, _, port = target.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        host = ""
-    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
-        raise MonitorError(f"expected host:port such as 10.0.0.2:80, not {target!r}")
-    return host, int(port)
