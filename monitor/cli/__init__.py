@@ -1,7 +1,4 @@
-"""The command line: one file per family of commands; each calls one function.
-
-Exit status: 0 done; 1 it ran and what it checked does not hold; 2 the call or the configuration is wrong.
-"""
+"""The command line: one file per family of commands; each calls one function."""
 
 from __future__ import annotations
 
@@ -9,19 +6,29 @@ import sys
 
 import typer
 
-from monitor.cli import evidence, service, tokens
+from monitor.cli import agent, evidence, kit, service, tokens
 from monitor.errors import ConfigError, MonitorError
 
-program = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-for family in (service, evidence):
+HELP = """智慧党建平台运行监测: watches the sites, judges availability by published rules, keeps the evidence.
+
+Exit status: 0 done; 1 it ran and what it checked does not hold; 2 the call or the configuration is wrong.
+"""
+
+#: What a wrong call raises; Typer has no public name for it.
+USAGE: type[Exception] = typer.BadParameter.__bases__[0]
+
+program = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
+for family in (service, evidence, agent):
     family.register(program)
+tokens.program.command("kit")(kit.write_kit)
 program.add_typer(tokens.program, name="token", help="Tokens of devices, relays and pings.")
 
 
 def main() -> None:
     """The console script: a mistake of the caller is one line (a configuration's: one each), never a traceback."""
     try:
-        program()
+        # Not in Typer's standalone mode, which answers a missing option with a box of five lines.
+        sys.exit(program(standalone_mode=False))
     except ConfigError as error:
         for mistake in error.mistakes:
             print(mistake, file=sys.stderr)
@@ -29,3 +36,10 @@ def main() -> None:
     except MonitorError as error:
         print(f"zhdj-monitor: {error}", file=sys.stderr)
         sys.exit(2)
+    except USAGE as error:
+        text = error.format_message()  # type: ignore[attr-defined]
+        # Called with nothing at all, it is the whole help.
+        print(text if "\n" in text else f"zhdj-monitor: {text} (--help says more)", file=sys.stderr)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(130)

@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from monitor.core import text
 from monitor.errors import ConfigError
 from monitor.inventory.load import Loaded, load, local_today
 from monitor.inventory.summary import Summary, summarize
@@ -92,11 +93,8 @@ def as_text(loaded: Loaded, summary: Summary) -> list[str]:
 
 
 def percent(part: int, whole: int) -> str:
-    """`98.29 % (690/702)`. Cut, never rounded up: 99.9996 % is not 100 % (performance.md)."""
-    if not whole:
-        return "-"
-    hundredths = part * 10_000 // whole
-    return f"{hundredths // 100}.{hundredths % 100:02d} % ({part}/{whole})"
+    """`98.29 % (690/702)`."""
+    return f"{text.percent(part / whole)} ({part}/{whole})" if whole else "-"
 
 
 def _block(title: str, counts: dict[str, int], labels: dict[str, str]) -> list[str]:

@@ -1,37 +1,69 @@
-"""Tokens: issue, revoke, and mosquitto's files from them."""
+"""Tokens: issue, rotate, let expire, revoke, list; and mosquitto's files from them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
+import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.clock import wall_ms
-from monitor.core.token import DEVICE, KINDS, RELAY, hash_token
+from monitor.clock import to_iso, wall_ms
+from monitor.core.token import DEVICE, KINDS, PING, RELAY, RELAY_MARK, hash_token
 from monitor.errors import MonitorError
 from monitor.fleet.tokens import write_tokens
-from monitor.intake.mosquitto import acl_file, password_file, password_hash
+from monitor.intake.mosquitto import password_hash
+from monitor.intake.mosquitto_files import MosquittoFiles
 from monitor.intake.tokens import Token, new_token, relay_user
-from monitor.inventory.load import load
+from monitor.inventory.load import Loaded, load
 from monitor.store import tokens
 from monitor.store.database import opened
 
+T = TypeVar("T")
 Config = Annotated[Path, typer.Option("--config", help="The folder of monitor.toml.")]
+Out = Annotated[Path, typer.Option(help='Where to write {"site/terminal": "token"}; readable by you alone.')]
+Who = Annotated[str, typer.Argument(help="site/terminal, or @label for a relay.")]
 
 #: A relay's name, as it stands in mosquitto's files.
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_SPAN = re.compile(r"(\d{1,5})(s|m|h|d)")
+_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 program = typer.Typer(no_args_is_help=True)
+
+
+def span_ms(text: str, option: str) -> int:
+    """Milliseconds of 90s, 30m, 24h or 7d."""
+    match = _SPAN.fullmatch(text)
+    if not match:
+        raise MonitorError(f"{option}: expected a time such as 30m, 24h or 7d, not {text!r}")
+    return int(match[1]) * _UNIT_MS[match[2]]
+
+
+def in_database(loaded: Loaded, work: Callable[[AsyncEngine], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with opened(loaded.settings.database.url.get_secret_value()) as engine:
+            return await work(engine)
+
+    return asyncio.run(run())
+
+
+def make(kind: str, names: list[str], label: str = "") -> tuple[str, tokens.Issued]:
+    """A new token and what is kept of it."""
+    text = new_token(kind)
+    mosquitto = password_hash(text) if kind in (DEVICE, RELAY) else ""
+    return text, tokens.Issued(kind, hash_token(text), names, label, mosquitto)
 
 
 @program.command()
 def issue(
     config: Config,
-    out: Annotated[Path, typer.Option(help='Where to write {"site/terminal": "token"}; readable by you alone.')],
+    out: Out,
     terminal: Annotated[
         list[str] | None, typer.Option(help="site/terminal; may be repeated. Without it: every terminal that beats.")
     ] = None,
@@ -43,75 +75,137 @@ def issue(
     """Issue tokens. They are shown in the file once; the database keeps hashes only."""
     if kind not in KINDS:
         raise MonitorError(f"--kind: expected {', '.join(KINDS)}, not {kind!r}")
-    if out.exists():
-        raise MonitorError(f"{out} exists; tokens are written once and never over something else")
+    _free(out)
     loaded = load(config)
-    beating = dict.fromkeys(f"{c.site_id}/{c.terminal}" for c in loaded.inventory.checks.values() if c.is_heartbeat)
-    names = terminal or list(beating)
-    unknown = [name for name in names if name not in beating]
-    if unknown:
-        raise MonitorError(f"no terminal with a heartbeat check: {', '.join(unknown)}; expected site/terminal")
+    names = terminal or list(_beating(loaded))
+    _known(loaded, names)
     if kind == RELAY and not LABEL.fullmatch(label):
         raise MonitorError("--label: a relay needs one, of letters, digits, - and _; it signs in on MQTT as @label")
     groups = [names] if kind == RELAY else [[name] for name in names]
-    plain = {relay_user(label) if kind == RELAY else group[0]: new_token(kind) for group in groups}
-    issued = [
-        tokens.Issued(kind, hash_token(text), group, label, password_hash(text) if kind in (DEVICE, RELAY) else "")
-        for group, text in zip(groups, plain.values(), strict=True)
-    ]
-
-    async def work() -> None:
-        async with opened(loaded.settings.database.url.get_secret_value()) as engine:
-            await tokens.keep(engine, issued, wall_ms())
+    made = {relay_user(label) if kind == RELAY else group[0]: make(kind, group, label) for group in groups}
 
     # The file first: a token that nobody was told of is only a row too many.
-    write_tokens(out, plain)
-    asyncio.run(work())
-    print(f"{len(issued)} tokens: {out}")
+    write_tokens(out, {name: text for name, (text, _) in made.items()})
+    in_database(loaded, lambda engine: tokens.keep(engine, [kept for _, kept in made.values()], wall_ms()))
+    print(f"{len(made)} tokens: {out}")
 
 
 @program.command()
-def revoke(config: Config, terminal: Annotated[str, typer.Argument(help="site/terminal")]) -> None:
-    """Revoke the device and ping tokens of a terminal; the running service follows within seconds."""
+def rotate(
+    config: Config,
+    who: Who,
+    out: Out,
+    overlap: Annotated[str, typer.Option(help="How long the old one holds beside the new: 30m, 24h, 7d.")] = "24h",
+    kind: Annotated[str, typer.Option(help="device or ping; a relay by its @label.")] = DEVICE,
+) -> None:
+    """A new token; the old ones expire after the overlap. On MQTT mosquitto takes the newest alone."""
+    _free(out)
+    over = span_ms(overlap, "--overlap")
     loaded = load(config)
+    now = wall_ms()
+    kind = RELAY if who.startswith(RELAY_MARK) else kind
+    if kind not in (DEVICE, PING, RELAY):
+        raise MonitorError(f"--kind: expected device or ping, not {kind!r}")
+    old = [row for row in in_database(loaded, tokens.rows) if row["kind"] == kind and _speaks(row) == who]
+    old = [row for row in old if Token.of_row(row).valid(now)]
+    if not old:
+        raise MonitorError(f"no valid {kind} token of {who}; expected one to rotate (`token issue` makes the first)")
+    text, kept = make(kind, json.loads(old[-1]["terminals"]), old[-1]["label"])
+    write_tokens(out, {who: text})
+    count = in_database(loaded, lambda engine: tokens.rotate(engine, [kept], now, now + over))
+    print(f"1 new token: {out}; {count} old until {to_iso(now + over)}")
 
-    async def work() -> int:
-        async with opened(loaded.settings.database.url.get_secret_value()) as engine:
-            return await tokens.revoke(engine, terminal, wall_ms())
 
-    count = asyncio.run(work())
+@program.command()
+def expire(
+    config: Config,
+    who: Who,
+    after: Annotated[str, typer.Option(help="From now: 30m, 24h, 7d.")],
+) -> None:
+    """Let the tokens of a terminal or relay end by themselves."""
+    loaded = load(config)
+    now = wall_ms()
+    end = now + span_ms(after, "--after")
+    count = in_database(loaded, lambda engine: tokens.expire(engine, who, now, end))
     if not count:
-        raise MonitorError(f"no valid token speaks for {terminal} alone")
+        raise MonitorError(f"no valid token speaks for {who} alone")
+    print(f"{count} until {to_iso(end)}")
+
+
+@program.command()
+def revoke(config: Config, who: Who) -> None:
+    """Revoke the tokens of a terminal (device and ping) or relay; the running service follows within seconds."""
+    count = in_database(load(config), lambda engine: tokens.revoke(engine, who, wall_ms()))
+    if not count:
+        raise MonitorError(f"no valid token speaks for {who} alone")
     print(f"{count} revoked")
+
+
+@program.command("list")
+def list_tokens(
+    config: Config,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
+) -> None:
+    """Which tokens there are, by the beginning of their hash; the tokens themselves nobody knows any more."""
+    now = wall_ms()
+    found = [_shown(row, now) for row in in_database(load(config), tokens.rows)]
+    found = [one for one in found if everything or one["state"] == "valid"]
+    if as_json:
+        json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
+        print()
+        return
+    for one in found:
+        end = one["revoked_at"] or one["expires_at"] or ""
+        print("\t".join([one["id"], one["kind"], one["who"], one["state"], one["created_at"], end]))
 
 
 @program.command()
 def mosquitto(config: Config, out: Annotated[Path, typer.Option(help="The folder for `passwords` and `acl`.")]) -> None:
-    """Write mosquitto's password and ACL files from the tokens; `kill -HUP` has it read them."""
+    """Write mosquitto's password and ACL files from the tokens; `kill -HUP` has it read them.
+
+    With mqtt.files in monitor.toml the running service does it by itself.
+    """
     loaded = load(config)
     settings = loaded.settings.mqtt
-    if not settings.username or not settings.password.get_secret_value():
-        raise MonitorError("mqtt.username and mqtt.password: expected the service's own account at the broker")
+    made = MosquittoFiles(out, settings.username, settings.password.get_secret_value())
+    made.write(in_database(loaded, tokens.rows), wall_ms())
+    print(f"{made.users} users: {out}")
 
-    async def work() -> list[dict[str, Any]]:
-        async with opened(loaded.settings.database.url.get_secret_value()) as engine:
-            return await tokens.rows(engine)
 
-    now = wall_ms()
-    hashes: dict[str, str] = {}
-    relays: dict[str, list[str]] = {}
-    for row in asyncio.run(work()):
-        if not row["mosquitto"] or not Token.of_row(row).valid(now):
-            continue
-        names = json.loads(row["terminals"])
-        if row["kind"] == RELAY:
-            relays[relay_user(row["label"])] = names
-            names = [relay_user(row["label"])]
-        hashes.update(dict.fromkeys(names, row["mosquitto"]))
-    hashes[settings.username] = password_hash(settings.password.get_secret_value())
-    out.mkdir(parents=True, exist_ok=True)
-    for name, text in (("passwords", password_file(hashes)), ("acl", acl_file([settings.username], relays))):
-        path = out / name
-        path.touch(mode=0o600)
-        path.write_text(text, encoding="utf-8")
-    print(f"{len(hashes)} users: {out}")
+def _free(out: Path) -> None:
+    if out.exists():
+        raise MonitorError(f"{out} exists; tokens are written once and never over something else")
+
+
+def _beating(loaded: Loaded) -> dict[str, None]:
+    return dict.fromkeys(f"{c.site_id}/{c.terminal}" for c in loaded.inventory.checks.values() if c.is_heartbeat)
+
+
+def _known(loaded: Loaded, names: list[str]) -> None:
+    unknown = [name for name in names if name not in _beating(loaded)]
+    if unknown:
+        raise MonitorError(f"no terminal with a heartbeat check: {', '.join(unknown)}; expected site/terminal")
+
+
+def _speaks(row: dict[str, Any]) -> str:
+    """site/terminal or @label; for what speaks for several without being a relay, all of them."""
+    if row["kind"] == RELAY:
+        return relay_user(row["label"])
+    return " ".join(json.loads(row["terminals"]))
+
+
+def _shown(row: dict[str, Any], now: int) -> dict[str, Any]:
+    token = Token.of_row(row)
+    revoked = token.revoked_at is not None and token.revoked_at <= now
+    times = {name: to_iso(row[name]) if row[name] is not None else None for name in ("expires_at", "revoked_at")}
+    return {
+        "id": row["hash"][:8],
+        "kind": row["kind"],
+        "who": _speaks(row),
+        "label": row["label"],
+        "terminals": json.loads(row["terminals"]),
+        "state": "valid" if token.valid(now) else "revoked" if revoked else "expired",
+        "created_at": to_iso(row["created_at"]),
+        **times,
+    }

@@ -15,6 +15,9 @@ RELAY = "relay"
 PING = "ping"
 KINDS = (DEVICE, RELAY, PING)
 
+#: What a relay's user on MQTT begins with; no site's id does.
+RELAY_MARK = "@"
+
 #: 160 bits; security.md asks for 128.
 TOKEN_BYTES = 20
 #: Characters. What is longer was never issued by us and is not even hashed.

@@ -8,11 +8,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from monitor.core.token import DEVICE, KINDS, MAX_TOKEN, PING, RELAY, TOKEN_BYTES, hash_token, make_token
+from monitor.core.token import (
+    DEVICE,
+    KINDS,
+    MAX_TOKEN,
+    PING,
+    RELAY,
+    RELAY_MARK,
+    TOKEN_BYTES,
+    hash_token,
+    make_token,
+)
 from monitor.intake.door import Now
-
-#: What a relay's user on MQTT begins with.
-RELAY_MARK = "@"
 
 
 def new_token(kind: str) -> str:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, Update, case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.core.token import hash_token
+from monitor.core.token import RELAY, RELAY_MARK, hash_token
 from monitor.store.tables import token
 
 
@@ -45,17 +45,7 @@ async def rows(engine: AsyncEngine) -> list[dict[str, Any]]:
 
 async def keep(engine: AsyncEngine, issued: Iterable[Issued], at: int) -> None:
     """Add tokens, created at `at` (ms); one that is known already is put anew."""
-    values = [
-        {
-            "kind": i.kind,
-            "hash": i.hash,
-            "label": i.label,
-            "terminals": json.dumps(list(i.terminals)),
-            "mosquitto": i.mosquitto,
-            "created_ms": at,
-        }
-        for i in issued
-    ]
+    values = [_row(i, at) for i in issued]
     if not values:
         return
     async with engine.begin() as connection:
@@ -65,11 +55,60 @@ async def keep(engine: AsyncEngine, issued: Iterable[Issued], at: int) -> None:
         await connection.execute(insert(token), values)
 
 
-async def revoke(engine: AsyncEngine, terminal: str, at: int) -> int:
-    """Revoke every valid token that speaks for `site/terminal` alone, from `at` (ms) on; returns how many."""
-    condition = (token.c.terminals == json.dumps([terminal])) & token.c.revoked_ms.is_(None)
+async def revoke(engine: AsyncEngine, who: str, at: int) -> int:
+    """Revoke every valid token of `who` (see `_of`) from `at` (ms) on; returns how many."""
+    condition = _of(who) & _valid(at)
     async with engine.begin() as connection:
         return (await connection.execute(update(token).where(condition).values(revoked_ms=at))).rowcount
+
+
+async def expire(engine: AsyncEngine, who: str, at: int, end: int) -> int:
+    """Every token of `who` that is valid at `at` (ms) holds until `end` and no longer; returns how many."""
+    async with engine.begin() as connection:
+        return (await connection.execute(_ending(_of(who) & _valid(at), end))).rowcount
+
+
+async def rotate(engine: AsyncEngine, issued: Sequence[Issued], at: int, end: int) -> int:
+    """Keep new tokens; older ones of the same kind for the same terminals (relays: of the same label) hold until
+    `end` (ms), and no longer. All of it or nothing. Returns how many older ones there were."""
+    count = 0
+    if not issued:
+        return count
+    async with engine.begin() as connection:
+        for new in issued:
+            who = f"{RELAY_MARK}{new.label}" if new.kind == RELAY else new.terminals[0]
+            condition = _of(who) & _valid(at) & (token.c.kind == new.kind)
+            count += (await connection.execute(_ending(condition, end))).rowcount
+        await connection.execute(insert(token), [_row(new, at) for new in issued])
+    return count
+
+
+def _of(who: str) -> ColumnElement[bool]:
+    """`site/terminal`: device and ping tokens that speak for it alone. `@label`: those of that relay."""
+    if who.startswith(RELAY_MARK):
+        return (token.c.kind == RELAY) & (token.c.label == who.removeprefix(RELAY_MARK))
+    return (token.c.kind != RELAY) & (token.c.terminals == json.dumps([who]))
+
+
+def _valid(at: int) -> ColumnElement[bool]:
+    return token.c.revoked_ms.is_(None) & (token.c.expires_ms.is_(None) | (token.c.expires_ms > at))
+
+
+def _ending(condition: ColumnElement[bool], end: int) -> Update:
+    """One that ends before `end` anyway is left as it is."""
+    longer = token.c.expires_ms.is_(None) | (token.c.expires_ms > end)
+    return update(token).where(condition).values(expires_ms=case((longer, end), else_=token.c.expires_ms))
+
+
+def _row(issued: Issued, at: int) -> dict[str, Any]:
+    return {
+        "kind": issued.kind,
+        "hash": issued.hash,
+        "label": issued.label,
+        "terminals": json.dumps(list(issued.terminals)),
+        "mosquitto": issued.mosquitto,
+        "created_ms": at,
+    }
 
 
 def of_devices(plain: Mapping[str, str]) -> list[Issued]:
