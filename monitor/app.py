@@ -6,6 +6,7 @@ Every loop has a name and says what it survives; anything else ends the process,
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import structlog
+from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -25,6 +27,7 @@ from monitor.flows.overview import load_overview
 from monitor.intake.broker import EmbeddedBroker
 from monitor.intake.http import HttpIntake
 from monitor.intake.http_server import listen
+from monitor.intake.mosquitto_files import MosquittoFiles
 from monitor.intake.mqtt import MqttReceiver
 from monitor.intake.poller import Poller
 from monitor.intake.probes import Tools
@@ -44,6 +47,8 @@ FIGURES_S = 60.0
 TABLES_S = 5.0
 #: How often the database is tried for what waits, seconds.
 SAVE_S = 1.0
+#: Connections of HTTP and of the embedded broker, twice over.
+OPEN_FILES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
         stack.push_async_callback(observer.stop)
         known = Tokens([Token.of_row(row) for row in await tokens.rows(engine)], clock)
         tools = await stack.enter_async_context(Tools())
+        files = MosquittoFiles.of(settings.mqtt)
 
         mqtt = settings.mqtt
         if mqtt.embedded:
@@ -93,10 +99,15 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
             timeout_s=settings.probes.timeout_s,
             # While our own line is down, what does not answer says nothing of those who are asked.
             allowed=lambda: observer.board.channels()["probe"],
+            line_works=lambda: watch.line_works(),
         )
 
         async def overview() -> Overview:
-            return await load_overview(engine, loaded, observer.board.month, clock.now())
+            try:
+                return await load_overview(engine, loaded, observer.board.month, clock.now())
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("overview.failed", error=type(error).__name__)
+                raise web.HTTPServiceUnavailable from None
 
         application = create_app(board=observer.board, settings=settings, load_overview=overview)
         HttpIntake(observer, known).add_to(application)
@@ -109,7 +120,7 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
             "cut": lambda: _cut(observer, settings.evidence.cut_s),
             "save": lambda: _save(observer),
             "figures": lambda: _figures(observer, loaded, engine),
-            "tables": lambda: _tables(observer, known, engine),
+            "tables": lambda: _tables(observer, known, engine, files),
             "mqtt": receiver.run,
             "poller": poller.run,
             "selfwatch": watch.rounds,
@@ -137,6 +148,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    _allow_many_files()
     runs = False
     trouble: BaseException | None = None
     try:
@@ -158,6 +170,14 @@ async def serve(
     log.info("service.stopped")
 
 
+def _allow_many_files() -> None:
+    """1,024 is what many machines begin with: idle connections alone would then keep the log from being opened."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     result: list[BaseException] = []
     for error in group.exceptions:
@@ -166,14 +186,19 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 async def _accepts(host: str, port: int) -> bool:
-    """The echo of the channel `http`: our own listener accepts a connection."""
+    """The echo of the channel `http`: our own listener answers, whatever it says. One that is taken up does not."""
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # names for it, not a bind
     try:
-        _, writer = await asyncio.open_connection(everywhere.get(host, host), port)
+        reader, writer = await asyncio.open_connection(everywhere.get(host, host), port)
     except OSError:
         return False
-    writer.close()
-    return True
+    try:
+        writer.write(b"HEAD /static/icon.svg HTTP/1.0\r\n\r\n")
+        return (await reader.readline()).startswith(b"HTTP/")
+    except OSError:
+        return False
+    finally:
+        writer.close()
 
 
 async def _cut(observer: Observer, every_s: float) -> NoReturn:
@@ -200,11 +225,17 @@ async def _figures(observer: Observer, loaded: Loaded, engine: AsyncEngine) -> N
         await asyncio.sleep(FIGURES_S if not loaded.settings.demo else TABLES_S)
 
 
-async def _tables(observer: Observer, known: Tokens, engine: AsyncEngine) -> NoReturn:
-    """What people change while we run: tokens and planned windows. Survives a database that is away."""
+async def _tables(observer: Observer, known: Tokens, engine: AsyncEngine, files: MosquittoFiles | None) -> NoReturn:
+    """What people change while we run: tokens, mosquitto's files from them, and planned windows.
+
+    Survives a database that is away, and files that cannot be written (MosquittoFiles says so).
+    """
     while True:
         try:
-            known.replace(Token.of_row(row) for row in await tokens.rows(engine))
+            rows = await tokens.rows(engine)
+            known.replace(map(Token.of_row, rows))
+            if files is not None:
+                await asyncio.to_thread(files.follow, rows, observer.clock.now())
             async with engine.connect() as connection:
                 observer.board.windows = await reading.windows(connection)
         except (SQLAlchemyError, OSError, TimeoutError) as error:

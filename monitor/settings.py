@@ -6,6 +6,7 @@ mistakes that name the key and what was expected, all of them at once.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from datetime import date
@@ -132,6 +133,8 @@ class Mqtt(_Part):
     password: SecretStr = SecretStr("")
     ca_file: str = ""
     client_id: str = ""
+    files: str = ""
+    pid_file: str = ""
 
 
 class Database(_Part):
@@ -221,6 +224,10 @@ def load_settings(folder: Path) -> Settings:
         raise ConfigError([Mistake("monitor.toml", 0, "", f"is not UTF-8 text: {error.reason}")]) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([Mistake("monitor.toml", 0, "", f"is not TOML: {error}")]) from None
+    strangers = [name for name in os.environ if _is_stranger(name)]
+    if strangers:
+        expected = "expected ZHDJ_ and a key of monitor.toml, two underscores between its parts"
+        raise ConfigError([Mistake("environment", 0, name, f"unknown; {expected}") for name in sorted(strangers)])
     try:
         settings = Settings(**raw)
     except ValidationError as error:
@@ -230,6 +237,12 @@ def load_settings(folder: Path) -> Settings:
         expected = 'expected a level or a level with a kind, such as village or "village.tv"'
         raise ConfigError([Mistake("monitor.toml", 0, f"service.{k}", expected) for k in unknown])
     return settings
+
+
+def _is_stranger(variable: str) -> bool:
+    """A variable that begins like ours and names no key: most likely a slip, and it must not be ignored."""
+    name = variable.upper()
+    return name.startswith("ZHDJ_") and name[5:].partition("__")[0].lower() not in Settings.model_fields
 
 
 def _mistake(error: Any) -> Mistake:

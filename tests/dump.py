@@ -11,10 +11,12 @@ from monitor.store.tables import metadata
 
 #: What does not follow from the log, or says how far it was followed.
 BESIDE = ("token", "cut")
+#: What is called differently in every database: surrogate keys, and the observer (a replay has a name of its own).
+NAMES = (("window", "id"), ("loss", "observer"), ("digest", "observer"))
 
 
 async def rows(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Every table but BESIDE, sorted; surrogate keys of windows left out."""
+    """Every table but BESIDE, sorted, without NAMES."""
     engine = create_async_engine(url)
     result: dict[str, list[tuple[Any, ...]]] = {}
     try:
@@ -22,7 +24,7 @@ async def rows(url: str) -> dict[str, list[tuple[Any, ...]]]:
             for table in metadata.sorted_tables:
                 if table.name in BESIDE:
                     continue
-                columns = [c for c in table.c if (table.name, c.name) not in (("window", "id"), ("loss", "observer"))]
+                columns = [c for c in table.c if (table.name, c.name) not in NAMES]
                 found = await connection.execute(select(*columns))
                 result[table.name] = sorted((tuple(r) for r in found), key=repr)
     finally:

@@ -18,6 +18,7 @@ class Recorder:
     beats: list[dict[str, Any]] = field(default_factory=list)
     wills: list[tuple[str, str, str, bool]] = field(default_factory=list)
     results: list[tuple[str, str, str, bool, float, str]] = field(default_factory=list)
+    certificates: dict[tuple[str, str, str], int] = field(default_factory=dict)
     channel: list[tuple[str, str, int | None]] = field(default_factory=list)
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     answers: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -48,9 +49,19 @@ class Recorder:
         return None
 
     def result(
-        self, site: str, terminal: str, check: str, ok: bool, *, duration_s: float, detail: str = ""
+        self,
+        site: str,
+        terminal: str,
+        check: str,
+        ok: bool,
+        *,
+        duration_s: float,
+        detail: str = "",
+        certificate_expiry: int | None = None,
     ) -> str | None:
         self.results.append((site, terminal, check, ok, duration_s, detail))
+        if certificate_expiry is not None:
+            self.certificates[site, terminal, check] = certificate_expiry
         return None
 
     def alive(self, channel: str) -> None:
@@ -61,6 +72,9 @@ class Recorder:
 
     def restored(self, channel: str) -> None:
         self.channel.append((channel, "restored", None))
+
+    def knows(self, site: str, terminal: str) -> bool:
+        return True
 
     def refuse(self, via: str, reason: str) -> str:
         self.refused[via, reason] += 1

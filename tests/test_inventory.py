@@ -178,6 +178,9 @@ def test_check_config_says_what_there_is(folder: Path, capsys: pytest.CaptureFix
         "icmp": 2,
         "tcp": 1,
         "http": 0,
+        "https": 0,
+        "snmp": 0,
+        "sip": 0,
         "total": 4,
     }
     assert answer["uplinks"] == 1
@@ -195,7 +198,7 @@ def test_check_config_says_what_there_is(folder: Path, capsys: pytest.CaptureFix
     assert "[calendar.2027]" in output.err
     assert run(folder, json=False, today=TODAY) == 0
     text = capsys.readouterr().out
-    assert "接入率 share connected: 50.00 % (2/4)" in text
+    assert "接入率 share connected: 50.00% (2/4)" in text
     assert "未监测 in service without a check: 2" in text
     assert "未接入 commissioned later: 1" in text
 
@@ -219,9 +222,9 @@ def test_check_config_lists_every_mistake(folder: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("part", "whole", "text"),
     [
-        (690, 702, "98.29 % (690/702)"),
-        (249_999, 250_000, "99.99 % (249999/250000)"),
-        (57, 100, "57.00 % (57/100)"),
+        (690, 702, "98.29% (690/702)"),
+        (249_999, 250_000, "99.99% (249999/250000)"),
+        (57, 100, "57.00% (57/100)"),
         (0, 0, "-"),
     ],
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from monitor.clock import Clock, from_iso
-from monitor.evidence.lines import OpenedLine
+from monitor.evidence.lines import OpenedLine, ProbeLine, millis
 from monitor.evidence.reading import read_lines, trace_files
 from monitor.flows import observe
 from monitor.flows.judging import Judge
@@ -18,6 +18,7 @@ from monitor.flows.observe import Observer
 from monitor.flows.replay import figures, rebuild
 from monitor.inventory.load import Loaded, load
 from monitor.store.database import opened
+from monitor.store.digests import unpack
 from monitor.store.view import View
 from tests.dump import rows
 from tests.folders import FILES
@@ -106,7 +107,8 @@ async def test_days_are_closed_compressed_and_enough_to_go_on_from(
     assert await rows(fresh(tmp_path)) == live_rows
     (outage,) = live_rows["outage"]
     assert outage[3:5] == (MIDNIGHT - HOUR // 2, MIDNIGHT + HOUR // 2)
-    assert [row[1] for row in live_rows["digest"]] == [20261012] * 3
+    ((day, body),) = live_rows["digest"]
+    assert (day, len(unpack(body))) == (20261012, 3)
 
     # The second day alone, on an empty database: what it needs from the past stands at its head.
     (logs / names[0]).unlink()
@@ -211,3 +213,79 @@ async def test_what_is_refused_is_counted_and_is_no_evidence(loaded: Loaded, tmp
             ("mqtt", "no_such_check"): 1,
             ("probe", "no_such_check"): 1,
         }
+
+
+async def test_a_certificate_is_kept_and_known_again(loaded: Loaded, tmp_path: Path) -> None:
+    """On the board, in the log, and after a restart: some checks ask twice a day."""
+    folder, url, key = tmp_path / "evidence", fresh(tmp_path), ("V1", "tv", "tcp")
+    expiry = from_iso("2026-11-01T00:00:00Z")
+    async with observing(loaded, url, folder, NOON) as observer:
+        observer.alive("probe")
+        assert observer.result(*key, True, duration_s=0.1, detail="status 200", certificate_expiry=expiry) is None
+        assert observer.result(*key, True, duration_s=0.1) is None
+        assert observer.result("V1", "pc", "tcp", True, duration_s=0.1, certificate_expiry=1) == "no_such_check"
+        assert observer.board.counters.certificates == {key: expiry}
+        await observer.cut()
+        await observer.save()
+    told = [r.line for path in trace_files([folder]) for r in read_lines(path) if isinstance(r.line, ProbeLine)]
+    assert [line.certificate_expiry and millis(line.certificate_expiry) for line in told] == [expiry, None]
+    async with observing(loaded, url, folder, NOON + 60_000) as observer:
+        assert observer.board.counters.certificates == {key: expiry}
+
+
+async def test_a_check_that_was_away_was_not_up_meanwhile(loaded: Loaded, database_url: str, tmp_path: Path) -> None:
+    """Taken out of checks.csv and put back a day later: what nobody watched is unknown."""
+    logs, config = tmp_path / "logs", tmp_path / "config"
+    async with observing(loaded, database_url, logs, NOON) as observer:
+        await live(observer, NOON + HOUR)
+    rest = [line for line in FILES["checks.csv"].splitlines(keepends=True) if "heartbeat-mqtt" not in line]
+    (config / "checks.csv").write_text("".join(rest), encoding="utf-8")
+    async with observing(load(config, serving=False), database_url, logs, NOON + 2 * HOUR) as observer:
+        observer.result("T1", "tv", "icmp", True, duration_s=0.01)
+        await observer.cut()
+        await observer.save()
+    (config / "checks.csv").write_text(FILES["checks.csv"], encoding="utf-8")
+    async with observing(loaded, database_url, logs, NOON + 26 * HOUR) as observer:
+        await live(observer, NOON + 27 * HOUR)
+    async with opened(database_url) as engine:
+        counted = await figures(engine, loaded, (NOON + HOUR, NOON + 26 * HOUR))
+    (pc,) = [m.measure for m in counted.terminals if m.terminal == "pc"]
+    assert (pc.up, pc.down, pc.unknown) == (0, 0, 25 * HOUR)
+
+
+async def test_a_changed_interval_is_judged_alike_by_the_service_and_by_a_rebuild(
+    loaded: Loaded, database_url: str, tmp_path: Path
+) -> None:
+    logs, config = tmp_path / "logs", tmp_path / "config"
+    async with observing(loaded, database_url, logs, NOON) as observer:
+        await live(observer, NOON + HOUR, silent=(NOON + HOUR // 4, NOON + HOUR // 2))
+    assert [r[6] for r in (await rows(database_url))["outage"]] == ["ended"]
+    patient = FILES["checks.csv"].replace("60,180", "1800,3600")
+    (config / "checks.csv").write_text(patient, encoding="utf-8")
+    changed = load(config, serving=False)
+    async with observing(changed, database_url, logs, NOON + 2 * HOUR) as observer:
+        await live(observer, NOON + 3 * HOUR)
+    found, again = await rows(database_url), fresh(tmp_path)
+    await rebuilt(changed, logs, again)
+    wanted = await rows(again)
+    # An outage that was told stays in the book, as one that never was.
+    assert [r[6] for r in found.pop("outage")] == ["gone"]
+    assert wanted.pop("outage") == []
+    assert found == wanted
+
+
+async def test_outages_of_a_week_are_the_same_live_and_rebuilt(
+    loaded: Loaded, database_url: str, tmp_path: Path
+) -> None:
+    """Over many day turns, at which what nothing can change any more is let go of."""
+    logs = tmp_path / "logs"
+    async with observing(loaded, database_url, logs, NOON) as observer:
+        for day in range(7):
+            began = NOON + day * 24 * HOUR
+            assert isinstance(observer.clock, DrivenClock)
+            observer.clock.at = began
+            await live(observer, began + 3 * HOUR, every=180_000, silent=(began + HOUR, began + 2 * HOUR))
+    found = await rows(database_url)
+    assert {r[6] for r in found["outage"]} == {"ended"}
+    await rebuilt(loaded, logs, fresh(tmp_path))
+    assert await rows(fresh(tmp_path)) == found

@@ -11,8 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from monitor.core.calendar import WorkCalendar
-from monitor.core.service import Interval, ServiceTimes, merge, parse_hours
+from monitor.core.service import ServiceTimes, parse_hours
 from monitor.core.sites import Level, Site, Terminal
+from monitor.core.timeline import Interval
+from monitor.core.window import union
 from monitor.errors import MonitorError
 
 MINUTE = 60_000
@@ -214,7 +216,7 @@ def test_as_a_naive_model_says(
     start = int(middle.timestamp()) * 1000 + shift * HOUR
     end = start + length * HOUR
     minutes = [at for at in range(start, end, MINUTE) if naive(at)]
-    assert service.site(where, start, end) == merge((at, at + MINUTE) for at in minutes)
+    assert service.site(where, start, end) == union((at, at + MINUTE) for at in minutes)
     inside = set(minutes)
     for at in range(start, end, 7 * MINUTE):
         assert service.is_in_service(where, None, at) is (at in inside)

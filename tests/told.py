@@ -95,8 +95,8 @@ class FakeBoard:
     def channels(self) -> Mapping[str, bool]:
         return self.observed
 
-    def uplinks(self) -> Mapping[str, bool | None]:
-        return self.lines
+    def uplinks(self) -> Iterable[tuple[str, bool | None]]:
+        return self.lines.items()
 
     def ready(self) -> list[str]:
         return self.reasons
@@ -131,6 +131,7 @@ def county_board() -> FakeBoard:
         ("511723-C1", "tv", "learning"): False,
         ("511723-C1", "tv", "emergency"): None,
     }
+    board.counters.certificates["511723-C1", "tv", "https"] = NOW + 24 * HOUR
     return board
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from monitor.core.digest import Digest
 from monitor.core.engine import Engine
 from monitor.core.outage import Outage
-from monitor.core.status import Status, site_status, terminal_status
+from monitor.core.status import Status, terminal_status
 from monitor.core.timeline import Step
 from monitor.core.window import Window
 
@@ -36,15 +36,15 @@ class Collector:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.windows: list[Window] = []
-        self._losses: dict[str, list[tuple[int, int | None]]] = {}
+        self._losses: dict[str, tuple[int, tuple[int, int | None] | None]] = {}  # how many are known, and the last
         self.skip()
 
     def skip(self) -> None:
         """What changed so far is known already."""
         self.take()
 
-    def take(self, *, day_so_far: bool = False) -> Changes:
-        """What changed since the last call; with the counts of the day that goes on, if they are wanted."""
+    def take(self) -> Changes:
+        """What changed since the last call."""
         engine = self.engine
         changes = Changes()
         changes.spans = [(watch.check.key, lo, steps) for watch, lo, steps in engine.changes()]
@@ -53,21 +53,20 @@ class Collector:
         for terminal in changed:
             changes.statuses[terminal.site, terminal.kind] = terminal_status(terminal.timeline)
         for site in {t.site for t in changed}:
-            changes.statuses[site, ""] = site_status(engine.site_timelines(site))
+            changes.statuses[site, ""] = engine.sites[site]
         changes.digests, engine.digests = engine.digests, []
-        if day_so_far:
-            changes.digests = changes.digests + engine.digests_so_far()
         changes.losses = list(self._changed_losses())
         changes.windows, self.windows = self.windows, []
         return changes
 
     def _changed_losses(self) -> list[tuple[str, int, int, int | None]]:
+        """Only the last known loss can still move or end; what follows it is new."""
         result = []
         for name, channel in self.engine.channels.items():
-            now = channel.history()
-            known = self._losses.get(name, [])
-            # Only the last known loss can still move or end.
-            first = max(0, len(known) - 1)
-            result += [(name, n, *now[n]) for n in range(first, len(now)) if n >= len(known) or now[n] != known[n]]
-            self._losses[name] = now
+            known, last = self._losses.get(name, (0, None))
+            since = channel.history(max(0, known - 1))
+            result += [
+                (name, n, *loss) for n, loss in enumerate(since, max(0, known - 1)) if n >= known or loss != last
+            ]
+            self._losses[name] = (max(0, known - 1) + len(since), since[-1])
         return result

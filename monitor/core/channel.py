@@ -76,12 +76,12 @@ class Channel:
         end = self.restores[i] if i < len(self.restores) else received
         return self.losses[i] >> 1 == instant or instant < end
 
-    def history(self) -> list[tuple[int, int | None]]:
-        """(lost, restored) of every loss, ms; the first is the time before the first restore."""
-        ends: list[int | None] = [*self.restores]
+    def history(self, first: int = 0) -> list[tuple[int, int | None]]:
+        """(lost, restored) of the losses from number `first` on, ms; number 0 is the time before the first restore."""
+        ends: list[int | None] = [*self.restores[first:]]
         if self.is_lost:
             ends.append(None)
-        return [(place >> 1, end) for place, end in zip(self.losses, ends, strict=True)]
+        return [(place >> 1, end) for place, end in zip(self.losses[first:], ends, strict=True)]
 
     def state(self) -> list[Any]:
         """Everything, as plain values, for a checkpoint."""

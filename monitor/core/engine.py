@@ -19,6 +19,7 @@ from monitor.core.heartbeat import LATE_LIMIT_MS
 from monitor.core.outage import Outage, OutageBook
 from monitor.core.probe import ProbeWatch
 from monitor.core.sites import CHANNELS, Inventory
+from monitor.core.status import NOTHING_KNOWN, Status, site_status
 from monitor.core.timeline import BEGINNING, DOWN, UNKNOWN, UP, Step, Timeline, new_timeline, replace, roll_up, value_at
 from monitor.core.watch import Watch
 
@@ -50,6 +51,7 @@ class Engine:
         self.channels = {name: Channel(name) for name in CHANNELS}
         self.terminals: dict[tuple[str, str], TerminalWatch] = {}
         self.watches: dict[tuple[str, str, str], Watch] = {}
+        self.sites: dict[str, Status] = {}  # what is true now of each site
         self.confirmed: list[int] = []  # instants at which outages could be confirmed, until somebody takes them
         self.digests: list[Digest] = []  # of days that ended, until somebody takes them
         self.at = BEGINNING
@@ -93,7 +95,9 @@ class Engine:
         if watch is None:
             return self._unknown(site, kind)
         channel = watch.channel
-        late = sent is not None and sent <= at and sent <= self._lost_until(channel) and channel.gap_at(sent, at)
+        # Most beats were sent after the last restore, and need no further look.
+        late = sent is not None and sent <= at and (channel.is_lost or sent <= channel.restores[-1])
+        late = late and sent is not None and channel.gap_at(sent, at)
         if late and sent is not None and at - sent > LATE_LIMIT_MS:
             return "too_late"
         self._evidence(at, channel)
@@ -202,9 +206,6 @@ class Engine:
             for watch in self._of_channel[channel.name]:
                 self._after(watch, watch.rejudge())
 
-    def _lost_until(self, channel: Channel) -> int:
-        return self.at + LATE_LIMIT_MS if channel.is_lost else channel.restores[-1]
-
     def _queue(self, watch: Watch) -> None:
         if watch.deadline is not None and not watch.queued:
             watch.queued = True
@@ -225,7 +226,9 @@ class Engine:
             if replace(terminal.timeline, lo, merged) is None:
                 return
         self._changed_terminals[terminal] = None
-        terminal.book.revise(terminal.timeline)
+        terminal.book.revise(terminal.timeline, since)
+        site = terminal.site
+        self.sites[site] = site_status(self.site_timelines(site), self.sites.get(site, NOTHING_KNOWN))
 
     def _unknown(self, site: str, kind: str) -> str:
         return "no_such_check" if (site, kind) in self.terminals else "unknown_terminal"
@@ -310,6 +313,7 @@ class Engine:
             "began": self._began,
             "channels": {name: c.state() for name, c in self.channels.items()},
             "checks": [[*w.check.key, w.day_state(), w.state()] for w in self._numbered],
+            "sites": [[site, *status] for site, status in self.sites.items()],
             "terminals": [[*k, t.seen, t.book.state()] for k, t in self.terminals.items()],
         }
 
@@ -324,6 +328,7 @@ class Engine:
                 watch.load_day(day)
                 watch.load(rest)
                 self._queue(watch)
+        self.sites = {site: Status(*status) for site, *status in state["sites"] if site in self.inventory.sites}
         for site, kind, seen, book in state["terminals"]:
             terminal = self.terminals.get((site, kind))
             if terminal is None:
@@ -334,15 +339,15 @@ class Engine:
                 terminal.timeline = terminal.watches[0].timeline
             elif terminal.watches:
                 terminal.timeline[:] = roll_up([w.timeline for w in terminal.watches], self._choose)
-        self._tell_all()
+        self.tell_all()
 
-    def _tell_all(self) -> None:
+    def tell_all(self) -> None:
         """All that is known counts as changed: an empty database knows none of it."""
         for watch in self._numbered:
             if len(watch.timeline) > 1:
                 watch.changed_from = watch.timeline[1].at
                 self._changed.add(watch)
         for terminal in self.terminals.values():
-            if terminal.watches:
+            if len(terminal.timeline) > 1 or terminal.book.outages:
                 self._changed_terminals[terminal] = None
                 terminal.book.changed = dict(terminal.book.outages)

@@ -16,19 +16,40 @@ class ClockOffsets:
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], list[Any]] = {}  # boot, least of now, least of before, how many
+        # boot, least of now, least of before, how many; and of the last beat that waited: received, sent
+        self._known: dict[tuple[str, str], list[Any]] = {}
+
+    def state(self) -> list[Any]:
+        """Everything, as plain values, for a checkpoint."""
+        return [[*terminal, *known] for terminal, known in self._known.items()]
+
+    def load(self, state: list[Any]) -> None:
+        """Take over what `state` gave."""
+        self._known = {(site, kind): known for site, kind, *known in state}
 
     def correct(self, terminal: tuple[str, str], received: int, sent: int, boot: str | None) -> int:
         """`sent` as the monitor's clock would have said it (ms); what is learnt from it is kept."""
         took = received - sent
         known = self._known.get(terminal)
         if known is None or known[0] != boot:
-            self._known[terminal] = [boot, took, took, 1]
+            self._known[terminal] = [boot, took, took, 1, None, None]
             return received
         known[1] = min(known[1], took)
         offset: int = min(known[1], known[2])
         if took - offset <= WAITED_MS:
             known[3] += 1
+            known[4] = known[5] = None
             if known[3] > LATELY:
-                known[1:] = [took, known[1], 1]
+                known[1:4] = [took, known[1], 1]
+        elif known[4] is not None and _steady(received - known[4], sent - known[5]):
+            self._known[terminal] = [boot, took, took, 1, None, None]
+            return received
+        else:
+            known[4], known[5] = received, sent
         return sent + offset
+
+
+def _steady(received: int, sent: int) -> bool:
+    """Between two beats that seem to have waited: as much time passed there as here. Then nothing waited; the clock
+    was set back. What was kept comes in faster than it was sent, and what comes twice was sent at once."""
+    return received > 0 and 2 * abs(received - sent) < received

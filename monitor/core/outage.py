@@ -7,14 +7,18 @@ beginning, and an outage that is merged into another or turns out not to have be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any, Literal
 
-from monitor.core.timeline import DOWN, UP, Edge, Step
+from monitor.core.timeline import BEGINNING, DOWN, UP, Edge, Step
 
 State = Literal["open", "ended", "merged", "gone"]
+#: States of outages that are; the others once were said to be.
+ALIVE = ("open", "ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,52 +77,63 @@ def _end(end: Step, up: Step) -> Edge | None:
 class OutageBook:
     """The outages of one terminal, as far back as its timeline is kept."""
 
-    __slots__ = ("changed", "outages", "site", "terminal")
+    __slots__ = ("alive", "changed", "outages", "site", "terminal")
 
     def __init__(self, site: str, terminal: str) -> None:
         self.site = site
         self.terminal = terminal
         self.outages: dict[str, Outage] = {}
+        self.alive: list[Outage] = []  # open and ended ones, oldest first
         self.changed: dict[str, Outage] = {}
 
     @property
     def current(self) -> Outage | None:
         """The outage that goes on."""
-        for outage in reversed(self.outages.values()):
-            if outage.state == "open":
-                return outage
-        return None
+        return self.alive[-1] if self.alive and self.alive[-1].state == "open" else None
 
-    def revise(self, timeline: Sequence[Step]) -> None:
-        """Take the timeline's word for what the outages are, and keep the keys of those that were known.
+    def revise(self, timeline: Sequence[Step], since: int = BEGINNING) -> None:
+        """Take the timeline's word, which differs from `since` (ms) on, for what the outages are.
 
         An outage keeps the key of the oldest known one that it overlaps. Others that it overlaps are merged into it;
         what overlaps none any more is gone; a new one that overlaps one whose key is taken was split off from it.
         """
-        found = outages_in(timeline)
-        alive = [o for o in self.outages.values() if o.state in ("open", "ended")]
+        # No outage reaches over an up: what lies before the last one that still stands is as it was.
+        first = bisect_left(timeline, since, key=_at) - 1
+        while first > 0 and timeline[first].value != UP:
+            first -= 1
+        first = max(first, 0)
+        k = bisect_left(self.alive, timeline[first].at, key=_start)
+        known, told = self.alive[k:], self.alive[:k]
         heirs: dict[str, str] = {}
-        for start, end, over, start_edge, end_edge in found:
-            mine = [o for o in alive if (over is None or o.start < over) and (o.over is None or start < o.over)]
+        j = 0
+        for start, end, over, start_edge, end_edge in outages_in(timeline[first:]):
+            while j < len(known) and known[j].over is not None and known[j].over <= start:  # type: ignore[operator]
+                j += 1
+            mine = [o for o in takewhile(lambda o: over is None or o.start < over, known[j:])]  # noqa: B023
             free = [o.key for o in mine if o.key not in heirs]
             split = next((heirs[o.key] for o in mine if o.key in heirs), "") if not free else ""
-            key = free[0] if free else outage_key(self.site, self.terminal, start)
-            while not free and (key in heirs or key in {o.key for o in alive}):
-                key += "'"  # the moment is taken by another outage, which has since been moved
-            for other in free:
-                heirs[other] = key
+            key = free[0] if free else self._new_key(start, heirs)
+            heirs.update(dict.fromkeys(free, key))
             heirs[key] = key
             state: State = "open" if over is None else "ended"
-            known = self.outages.get(key)
-            link = split or (known.successor if known and known.state in ("open", "ended") else "")
-            fields = (key, self.site, self.terminal, start, end, over, state, start_edge, end_edge, link)
-            self._put(Outage(*fields))
-        for old in alive:
+            before = self.outages.get(key)
+            link = split or (before.successor if before and before.state in ALIVE else "")
+            told.append(Outage(key, self.site, self.terminal, start, end, over, state, start_edge, end_edge, link))
+        for old in known:
             heir = heirs.get(old.key)
             if heir is None:
                 self._put(replace(old, state="gone", successor=""))
             elif heir != old.key:
                 self._put(replace(old, state="merged", successor=heir))
+        for outage in told[k:]:
+            self._put(outage)
+        self.alive = told
+
+    def _new_key(self, start: int, heirs: Mapping[str, str]) -> str:
+        key = outage_key(self.site, self.terminal, start)
+        while key in heirs or (key in self.outages and self.outages[key].state in ALIVE):
+            key += "'"  # the moment is taken by another outage, which has since been moved
+        return key
 
     def _put(self, outage: Outage) -> None:
         if self.outages.get(outage.key) != outage:
@@ -126,8 +141,12 @@ class OutageBook:
             self.changed[outage.key] = outage
 
     def forget(self, before: int) -> None:
-        """Let go of what was over before `before`; the timeline must be cut at the same place."""
-        self.outages = {k: o for k, o in self.outages.items() if o.over is None or o.over >= before}
+        """Let go of what was over at `before`, where the timeline is cut, and of what came to nothing before it."""
+        self.alive = [o for o in self.alive if o.over is None or o.over > before]
+        keep = {o.key for o in self.alive}
+        self.outages = {
+            k: o for k, o in self.outages.items() if k in keep or (o.state not in ALIVE and o.start >= before)
+        }
 
     def state(self) -> list[Any]:
         """Everything, as plain values, for a checkpoint."""
@@ -141,7 +160,16 @@ class OutageBook:
         for key, start, end, over, kind, first, last, successor in state:
             edges = (Edge(*first) if first else None, Edge(*last) if last else None)
             self.outages[key] = Outage(key, self.site, self.terminal, start, end, over, kind, *edges, successor)
+        self.alive = sorted((o for o in self.outages.values() if o.state in ALIVE), key=_start)
 
 
 def _list(edge: Edge | None) -> list[Any] | None:
     return list(edge) if edge else None
+
+
+def _at(step: Step) -> int:
+    return step.at
+
+
+def _start(outage: Outage) -> int:
+    return outage.start

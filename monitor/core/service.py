@@ -8,16 +8,15 @@ counted, and one that it repeats counts twice.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, tzinfo
 from typing import NamedTuple
 
 from monitor.core.calendar import WorkCalendar
 from monitor.core.sites import Site, Terminal
+from monitor.core.timeline import Interval
+from monitor.core.window import union
 from monitor.errors import MonitorError
-
-#: [start, end) in milliseconds since the epoch, UTC.
-Interval = tuple[int, int]
 
 _SECOND = 1_000
 _HOUR = 3_600_000
@@ -45,18 +44,6 @@ class Profile(NamedTuple):
 ALWAYS = Rule(False, ((0, _DAY),))
 
 
-def merge(intervals: Iterable[Interval]) -> list[Interval]:
-    """Sorted and disjoint, those that touch joined."""
-    merged: list[Interval] = []
-    for start, end in sorted(intervals):
-        if merged and start <= merged[-1][1]:
-            if end > merged[-1][1]:
-                merged[-1] = (merged[-1][0], end)
-        elif start < end:
-            merged.append((start, end))
-    return merged
-
-
 def parse_hours(text: str) -> Interval:
     """`08:30-12:00` as milliseconds of the local day; the end may be `24:00`. Raises MonitorError."""
     match = re.fullmatch(r"(\d\d):(\d\d)-(\d\d):(\d\d)", text)
@@ -80,15 +67,27 @@ class ServiceTimes:
         self._zone = zone
         self._calendar = calendar
         self._rules = {
-            name: Rule(days == "workdays", tuple(merge(parse_hours(text) for text in hours)))
+            name: Rule(days == "workdays", tuple(union(parse_hours(text) for text in hours)))
             for name, (days, hours) in rules.items()
         }
         self._pieces: dict[int, tuple[tuple[int, int, int], ...]] = {}
         self._days: dict[tuple[tuple[Interval, ...], int], tuple[Interval, ...]] = {}
         self._results: dict[tuple[Profile, int, int], tuple[Interval, ...]] = {}
+        self._profiles: dict[tuple[object, ...], Profile] = {}
+        self._at = 0
+        self._in_service: dict[Profile, bool] = {}  # at `_at`
 
     def profile(self, site: Site, terminal: Terminal | None = None) -> Profile:
         """The hashable key of the service times of a site or of a terminal of it: share work among equals."""
+        key: tuple[object, ...] = (site.level, site.commissioned_on, site.retired_on)
+        if terminal is not None:
+            key = (*key, terminal.kind, terminal.commissioned_on, terminal.retired_on)
+        found = self._profiles.get(key)
+        if found is None:
+            found = self._profiles[key] = self._profile(site, terminal)
+        return found
+
+    def _profile(self, site: Site, terminal: Terminal | None) -> Profile:
         rule = self._rules.get(str(site.level), ALWAYS)
         if terminal is None:
             return Profile(rule, site.commissioned_on, site.retired_on)
@@ -97,15 +96,15 @@ class ServiceTimes:
         last = [d for d in (site.retired_on, terminal.retired_on) if d is not None]
         return Profile(rule, max(first, default=None), min(last, default=None))
 
-    def site(self, site: Site, start: int, end: int) -> list[Interval]:
+    def site(self, site: Site, start: int, end: int) -> Sequence[Interval]:
         """Service times of a site inside [start, end)."""
         return self.intervals(self.profile(site), start, end)
 
-    def terminal(self, site: Site, terminal: Terminal, start: int, end: int) -> list[Interval]:
+    def terminal(self, site: Site, terminal: Terminal, start: int, end: int) -> Sequence[Interval]:
         """Service times of a terminal inside [start, end); its dates narrow those of its site."""
         return self.intervals(self.profile(site, terminal), start, end)
 
-    def intervals(self, profile: Profile, start: int, end: int) -> list[Interval]:
+    def intervals(self, profile: Profile, start: int, end: int) -> Sequence[Interval]:
         """Service times of a profile inside [start, end)."""
         key = (profile, start, end)
         found = self._results.get(key)
@@ -113,11 +112,19 @@ class ServiceTimes:
             if len(self._results) >= _KEEP:
                 self._results.clear()
             found = self._results[key] = tuple(self._compute(profile, start, end))
-        return list(found)
+        return found
 
     def is_in_service(self, site: Site, terminal: Terminal | None, at: int) -> bool:
         """Whether the site (`terminal` None) or the terminal is in service at an instant (ms UTC)."""
         profile = self.profile(site, terminal)
+        if at != self._at:
+            self._at, self._in_service = at, {}
+        answer = self._in_service.get(profile)
+        if answer is None:
+            answer = self._in_service[profile] = self._is_in_service(profile, at)
+        return answer
+
+    def _is_in_service(self, profile: Profile, at: int) -> bool:
         local = datetime.fromtimestamp(at // _SECOND, self._zone)
         day = local.date()
         if not _in_dates(profile, day):
@@ -143,7 +150,7 @@ class ServiceTimes:
             # The calendar is asked only where something depends on it: its next year may not be known yet.
             if spans and (not rule.workdays or self._calendar.is_workday(date.fromordinal(day + _EPOCH_DAY))):
                 found += spans
-        return merge(found)
+        return union(found)
 
     def _day(self, rule: Rule, day: int) -> tuple[Interval, ...]:
         """The instants of a local day (counted from 1970-01-01) inside a rule's hours, whatever day it is."""
@@ -152,7 +159,7 @@ class ServiceTimes:
             # A local day lies within three UTC days whatever its offset.
             pieces = [piece for n in (day - 1, day, day + 1) for piece in self._pieces_of(n)]
             self._days[key] = tuple(
-                merge(
+                union(
                     (max(begin, day * _DAY - offset + a), min(stop, day * _DAY - offset + b))
                     for begin, stop, offset in pieces
                     for a, b in rule.hours

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from monitor.core.timeline import BEGINNING, DOWN, RANK, UP, Step, Value, value_at
+from monitor.core.timeline import BEGINNING, DOWN, RANK, UP, Step, Value
 
 SiteState = Literal["online", "impaired", "offline", "unknown"]
 
@@ -16,6 +16,9 @@ class Status(NamedTuple):
     value: str
     since: int | None
     how: str = ""
+
+
+NOTHING_KNOWN = Status("unknown", None)
 
 
 def site_state(values: Sequence[Value]) -> SiteState:
@@ -32,15 +35,10 @@ def terminal_status(timeline: Sequence[Step]) -> Status:
     return Status(last.value, None if last.at == BEGINNING else last.at, last.edge.how if last.edge else "")
 
 
-def site_status(timelines: Sequence[Sequence[Step]]) -> Status:
-    """Of a site, from the timelines of its terminals that have checks."""
+def site_status(timelines: Sequence[Sequence[Step]], before: Status) -> Status:
+    """Of a site, from the timelines of its terminals that have checks; `before` stands while the state is the same."""
     state = site_state([t[-1].value for t in timelines])
-    since: int | None = None
-    how = ""
-    for instant in sorted({s.at for t in timelines for s in t if s.at > BEGINNING}, reverse=True):
-        steps = [value_at(t, instant) for t in timelines]
-        if site_state([s.value for s in steps]) != state:
-            break
-        since = instant
-        how = next((s.edge.how for s in steps if s.at == instant and s.edge is not None), how)
-    return Status(state, since, how)
+    if state == before.value or not timelines:
+        return before
+    last = max((t[-1] for t in timelines), key=lambda step: step.at)
+    return Status(state, None if last.at == BEGINNING else last.at, last.edge.how if last.edge else "")

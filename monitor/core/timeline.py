@@ -97,34 +97,28 @@ def roll_up(timelines: Sequence[Sequence[Step]], choose: Choose, lo: int = BEGIN
     """The greatest (`choose=max`: any) or least (`min`: all) of several timelines, from `lo` on (§4).
 
     An edge that needs all of the parts (down of "any", up of "all") happened between the latest of their earliest and
-    the latest of their latest moments; otherwise it is that of the part that changed.
+    the latest of their latest moments; otherwise it is that of the part that came to this value last.
     """
     needs_all = DOWN if choose is max else UP
     at = [bisect_right(t, lo, key=_at) - 1 for t in timelines]
     now = [RANK[t[i].value] for t, i in zip(timelines, at, strict=True)]
     result: Timeline = []
     instant = lo
-    moved: Step | None = None
     while True:
         value = _VALUES[choose(now)]
         if not result or result[-1].value != value:
             steps = [t[i] for t, i in zip(timelines, at, strict=True)]
-            edge = _joint(steps) if value == needs_all else (moved.edge if moved else _edge_of(steps, value))
+            there = [s for s in steps if s.value == value]
+            edge = _joint(there) if value == needs_all else max(there, key=_at).edge
             result.append(Step(instant, value, edge))
         following = [t[i + 1].at for t, i in zip(timelines, at, strict=True) if i + 1 < len(t)]
         if not following:
             return result
         instant = min(following)
-        moved = None
         for k, t in enumerate(timelines):
             if at[k] + 1 < len(t) and t[at[k] + 1].at == instant:
                 at[k] += 1
                 now[k] = RANK[t[at[k]].value]
-                moved = t[at[k]]
-
-
-def _edge_of(steps: Sequence[Step], value: Value) -> Edge | None:
-    return next((s.edge for s in steps if s.value == value), None)
 
 
 def _joint(steps: Sequence[Step]) -> Edge | None:

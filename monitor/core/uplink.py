@@ -6,7 +6,7 @@ a goodbye, with all these beginnings within five minutes of each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from monitor.core.outage import Outage
@@ -30,23 +30,24 @@ class Line(NamedTuple):
 
 def lines(
     inventory: Inventory,
-    in_service: Callable[[str], bool],
+    in_service: Callable[[str, str], bool],
     status: Callable[[str, str], tuple[Value, int | None] | None],
     outage: Callable[[str, str], Outage | None],
-) -> dict[str, Line]:
-    """Every township's line: from whether a site is in service, and what a terminal's value (since when) and its
-    outage are now. `status` None: no check."""
+) -> Iterator[tuple[str, Line]]:
+    """Every township's code and line: from whether a terminal is in service (with "", the site), and what a terminal's value
+    (since when) and its outage are now. `status` None: no check."""
     own = {s.township_code: status(s.site_id, UPLINK) for s in inventory.sites.values() if s.level is Level.TOWNSHIP}
-    result: dict[str, Line] = {}
     for code in inventory.townships:
         villages = []
-        for site in filter(in_service, inventory.villages_of.get(code, ())):
-            known = {t.kind: status(site, t.kind) for t in inventory.terminals_of[site]}
+        for site in inventory.villages_of.get(code, ()):
+            if not in_service(site, ""):
+                continue
+            kinds = [t.kind for t in inventory.terminals_of[site] if in_service(site, t.kind)]
+            known = {kind: status(site, kind) for kind in kinds}
             fixed = [outage(site, kind) for kind in FIXED if known.get(kind) is not None]
             villages.append((site, any(s is not None and s[0] == UP for s in known.values()), fixed))
         value, since = own.get(code) or (None, None)
-        result[code] = line_of(value, since, villages)
-    return result
+        yield code, line_of(value, since, villages)
 
 
 def line_of(
@@ -76,7 +77,9 @@ def _together(villages: Sequence[tuple[str, Sequence[Outage | None]]]) -> list[t
         if len(starts) == len(outages) and starts:
             gone.append((site, starts))
     best: list[tuple[str, list[int]]] = []
-    for first in {min(starts) for _, starts in gone}:
+    for left, first in enumerate(sorted({min(starts) for _, starts in gone})):
+        if len(best) >= len(gone) - left:
+            break  # fewer than that begin here or later
         inside = [g for g in gone if min(g[1]) >= first and max(g[1]) <= first + TOGETHER_MS]
         if len(inside) > len(best):
             best = inside

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import zstandard
 
@@ -26,6 +27,12 @@ class Read(NamedTuple):
     at: int
     file: str
     end: int
+    number: int
+
+    @property
+    def where(self) -> str:
+        """File and line, for a person."""
+        return f"{self.file}:{self.number}"
 
 
 def plain_name(path: Path) -> str:
@@ -52,34 +59,83 @@ def trace_files(paths: Iterable[Path]) -> list[Path]:
 @contextmanager
 def open_log(path: Path) -> Iterator[IO[bytes]]:
     """The plain bytes of a log."""
-    with path.open("rb") as raw:
-        if path.name.endswith(".gz"):
-            with gzip.GzipFile(fileobj=raw) as stream:
-                yield io.BufferedReader(stream, 1 << 20)
-        elif path.name.endswith(".zst"):
-            with zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as stream:
-                yield io.BufferedReader(stream, 1 << 20)
-        else:
-            yield raw
+    try:
+        with path.open("rb") as raw:
+            if path.name.endswith(".gz"):
+                with gzip.GzipFile(fileobj=raw) as stream:
+                    yield io.BufferedReader(stream, 1 << 20)
+            elif path.name.endswith(".zst"):
+                yield io.BufferedReader(_Unfolded(raw), 1 << 20)
+            else:
+                yield raw
+    except (zstandard.ZstdError, zlib.error, EOFError, gzip.BadGzipFile) as error:
+        raise MonitorError(f"{path.name}: the compressed file is damaged or cut short: {error}") from None
+
+
+class _Unfolded(io.RawIOBase):
+    """What a .zst holds. zstandard's own reader takes a file that was cut short for one that ends there."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._left = b""
+        self._begun = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            data = self._raw.read(1 << 17)
+            if not data:
+                if self._begun and not self._frame.eof:
+                    raise EOFError("it ends in the middle")
+                return 0
+            while data:
+                if self._frame.eof:
+                    self._frame = zstandard.ZstdDecompressor().decompressobj()
+                self._begun = True
+                self._left += self._frame.decompress(data)
+                data = self._frame.unused_data if self._frame.eof else b""
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
 
 
 def read_lines(path: Path, *, torn_end: bool = False) -> Iterator[Read]:
-    """The lines of one file. A last line without its end was never cut: left out if `torn_end`, else refused.
+    """The lines of one file. A torn end (part of a line, zeros, rubbish) was never cut: left out if `torn_end`.
 
-    Raises MonitorError that names file and line.
+    Raises MonitorError that names file and line; also where whole lines follow the damage: that is no torn end.
     """
     name = plain_name(path)
     end = 0
     with open_log(path) as stream:
-        for number, data in enumerate(iter(lambda: stream.readline(LONGEST_LINE), b""), 1):
+        lines = iter(lambda: stream.readline(LONGEST_LINE), b"")
+        for number, data in enumerate(lines, 1):
             end += len(data)
             where = f"{name}:{number}"
             if not data.endswith(b"\n") and torn_end:
                 return
             if not data.strip():
                 continue
-            line = decode(data, where)
-            yield Read(line, millis(line.at), name, end)
+            try:
+                line = decode(data, where)
+            except MonitorError:
+                if torn_end and not any(map(_is_line, lines)):
+                    return
+                raise
+            try:
+                yield Read(line, millis(line.at), name, end, number)
+            except MonitorError as error:
+                raise MonitorError(f"{where}: {error}") from None
+
+
+def _is_line(data: bytes) -> bool:
+    try:
+        decode(data, "")
+    except MonitorError:
+        return False
+    return data.endswith(b"\n")
 
 
 def in_order(reads: Iterable[Read]) -> Iterator[Read]:
@@ -88,8 +144,6 @@ def in_order(reads: Iterable[Read]) -> Iterator[Read]:
     for read in reads:
         place = (read.at, ORDER[type(read.line)])
         if place < last:
-            raise MonitorError(
-                f"{read.file}: the line that ends at byte {read.end} is out of order ({read.line.at.isoformat()})"
-            )
+            raise MonitorError(f"{read.where}: out of order ({read.line.at.isoformat()}); expected lines by time")
         last = place
         yield read

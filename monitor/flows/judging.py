@@ -53,6 +53,7 @@ class Judge:
         elif line.state is not None and not self.began:
             engine.load(line.state)
         self.began = True
+        engine.confirmed.clear()  # how late it was confirmed says something of a live service only
         if reason is not None:
             self.refused[reason] += 1
         return reason

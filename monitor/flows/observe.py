@@ -18,8 +18,10 @@ from monitor import __version__
 from monitor.clock import Clock
 from monitor.core.changes import Changes
 from monitor.core.offset import ClockOffsets
+from monitor.core.sequence import Sequences
 from monitor.core.sites import CHANNELS
 from monitor.core.timeline import BEGINNING
+from monitor.errors import MonitorError
 from monitor.evidence.lines import (
     AnyLine,
     ChannelLine,
@@ -42,6 +44,13 @@ log = structlog.get_logger()
 
 #: Rows that may wait for the database. Beyond it they are dropped: it catches up from the log when it is back.
 WAITING_ROWS = 200_000
+#: Rows of one transaction, about: it must end within its time, and preparing it must not hold up the loop.
+ROWS_AT_ONCE = 5_000
+#: Of one transaction, and of the last one before we stop, seconds.
+SAVE_S = 60.0
+LAST_SAVE_S = 5.0
+#: A database that has not answered for so long is away, seconds.
+ANSWER_S = 10.0
 #: The clock may be this far before the last line (it is being slewed); further back it was set back.
 BEHIND_MS = 2_000
 #: A sign of life is worth a line of the log only if the channel gave no other for so long.
@@ -61,62 +70,100 @@ class Observer:
         self.board = Board(loaded, parameters(loaded), self.engine, clock)
         self.folder = folder
         self.offsets = ClockOffsets()
+        self.sequences = Sequences()
         self.log = EvidenceLog(folder, loaded.settings.observer, self.engine.day_of)
         self._uncut: list[Changes] = []  # judged from lines that no cut holds yet
         self._waiting: deque[tuple[Changes, Position]] = deque()
         self._rows = 0
         self._behind = False
+        self._asked: float | None = None  # since when the database is being asked (the loop's clock)
         self._durable = Position("", 0, 0)
+        self._judged_by = ""  # the digest of the configuration that the log was last judged by
+        self._head = BEGINNING  # when the last file began that holds what judging needs from the past
 
     # --- start and stop -----------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Bring engine and database to the end of the log. What was not seen since then is a loss of every channel."""
+        await asyncio.to_thread(self.log.lock)
         await self.view.number_checks(self.inventory)
-        mine = (
-            [p for p in trace_files([self.folder]) if p.name.startswith(f"{self.log.observer}-")]
-            if self._has_logs()
-            else []
-        )
-        if mine:
-            await asyncio.to_thread(mend, mine[-1])
+        followed = await self.view.position()
+        if logs := self._logs():
+            durable = followed.offset if followed is not None and followed.file == logs[-1].name else 0
+            await asyncio.to_thread(mend, logs[-1], durable)
+        if mine := self._logs():
             for path in mine[:-1]:
                 if path.suffix == ".jsonl":
                     await asyncio.to_thread(compress, path)
-            mine = trace_files([self.folder])
+            mine = self._logs()
             self._durable = await rebuild(self.view, self.judge, mine, learn=self._learn)
+            if self._judged_by not in ("", self.loaded.digest):
+                await self._judge_anew()
             if mine[-1].suffix == ".jsonl":
                 self.log.resume_day(mine[-1], self._durable.at)
             else:
-                self.log.at = self._durable.at
+                # That day is closed for good, even for a clock that was set back meanwhile.
+                self.log.at = max(self._durable.at, self.engine.day_of(self._durable.at)[2])
             log.info("log.read", file=self._durable.file, offset=self._durable.offset)
+        elif followed is not None:
+            raise MonitorError(f"the database follows the log {followed.file}, which is not in {self.folder}")
         at = self._stamp(OpenedLine)
         self._append(OpenedLine(moment(at), self.log.observer, __version__, inventory=self.loaded.digest), at)
-        for name in CHANNELS:
-            if not self.engine.channels[name].is_lost:
-                self.lost(name, self._durable.at, "monitor stopped")
+        if self._durable.file:
+            # All three, also what the present configuration does not listen to: another may judge this log one day.
+            for name in CHANNELS:
+                self._channel(name, "lost", self._durable.at, "monitor stopped")
         await self.cut()
         await self.save()
 
-    def _has_logs(self) -> bool:
-        return self.folder.is_dir() and any(self.folder.glob(f"{self.loaded.settings.observer}-*.jsonl*"))
+    def _logs(self) -> list[Path]:
+        """The days of this observer's log, oldest first."""
+        mine = set(self.folder.glob(f"{self.log.observer}-????-??-??.jsonl*"))
+        return [path for path in trace_files([self.folder]) if path in mine] if mine else []
+
+    async def _judge_anew(self) -> None:
+        """The configuration was changed while we were away: from the last day's head on it judges what the log holds,
+        and the rows say the same. What it no longer has is unknown from the end of the log on."""
+        log.warning("configuration.changed", before=self._judged_by[:12], now=self.loaded.digest[:12])
+        alive = {o.key for t in self.engine.terminals.values() for o in t.book.alive}
+        await self.view.retire(self.inventory, alive, self._head, self._durable.at)
+        self.engine.tell_all()
+        await self.view.save([self.judge.collector.take()], self._durable)
 
     def _learn(self, read: Read) -> None:
         line = read.line
+        if isinstance(line, OpenedLine):
+            self._judged_by = line.inventory
+            self._head = read.at if line.state is not None else self._head
+        if isinstance(line, OpenedLine) and line.state is not None:
+            self.offsets.load(line.state.get("offsets", []))
+        if isinstance(line, HeartbeatLine):
+            self.sequences.missing((line.site, line.terminal, line.via), line.boot, line.seq)
         if isinstance(line, HeartbeatLine) and line.sent_at is not None:
             sent = line.sent_raw or line.sent_at
             self.offsets.correct((line.site, line.terminal), read.at, millis(sent), line.boot)
+        elif isinstance(line, ProbeLine) and (end := line.certificate_expiry) is not None:
+            key = (line.site, line.terminal, line.check)
+            if key in self.inventory.checks:
+                self.board.certificate(*key, millis(end))
 
     async def stop(self) -> None:
         """A stopped monitor sees nothing: lose the channels, then cut and write down what there is."""
         for name in CHANNELS:
-            if not self.engine.channels[name].is_lost:
-                self.lost(name, None, "monitor stopped")
+            self._channel(name, "lost", None, "monitor stopped")
         await self.cut()
-        await self.save()
+        try:
+            async with asyncio.timeout(LAST_SAVE_S):
+                await self.save()
+        except TimeoutError:
+            log.warning("database.left_behind", file=self._durable.file, offset=self._durable.offset)
         self.log.close()
 
     # --- evidence -----------------------------------------------------------------------------------------------
+
+    def knows(self, site: str, terminal: str) -> bool:
+        """Is it a terminal of the inventory?"""
+        return (site, terminal) in self.engine.terminals
 
     def heartbeat(
         self,
@@ -133,7 +180,8 @@ class Observer:
         if (trouble := self._trouble()) is not None:
             return self.refuse(via, trouble)
         at = self._stamp(HeartbeatLine)
-        sent = None if sent_at is None else self.offsets.correct((site, terminal), at, sent_at, boot)
+        known = self.knows(site, terminal)  # estimates for whatever name is made up would never end
+        sent = self.offsets.correct((site, terminal), at, sent_at, boot) if known and sent_at is not None else None
         if (reason := self.engine.beat(at, site, terminal, via, sent, boot, seq)) is not None:
             return self.refuse(via, reason)
         line = HeartbeatLine(moment(at), site, terminal, via, boot=boot, seq=seq)  # type: ignore[arg-type]
@@ -143,7 +191,8 @@ class Observer:
         if services:
             line.services = dict(services)
         self._append(line, at)
-        self.board.heard(site, terminal, via, services)
+        missing = self.sequences.missing((site, terminal, via), boot, seq)
+        self.board.heard(site, terminal, via, services, missing)
         return None
 
     def will(self, site: str, terminal: str, via: str, *, goodbye: bool = False) -> str | None:
@@ -157,15 +206,27 @@ class Observer:
         return None
 
     def result(
-        self, site: str, terminal: str, check: str, ok: bool, *, duration_s: float, detail: str = ""
+        self,
+        site: str,
+        terminal: str,
+        check: str,
+        ok: bool,
+        *,
+        duration_s: float,
+        detail: str = "",
+        certificate_expiry: int | None = None,
     ) -> str | None:
-        """A probe ended now. Returns the reason of a refusal."""
+        """A probe ended now; `certificate_expiry` (ms) of what it saw. Returns the reason of a refusal."""
         if (trouble := self._trouble()) is not None:
             return self.refuse("probe", trouble)
         at = self._stamp(ProbeLine)
         if (reason := self.engine.result(at, site, terminal, check, ok)) is not None:
             return self.refuse("probe", reason)
-        self._append(ProbeLine(moment(at), site, terminal, check, ok, round(duration_s * 1000), detail[:200]), at)
+        line = ProbeLine(moment(at), site, terminal, check, ok, round(duration_s * 1000), detail[:200])
+        if certificate_expiry is not None:
+            line.certificate_expiry = moment(certificate_expiry)
+            self.board.certificate(site, terminal, check, certificate_expiry)
+        self._append(line, at)
         self.board.probed(check, ok, duration_s)
         return None
 
@@ -180,7 +241,10 @@ class Observer:
     restored = alive
 
     def lost(self, channel: str, since: int | None = None, reason: str = "") -> None:
-        """The channel is gone, since `since` (ms) if that is known."""
+        """The channel is gone, since `since` (ms) if that is known. If it is lost, only an earlier since is news."""
+        known = self.engine.channels[channel]
+        if known.is_lost and (since is None or since >= known.life):
+            return
         self._channel(channel, "lost", since, reason)
 
     def last_life(self, channel: str) -> int | None:
@@ -210,23 +274,33 @@ class Observer:
     # --- the log ------------------------------------------------------------------------------------------------
 
     def _trouble(self) -> str | None:
-        """Why nothing can be taken now: the clock was set back, or the log's disk takes nothing."""
+        """Why nothing can be taken now: the clock was set back, or the log's disk takes nothing.
+
+        Who is refused must not be called silent for that: what cannot be taken is a loss.
+        """
         if self.clock.now() < self.log.at - BEHIND_MS:
             return "clock_behind"
-        return "log_full" if self.log.is_full else None
+        if not self.log.is_full:
+            return None
+        for name in CHANNELS:
+            self.lost(name, None, "the log's disk takes nothing")
+        return "log_full"
 
     def _stamp(self, kind: type[AnyLine]) -> int:
         at = self.log.stamp(self.clock.now(), kind)
-        if self.log.starts_day(at):
-            self._uncut.append(self.judge.collector.take())
-            self.log.begin_day(at, __version__, self.loaded.digest, self.engine.state())
+        if not self.log.starts_day(at):
+            return at
+        self._uncut.append(self.judge.collector.take())
+        state = self.engine.state() | {"offsets": self.offsets.state()}
+        self.log.begin_day(at, __version__, self.loaded.digest, state)
         return self.log.stamp(at, kind)
 
     def _append(self, line: AnyLine, at: int) -> None:
         self.log.append(line, at)
-        for due in self.engine.confirmed:
-            self.board.confirmed(at - due)
-        self.engine.confirmed.clear()
+        if self.engine.confirmed:
+            for due in self.engine.confirmed:
+                self.board.confirmed(at - due)
+            self.engine.confirmed.clear()
 
     async def cut(self) -> None:
         """Make what came in so far durable. A disk that refuses keeps it waiting, and says so."""
@@ -234,39 +308,77 @@ class Observer:
         self._uncut.append(self.judge.collector.take())
         changes, self._uncut = self._uncut, []
         try:
-            cut = await asyncio.to_thread(job)
+            cut = await asyncio.to_thread(job.run)
         except OSError as error:
-            self._uncut[:0] = changes
+            self.log.give_back(job)
+            self._uncut[:0] = [c for c in changes if c.size]
             self._trouble_with("log", error)
             return
+        self.log.taken(job)
         self.board.trouble("log", "")
         self._durable = Position(cut.file, cut.offset, cut.at)
-        for one in changes:
-            self._waiting.append((one, self._durable))
-            self._rows += one.size
-        if self._rows > WAITING_ROWS:
-            self._waiting.clear()
-            self._rows = 0
-            self._behind = True
+        if not self._behind:
+            for one in changes:
+                self._waiting.append((one, self._durable))
+                self._rows += one.size
+            if self._rows > WAITING_ROWS:
+                self._fall_behind()
+        self._look_around()
+
+    def _fall_behind(self) -> None:
+        """Drop what waits for the database: it is in the log."""
+        self._waiting.clear()
+        self._rows = 0
+        self._behind = True
+
+    def _look_around(self) -> None:
+        """Troubles that nobody reports: a database that hangs, a clock that was set back."""
+        behind = self.log.at - self.clock.now()
+        self.board.trouble("clock", f"{behind // 1000} s before the log's last line" if behind > BEHIND_MS else "")
+        if self._asked is not None and (asked_s := asyncio.get_running_loop().time() - self._asked) > ANSWER_S:
+            self._trouble_with("database", TimeoutError(f"no answer for {asked_s:.0f} s"))
 
     async def save(self) -> None:
         """Write what follows from the cuts so far into the database; what it does not take waits."""
+        loop = asyncio.get_running_loop()
         try:
-            if self._behind:
-                until = self._durable
-                await rebuild(self.view, Judge(self.loaded), [self.folder], until=until, torn_end=True)
-                self._behind = False
-                log.info("database.caught_up", file=until.file, offset=until.offset)
-            if self._waiting:
-                batch = list(self._waiting)
-                async with asyncio.timeout(60):
-                    await self.view.save([c for c, _ in batch], batch[-1][1])
-                for _ in batch:
-                    self._rows -= self._waiting.popleft()[0].size
+            while self._behind or self._waiting:
+                self._asked = loop.time()
+                if self._behind:
+                    await self._catch_up()
+                else:
+                    await self._save_some()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             self._trouble_with("database", error)
             return
+        finally:
+            self._asked = None
         self.board.trouble("database", "")
+
+    async def _catch_up(self) -> None:
+        """From the log, up to here; the cuts that come meanwhile wait again."""
+        until, self._behind = self._durable, False
+        try:
+            await rebuild(self.view, Judge(self.loaded), self._logs(), until=until, torn_end=True)
+        except BaseException:
+            self._fall_behind()
+            raise
+        log.info("database.caught_up", file=until.file, offset=until.offset)
+
+    async def _save_some(self) -> None:
+        """The oldest of what waits, in whole cuts."""
+        batch: list[tuple[Changes, Position]] = []
+        rows = 0
+        for waiting in self._waiting:
+            if batch and rows + waiting[0].size > ROWS_AT_ONCE and waiting[1] != batch[-1][1]:
+                break
+            batch.append(waiting)
+            rows += waiting[0].size
+        async with asyncio.timeout(SAVE_S):
+            await self.view.save([c for c, _ in batch], batch[-1][1])
+        if not self._behind:  # otherwise they were dropped meanwhile
+            for _ in batch:
+                self._rows -= self._waiting.popleft()[0].size
 
     def _trouble_with(self, part: str, error: Exception) -> None:
         """Say it once, and show it for as long as it lasts."""

@@ -63,11 +63,13 @@ def _lines(loaded: Loaded, statuses: Statuses, outages: Mapping[tuple[str, str],
         value, since, _ = statuses.get((site, kind), _NOTHING)
         return value, since  # type: ignore[return-value]  # the table holds timeline values
 
-    return lines(
-        inventory,
-        lambda site: service.is_in_service(inventory.sites[site], None, now),
-        status,
-        lambda site, kind: outages.get((site, kind)),
+    return dict(
+        lines(
+            inventory,
+            lambda site, kind: service.is_in_service(inventory.sites[site], inventory.terminals.get((site, kind)), now),
+            status,
+            lambda site, kind: outages.get((site, kind)),
+        )
     )
 
 

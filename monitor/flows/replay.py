@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.figures import Counter as FigureCounter
 from monitor.core.figures import Figures
@@ -27,6 +27,8 @@ from monitor.store.view import Position, View
 
 #: A replay's cut: after this many lines. Small enough to be resumed soon, large enough to cost little.
 LINES_A_CUT = 50_000
+#: After so many lines the loop has its turn: a service that catches up goes on hearing.
+LINES_A_TURN = 1_000
 
 Progress = Callable[[int], None]
 
@@ -50,8 +52,12 @@ async def replay(
         judge = Judge(loaded)
         end = await rebuild(view, judge, traces, lines_a_cut=lines_a_cut, progress=progress)
         judge.engine.finish(max(end.at, period[1]))
-        await view.save([judge.collector.take(day_so_far=True)], end)
-        return await figures(engine, loaded, period), judge.refused
+        async with engine.connect() as connection, connection.begin() as undecided:
+            # What the end of the replay decides no line of the log says: a trace that grows goes on from its lines.
+            await view.write(connection, [judge.collector.take()])
+            counted = await _figures(connection, loaded, period)
+            await undecided.rollback()
+        return counted, judge.refused
 
 
 async def rebuild(
@@ -75,7 +81,7 @@ async def rebuild(
     cut = await view.position()
     done = cut or Position("", 0, 0)
     behind = cut is not None
-    met = False
+    met, reached = False, 0
     for lines, read in enumerate(in_order(_from(files, cut, torn_end)), 1):
         if behind and cut is not None:
             here = read.file == cut.file
@@ -83,22 +89,28 @@ async def rebuild(
                 judge.collector.skip()
                 behind = False
             met = met or here
+            reached = read.end if here else reached
         if until is not None and (read.file, read.end) > (until.file, until.offset):
             break
-        judge.apply(read.line, read.at)
+        try:
+            judge.apply(read.line, read.at)
+        except MonitorError as error:
+            raise MonitorError(f"{read.where}: {error}") from None
         if learn is not None:
             learn(read)
         if not behind:
             done = Position(read.file, read.end, read.at)
             if lines % lines_a_cut == 0:
                 await view.save([judge.collector.take()], done)
-        if lines % LINES_A_CUT == 0:
-            if progress is not None:
-                progress(lines)
+        if lines % LINES_A_CUT == 0 and progress is not None:
+            progress(lines)
+        if lines % LINES_A_TURN == 0:
             await asyncio.sleep(0)
     if behind:
         if not met and cut is not None:
             raise MonitorError(f"the database follows the log {cut.file}, which is not among the logs that were given")
+        if cut is not None and reached < cut.offset:
+            raise MonitorError(f"the database follows {cut.file} for {cut.offset} bytes; it ends after {reached}")
         judge.collector.skip()
     elif done.file:
         await view.save([judge.collector.take()], done)
@@ -122,6 +134,10 @@ def _begins_with_state(path: Path) -> bool:
 async def figures(engine: AsyncEngine, loaded: Loaded, period: Interval) -> Figures:
     """The figures of `[from, to)` from what the database says."""
     async with engine.connect() as connection:
-        checks = await reading.timelines(connection, *period)
-        windows = await reading.windows(connection)
+        return await _figures(connection, loaded, period)
+
+
+async def _figures(connection: AsyncConnection, loaded: Loaded, period: Interval) -> Figures:
+    checks = await reading.timelines(connection, *period)
+    windows = await reading.windows(connection)
     return FigureCounter(loaded.inventory, parameters(loaded), loaded.service, windows).count(period, checks)

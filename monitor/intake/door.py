@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+#: Refusals that are our own trouble: whoever was refused should come again soon.
+OUR_TROUBLE = frozenset({"clock_behind", "log_full"})
+
 
 class Now(Protocol):
     """A clock: milliseconds since the epoch, UTC."""
@@ -17,6 +20,8 @@ class Door(Protocol):
 
     @property
     def clock(self) -> Now: ...
+
+    def knows(self, site: str, terminal: str) -> bool: ...
 
     def heartbeat(
         self,
@@ -33,7 +38,15 @@ class Door(Protocol):
     def will(self, site: str, terminal: str, via: str, *, goodbye: bool = False) -> str | None: ...
 
     def result(
-        self, site: str, terminal: str, check: str, ok: bool, *, duration_s: float, detail: str = ""
+        self,
+        site: str,
+        terminal: str,
+        check: str,
+        ok: bool,
+        *,
+        duration_s: float,
+        detail: str = "",
+        certificate_expiry: int | None = None,
     ) -> str | None: ...
 
     def alive(self, channel: str) -> None: ...

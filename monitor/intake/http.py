@@ -8,16 +8,19 @@ The bearer is looked at before the body is read, and each object is taken or ref
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from aiohttp import web
 
 from monitor.errors import Refused
-from monitor.intake.door import Door
+from monitor.intake.door import OUR_TROUBLE, Door
 from monitor.intake.limits import BEATS_BURST, BEATS_PER_S, RateLimit
 from monitor.intake.payload import MAX_BATCH, Item, parse_item, split_batch
 from monitor.intake.pings import Pings
 from monitor.intake.tokens import Token, Tokens
+
+_Bytes = TypeVar("_Bytes", bytes, bytearray)
 
 VIA = "http"
 #: Seconds in which a body must have come in whole.
@@ -37,12 +40,14 @@ STATUS = {
     "unsupported": 415,
     "too_slow": 408,
     "rate_limited": 429,
+    **dict.fromkeys(OUR_TROUBLE, 503),
 }
 
 
 def error(reason: str, message: str, details: Any = None) -> web.Response:
     """An error as all of /api answers it; the status follows from the reason, 422 where no other fits."""
     headers = {"unauthorized": {"WWW-Authenticate": "Bearer"}, "rate_limited": {"Retry-After": "10"}}
+    headers |= {ours: {"Retry-After": "60"} for ours in OUR_TROUBLE}
     return web.json_response(
         {"error": {"code": reason, "message": message, "details": details or {}}},
         status=STATUS.get(reason, 422),
@@ -80,7 +85,7 @@ class HttpIntake:
         accepted = len(items) - len(refusals)
         details = {"accepted": accepted, "refused": refusals[:MAX_LISTED], "refused_total": len(refusals)}
         if accepted:
-            return web.json_response(details, status=202)
+            return web.Response(body=msgspec.json.encode(details), content_type="application/json", status=202)
         reasons = {str(r["reason"]) for r in refusals}
         common = reasons.pop() if len(reasons) == 1 else "refused"
         return error(common, f"nothing was accepted: {refusals[0]['message']}", details)
@@ -100,16 +105,23 @@ class HttpIntake:
             raise Refused("unsupported", "a body must not be compressed")
         if (request.content_length or 0) > MAX_BATCH:
             raise Refused("too_large", f"a body has at most {MAX_BATCH} bytes")
+        if request.content.is_eof():  # it came with the header: nothing to wait for
+            return self._small_enough(request.content.read_nowait())
         body = bytearray()
         try:
             async with asyncio.timeout(self._body_s):
                 async for chunk in request.content.iter_any():
                     body += chunk
-                    if len(body) > MAX_BATCH:
-                        raise Refused("too_large", f"a body has at most {MAX_BATCH} bytes")
+                    self._small_enough(body)
         except TimeoutError:
             raise Refused("too_slow", f"the body did not come within {self._body_s:g} s") from None
         return bytes(body)
+
+    @staticmethod
+    def _small_enough(body: _Bytes) -> _Bytes:
+        if len(body) > MAX_BATCH:
+            raise Refused("too_large", f"a body has at most {MAX_BATCH} bytes")
+        return body
 
     def _take(self, token: Token, data: Any) -> tuple[str, str]:
         """One object: two empty texts where it was accepted, else the reason and a line for a person."""

@@ -37,13 +37,20 @@ log = structlog.get_logger()
 class RouteAccessLogger(AbstractAccessLogger):
     """Logs the route, never the path: `/ping/{token}`. What has no route may be a mistyped ping."""
 
+    def __init__(self, logger: logging.Logger, log_format: str) -> None:
+        super().__init__(logger, log_format)
+        self._log = log.bind()  # one a connection: finding a logger takes as long as judging a beat
+
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        # What went well is counted in metrics; a line each would bury what did not.
+        level = logging.DEBUG if response.status < 400 else logging.INFO
+        if not self._log.is_enabled_for(level):
+            return
         resource = None
         if isinstance(request, web.Request):
             resource = request.match_info.route.resource
-        # What went well is counted in metrics; a line each would bury what did not.
-        tell = log.debug if response.status < 400 else log.info
-        tell(
+        self._log.log(
+            level,
             "http_request",
             method=request.method if request.method.isascii() else "?",
             route=resource.canonical if resource is not None else "(no route)",

@@ -118,8 +118,8 @@ class MqttReceiver:
         if topic == self._echo_topic:
             came = self._echoes.get(payload)
             if came is not None and not came.done():
+                # Whoever asked decides what it proves: a broker beside us also answers while our own line is down.
                 came.set_result(None)
-                self._observer.alive(VIA)
             return
         device = topics.device(topic)
         if device is None:
@@ -152,8 +152,10 @@ class MqttReceiver:
                 self._observer.will(site, terminal, VIA, goodbye=True)
             case b"offline":
                 self._observer.will(site, terminal, VIA)
-            case b"online" | b"":  # empty: somebody cleared the retained one
+            case b"online" | b"" if self._observer.knows(site, terminal):  # empty: somebody cleared the retained one
                 self._observer.alive(VIA)
+            case b"online" | b"":
+                self._observer.refuse(VIA, "unknown_terminal")
             case _:
                 self._observer.refuse(VIA, "malformed")
 

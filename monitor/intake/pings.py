@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from monitor.intake.door import Door
+from monitor.intake.door import OUR_TROUBLE, Door
 from monitor.intake.limits import RateLimit
 from monitor.intake.tokens import Tokens
 
@@ -40,7 +40,7 @@ class Pings:
             self._observer.refuse(VIA, "malformed")
             return web.Response(text="invalid url format", status=400)
         status = self._signal(request, goodbye=signal not in ("start", "log") and signal.lstrip("0") != "")
-        text = {_OK: "OK", 404: "not found", 429: "rate limited"}[status]
+        text = {_OK: "OK", 404: "not found", 429: "rate limited", 503: "try again later"}[status]
         return web.Response(text=text, status=status)
 
     async def push(self, request: web.Request) -> web.Response:
@@ -48,13 +48,16 @@ class Pings:
         status = self._signal(request, goodbye=request.query.get("status", "up") != "up")
         if status == _OK:
             return web.json_response({"ok": True})
-        message = "Monitor not found or not active." if status == 404 else "Too frequent."
-        code = "unauthorized" if status == 404 else "rate_limited"
+        code, message = {
+            404: ("unauthorized", "Monitor not found or not active."),
+            429: ("rate_limited", "Too frequent."),
+            503: ("unavailable", "Try again later."),
+        }[status]
         body = {"ok": False, "msg": message, "error": {"code": code, "message": message, "details": {}}}
         return web.json_response(body, status=status)
 
     def _signal(self, request: web.Request, *, goodbye: bool) -> int:
-        """Hand it over; answers the HTTP status: 200, 404 (as healthchecks, if unknown) or 429."""
+        """Hand it over; the HTTP status: 200, 404 (as healthchecks, if unknown), 429, or 503 for our trouble."""
         observer = self._observer
         now_s = observer.clock.now() / 1000
         token = self._tokens.ping(request.match_info["token"])
@@ -70,8 +73,10 @@ class Pings:
             if not self._beats.allow((site, terminal), now_s):
                 observer.refuse(VIA, "rate_limited")
                 status = 429
-            elif goodbye:
-                status = 404 if observer.will(site, terminal, VIA, goodbye=True) else status
-            else:
-                status = 404 if observer.heartbeat(site, terminal, VIA) else status
+                continue
+            reason = (
+                observer.will(site, terminal, VIA, goodbye=True) if goodbye else observer.heartbeat(site, terminal, VIA)
+            )
+            if reason is not None:
+                status = 503 if reason in OUR_TROUBLE else 404
         return status

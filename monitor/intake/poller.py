@@ -13,7 +13,7 @@ import asyncio
 import heapq
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NoReturn
 
 import structlog
@@ -38,8 +38,13 @@ class _Lane:
         self.waiting: deque[Check] = deque()
 
 
+async def _always() -> bool:
+    return True
+
+
 class Poller:
-    """Probes of an inventory; checks of other kinds are left out. `allowed` is asked before each probe."""
+    """Probes of an inventory; checks of other kinds are left out. `allowed` is asked before each probe, `line_works`
+    after each that failed: what our own line cannot reach is not down."""
 
     def __init__(
         self,
@@ -50,11 +55,13 @@ class Poller:
         concurrency: int,
         timeout_s: float,
         allowed: Callable[[], bool] = lambda: True,
+        line_works: Callable[[], Awaitable[bool]] = _always,
     ) -> None:
         self._observer = observer
         self._tools = tools
         self._timeout_s = timeout_s
         self._allowed = allowed
+        self._line_works = line_works
         doubtful = max(1, int(concurrency * DOUBTFUL_SHARE))
         self._good = _Lane(max(1, concurrency - doubtful))
         self._doubtful = _Lane(doubtful)
@@ -135,14 +142,20 @@ class Poller:
                 self._unavailable = str(error)
                 log.error("probe_unavailable", check=check.check, reason=str(error))
             return
+        took_s = loop.time() - started
+        if not result.ok and not await self._line_works():
+            return  # it is our own line that does not answer
+        if not self._allowed():
+            return  # we were deaf meanwhile: again no evidence
         (self._answering.add if result.ok else self._answering.discard)(check.key)
         self._observer.result(
             check.site_id,
             check.terminal,
             check.check,
             result.ok,
-            duration_s=loop.time() - started,
+            duration_s=took_s,
             detail=result.detail,
+            certificate_expiry=result.certificate_expiry,
         )
 
 

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 ROUNDS = 2
 #: How long a canary or an echo may take, seconds.
 ANSWER_S = 2.0
+#: A canary's answer proves our own line for so long, seconds: less than a probe takes to find nobody there.
+FRESH_S = 0.5
 #: The wall clock may differ from the steady one by this much before it has jumped, ms. Smaller steps are
 #: followed.
 JUMP_MS = 1_500
@@ -62,6 +64,8 @@ class SelfWatch:
         self._tools = tools
         self._every_s = every_s
         self._silent = dict.fromkeys(CHANNELS, 0)
+        self._worked = float("-inf")  # when a canary last answered, the loop's clock
+        self._asking: asyncio.Task[bool] | None = None
 
     async def rounds(self) -> NoReturn:
         """The loop of canaries and echoes. Survives whatever they meet."""
@@ -71,18 +75,29 @@ class SelfWatch:
 
     async def round(self) -> None:
         """Ask once, and tell the observer what is alive and what is not."""
-        line, *answers = await asyncio.gather(self._line_works(), *(self._answers(name) for name in CHANNELS))
+        line, *answers = await asyncio.gather(self._ask_canaries(), *(self._answers(name) for name in CHANNELS))
         for name, answered in zip(CHANNELS, answers, strict=True):
             if answered and line:
                 self._silent[name] = 0
                 self._observer.alive(name)
                 continue
             self._silent[name] += 1
-            if self._silent[name] == ROUNDS:
+            if self._silent[name] >= ROUNDS:  # again and again: what comes in from nearby restores the channel
                 reason = "no echo" if line else "no canary answers"
                 self._observer.lost(name, self._observer.last_life(name), reason)
 
-    async def _line_works(self) -> bool:
+    async def line_works(self) -> bool:
+        """Did a canary answer just now, or does one answer? Asked for every target that does not: is it them or us?
+
+        However many ask at once, the canaries are asked once.
+        """
+        if asyncio.get_running_loop().time() - self._worked <= FRESH_S:
+            return True
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_canaries(), name="canaries")
+        return await asyncio.shield(self._asking)
+
+    async def _ask_canaries(self) -> bool:
         """Does anything near answer? Without canaries there is nothing that could tell."""
         if not self._canaries:
             return True
@@ -90,6 +105,7 @@ class SelfWatch:
         try:
             for answer in asyncio.as_completed(asking):
                 if await answer:
+                    self._worked = asyncio.get_running_loop().time()
                     return True
             return False
         finally:

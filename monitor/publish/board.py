@@ -36,9 +36,9 @@ class Board:
 
     # --- told by the observer -----------------------------------------------------------------------------------
 
-    def heard(self, site: str, terminal: str, via: str, services: Mapping[str, str] | None) -> None:
-        """A beat was taken."""
-        self.counters.heartbeat(via)
+    def heard(self, site: str, terminal: str, via: str, services: Mapping[str, str] | None, missing: int = 0) -> None:
+        """A beat was taken; so many before it never came."""
+        self.counters.heartbeat(via, missing)
         if services:
             for name, said in services.items():
                 self.counters.services[site, terminal, name] = _SERVICE.get(said)
@@ -46,6 +46,10 @@ class Board:
     def probed(self, check: str, ok: bool, duration_s: float) -> None:
         """A probe's result was taken."""
         self.counters.probe(check, ok, duration_s)
+
+    def certificate(self, site: str, terminal: str, check: str, expiry: int) -> None:
+        """A probe saw a certificate that ends at `expiry` (ms). It is true until another one is seen."""
+        self.counters.certificates[site, terminal, check] = expiry
 
     def refused(self, via: str, reason: str) -> None:
         """Something was refused."""
@@ -115,12 +119,15 @@ class Board:
                 planned=any(w.covers(site) for w in open_windows),
             )
 
-    def uplinks(self) -> dict[str, bool | None]:
+    def uplinks(self) -> Iterator[tuple[str, bool | None]]:
         """Of each township's line: does it work?"""
-        return {code: line.is_up for code, line in self.lines().items()}
+        return ((code, line.is_up) for code, line in self._lines())
 
     def lines(self) -> dict[str, Line]:
         """Of each township's line, what is known of it."""
+        return dict(self._lines())
+
+    def _lines(self) -> Iterator[tuple[str, Line]]:
         now = self.clock.now()
         sites, terminals, service = self.inventory.sites, self.engine.terminals, self.loaded.service
 
@@ -132,7 +139,7 @@ class Board:
 
         return lines(
             self.inventory,
-            lambda site: service.is_in_service(sites[site], None, now),
+            lambda site, kind: service.is_in_service(sites[site], self.inventory.terminals.get((site, kind)), now),
             status,
             lambda site, kind: terminals[site, kind].book.current,
         )

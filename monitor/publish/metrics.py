@@ -14,6 +14,7 @@ from functools import lru_cache
 from hashlib import sha256
 from math import inf, isnan, nan
 from pathlib import Path
+from typing import TypeVar
 
 from monitor import __version__
 from monitor.core.sites import CHANNELS, HEARTBEATS
@@ -24,7 +25,6 @@ from monitor.publish.views import (
     SITE_STATES,
     VERDICTS,
     MonthFigures,
-    SiteView,
     Telling,
 )
 
@@ -44,6 +44,7 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "zhdj_repair_limit_seconds": ("gauge", "The limit that the outage going on is held against."),
     "zhdj_uplink_up": ("gauge", "1 while the line of a township is up, 0 while it is down."),
     "zhdj_service_ok": ("gauge", "What a device last said of a service: 1 ok, 0 failed."),
+    "zhdj_certificate_expiry_timestamp_seconds": ("gauge", "When the certificate that a probe last saw expires."),
     "zhdj_availability_ratio": ("gauge", "Availability, this month so far; absent below the least coverage."),
     "zhdj_coverage_ratio": (
         "gauge",
@@ -56,6 +57,7 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "zhdj_sites_verdict": ("gauge", "Sites by verdict, this month so far."),
     "zhdj_channel_observed": ("gauge", "1 while evidence could be received on a channel, else 0."),
     "zhdj_heartbeats_received": ("counter", "Heartbeats taken as evidence."),
+    "zhdj_heartbeats_missing": ("counter", "Heartbeats that were sent and not heard, by the gaps between numbers."),
     "zhdj_heartbeats_rejected": ("counter", "Evidence refused, by reason."),
     "zhdj_probes": ("counter", "Probes that ended, by result."),
     "zhdj_probe_duration_seconds": ("histogram", "How long probes took."),
@@ -111,20 +113,35 @@ def wants_openmetrics(accept: str) -> bool:
     return 0 < quality["application/openmetrics-text"] >= quality["text/plain"]
 
 
+#: Sites or terminals that are told at a stretch, and lines that are joined: under a millisecond.
+SLICE = 100
+_LINES = 2000
+
+
 def exposition(board: Telling, *, openmetrics: bool, coverage_min: float) -> bytes:
-    """Everything in one piece; `chunks` gives it family by family."""
+    """Everything in one piece; `chunks` gives it in slices."""
     return "".join(chunks(board, openmetrics=openmetrics, coverage_min=coverage_min)).encode()
 
 
 def chunks(board: Telling, *, openmetrics: bool, coverage_min: float) -> Iterator[str]:
-    """One string per family, in order. `coverage_min` hides the availability of what was hardly watched."""
-    for family, lines in _families(board, coverage_min):
+    """The text in order, in pieces, some of them empty: after each one, others may have their turn.
+
+    What changes in between shows in what comes later. `coverage_min` hides the availability of what was hardly
+    watched.
+    """
+    for told in _families(board, coverage_min):
+        if told is None:
+            yield ""
+            continue
+        family, lines = told
         kind, text = FAMILIES[family]
         name = family
         if not openmetrics:
             name += {"counter": "_total", "info": "_info"}.get(kind, "")
             kind = "gauge" if kind == "info" else kind
-        yield "\n".join([f"# HELP {name} {text}", f"# TYPE {name} {kind}", *lines, ""])
+        yield f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
+        for i in range(0, len(lines), _LINES):
+            yield "\n".join(lines[i : i + _LINES]) + "\n"
     if openmetrics:
         yield "# EOF\n"
 
@@ -140,29 +157,71 @@ def _line(sample: str, value: float, /, **values: str) -> str:
     return f"{sample}{labels(**values) if values else ''} {number(value)}"
 
 
-def _families(board: Telling, coverage_min: float) -> Iterator[tuple[str, list[str]]]:
+#: A family with its lines; None: nothing yet, but a good moment to let others have their turn.
+_Told = Iterator[tuple[str, list[str]] | None]
+_T = TypeVar("_T")
+
+
+def _breathing(things: Iterable[_T]) -> Iterator[_T | None]:
+    """The things, with None after every SLICE of them."""
+    for n, thing in enumerate(things, 1):
+        yield thing
+        if n % SLICE == 0:
+            yield None
+
+
+def _families(board: Telling, coverage_min: float) -> _Told:
     yield "zhdj_build", [_line("zhdj_build_info", 1, version=__version__)]
-    yield from _of_sites(list(board.sites()))
+    yield from _of_sites(board)
     yield from _of_terminals(board)
     name = "zhdj_uplink_up"
-    yield name, [_line(name, up, township=t) for t, up in board.uplinks().items() if up is not None]
+    uplinks: list[str] = []
+    for township, up in board.uplinks():
+        if up is not None:
+            uplinks.append(_line(name, up, township=township))
+        yield None
+    yield name, uplinks
     name = "zhdj_service_ok"
-    said = board.counters.services.items()
-    yield (
+    yield from _labelled(
         name,
-        [_line(name, ok, site=s, terminal=t, service=what) for (s, t, what), ok in said if ok is not None],
+        (
+            (ok, {"site": s, "terminal": t, "service": what})
+            for (s, t, what), ok in list(board.counters.services.items())
+            if ok is not None
+        ),
+    )
+    name = "zhdj_certificate_expiry_timestamp_seconds"
+    yield from _labelled(
+        name,
+        (
+            (at / 1000, {"site": s, "terminal": t, "check": c})
+            for (s, t, c), at in list(board.counters.certificates.items())
+        ),
     )
     yield from _of_month(board.month, coverage_min)
     yield from _of_intake(board)
     yield from _of_process()
 
 
-def _of_sites(sites: list[SiteView]) -> Iterator[tuple[str, list[str]]]:
+def _labelled(name: str, values: Iterable[tuple[float, dict[str, str]]]) -> _Told:
+    lines: list[str] = []
+    for each in _breathing(values):
+        if each is None:
+            yield None
+        else:
+            lines.append(_line(name, each[0], **each[1]))
+    yield name, lines
+
+
+def _of_sites(board: Telling) -> _Told:
     state: list[str] = []
     service: list[str] = []
     planned: list[str] = []
     townships: dict[str, str] = {}
-    for s in sites:
+    for s in _breathing(board.sites()):
+        if s is None:
+            yield None
+            continue
         heads, where = _site_labels(s.site, s.name, s.level, s.township)
         state += [head + ("1" if each == s.state else "0") for each, head in heads]
         service.append(f"zhdj_site_in_service{where} {s.in_service:d}")
@@ -175,7 +234,7 @@ def _of_sites(sites: list[SiteView]) -> Iterator[tuple[str, list[str]]]:
     yield "zhdj_township", [_line("zhdj_township_info", 1, township=t, name=n) for t, n in townships.items()]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)
 def _site_labels(site: str, name: str, level: str, township: str) -> tuple[tuple[tuple[str, str], ...], str]:
     """A site's lines change only in their last character: the rest is kept from one scrape to the next."""
     place = f'level="{escape(level)}",township="{escape(township)}"'
@@ -183,12 +242,15 @@ def _site_labels(site: str, name: str, level: str, township: str) -> tuple[tuple
     return tuple((each, f'{head}{each}"}} ') for each in SITE_STATES), f'{{site="{escape(site)}",{place}}}'
 
 
-def _of_terminals(board: Telling) -> Iterator[tuple[str, list[str]]]:
+def _of_terminals(board: Telling) -> _Told:
     up: list[str] = []
     seen: list[str] = []
     counted: list[str] = []
     limit: list[str] = []
-    for t in board.terminals():
+    for t in _breathing(board.terminals()):
+        if t is None:
+            yield None
+            continue
         where = _terminal_labels(t.site, t.kind, t.level, t.township)
         if t.value != "unknown":
             up.append(f"zhdj_terminal_up{where} {t.value == 'up':d}")
@@ -236,6 +298,9 @@ def _of_intake(board: Telling) -> Iterator[tuple[str, list[str]]]:
     received = dict.fromkeys(ways, 0) | counted.heartbeats
     name = "zhdj_heartbeats_received"
     yield name, [_line(f"{name}_total", n, via=via) for via, n in received.items()]
+    missing = dict.fromkeys(ways, 0) | counted.missing
+    name = "zhdj_heartbeats_missing"
+    yield name, [_line(f"{name}_total", n, via=via) for via, n in missing.items()]
     rejected = {(via, reason): 0 for via in ways for reason in REASONS} | counted.refused
     name = "zhdj_heartbeats_rejected"
     yield name, [_line(f"{name}_total", n, via=via, reason=why) for (via, why), n in rejected.items()]

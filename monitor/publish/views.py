@@ -95,18 +95,23 @@ class MonthFigures:
 class Counters:
     """What has been counted since the process began. Written on the event loop only.
 
-    Results of probes are `ok` or `failed`. A service's value is None where the device said `na`.
+    Results of probes are `ok` or `failed`. A service's value is None where the device said `na`; a certificate's is
+    when it expires, by (site, terminal, check).
     """
 
     heartbeats: dict[str, int] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
     refused: dict[tuple[str, str], int] = field(default_factory=dict)
     probes: dict[tuple[str, str], int] = field(default_factory=dict)
     probe_seconds: dict[tuple[str, str], Histogram] = field(default_factory=dict)
     services: dict[tuple[str, str, str], bool | None] = field(default_factory=dict)
+    certificates: dict[tuple[str, str, str], int] = field(default_factory=dict)
     detection_delay: Histogram = field(default_factory=Histogram)
 
-    def heartbeat(self, via: str) -> None:
+    def heartbeat(self, via: str, missing: int = 0) -> None:
         self.heartbeats[via] = self.heartbeats.get(via, 0) + 1
+        if missing:
+            self.missing[via] = self.missing.get(via, 0) + missing
 
     def refuse(self, via: str, reason: str) -> None:
         self.refused[via, reason] = self.refused.get((via, reason), 0) + 1
@@ -134,7 +139,7 @@ class Telling(Protocol):
 
     def channels(self) -> Mapping[str, bool]: ...
 
-    def uplinks(self) -> Mapping[str, bool | None]: ...
+    def uplinks(self) -> Iterable[tuple[str, bool | None]]: ...
 
     def ready(self) -> list[str]: ...
 

@@ -10,7 +10,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from monitor.errors import MonitorError
@@ -67,11 +67,18 @@ def _upgrade(connection: Connection) -> None:
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[AsyncEngine]:
-    """The database with its tables as this version wants them, disposed of at the end."""
+    """The database with its tables as this version wants them, disposed of at the end.
+
+    Raises MonitorError where it cannot be opened; the URL is told without its password.
+    """
     engine = create(url)
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(_upgrade)
+        try:
+            async with engine.begin() as connection:
+                await connection.run_sync(_upgrade)
+        except (OSError, TimeoutError, SQLAlchemyError) as error:
+            what = str(error).splitlines()[0] or type(error).__name__
+            raise MonitorError(f"the database {engine.url.render_as_string()} cannot be opened: {what}") from error
         yield engine
     finally:
         await engine.dispose()

@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.outage import Outage
 from monitor.core.sites import CHANNELS
-from monitor.core.timeline import DOWN, UNKNOWN, UP, Step, Timeline, Value, new_timeline
+from monitor.core.timeline import DOWN, UNKNOWN, UP, Edge, Step, Timeline, Value, new_timeline
 from monitor.core.window import Window
-from monitor.store.edges import from_text
-from monitor.store.tables import check, loss, outage, span, status, window
+from monitor.store.digests import Counts, unpack
+from monitor.store.edges import unpack as unpack_edge
+from monitor.store.tables import check, digest, loss, outage, span, status, window
 
 _VALUES: tuple[Value, ...] = (DOWN, UNKNOWN, UP)
 Key = tuple[str, str, str]
@@ -53,7 +54,7 @@ def _in_force(instant: int) -> Any:
 
 def _append(result: dict[Key, Timeline], ids: dict[int, Key], rows: Any, edges: bool) -> None:
     for row in rows:
-        step = Step(row[1], _VALUES[row[2]], from_text(row[3]) if edges else None)
+        step = Step(row[1], _VALUES[row[2]], unpack_edge(row[3], row[1]) if edges else None)
         result[ids[row[0]]].append(step)
 
 
@@ -70,15 +71,27 @@ async def statuses(connection: AsyncConnection) -> dict[tuple[str, str], tuple[s
 
 
 async def open_outages(connection: AsyncConnection) -> dict[tuple[str, str], Outage]:
-    """The outages that go on, by (site, terminal)."""
+    """The outages that go on, by (site, terminal); their edges without the evidence."""
     rows = await connection.execute(select(outage).where(outage.c.state == "open"))
     return {
         (r.site, r.terminal): Outage(
             r.key, r.site, r.terminal, r.start_ms, r.end_ms, r.over_ms, r.state,
-            from_text(r.start_edge), from_text(r.end_edge), r.successor,
+            _edge(r.start_earliest_ms, r.start_latest_ms, r.start_how),
+            _edge(r.end_earliest_ms, r.end_latest_ms, r.end_how), r.successor,
         )
         for r in rows
     }  # fmt: skip
+
+
+def _edge(earliest: int | None, latest: int | None, how: str | None) -> Edge | None:
+    return Edge(earliest, latest, how) if latest is not None and how is not None else None
+
+
+async def digests(connection: AsyncConnection, first: int, last: int) -> dict[tuple[int, int], Counts]:
+    """Evidence by (day, check number) of the local days `first` to `last`, both as 20261001 and included."""
+    query = select(digest.c.day, digest.c.body).where(digest.c.day.between(first, last)).order_by(digest.c.day)
+    rows = await connection.execute(query)
+    return {(row.day, number): counts for row in rows for number, counts in unpack(row.body).items()}
 
 
 async def channels(connection: AsyncConnection, observer: str) -> list[tuple[str, bool, int | None]]:

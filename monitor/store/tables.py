@@ -5,7 +5,19 @@ Everything but `token` and `window` follows from the evidence log and can be reb
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, SmallInteger, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -15,7 +27,7 @@ metadata = MetaData(
     }
 )
 
-#: What has a number: (site, terminal, check).
+#: What has a number: (site, terminal, check), and the observer that judges it.
 check = Table(
     "check",
     metadata,
@@ -23,6 +35,7 @@ check = Table(
     Column("site", String(64), nullable=False),
     Column("terminal", String(16), nullable=False),
     Column("check", String(32), nullable=False),
+    Column("observer", String(32), nullable=False),
     UniqueConstraint("site", "terminal", "check"),
 )
 
@@ -33,11 +46,12 @@ span = Table(
     Column("check_id", Integer, primary_key=True, autoincrement=False),
     Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
     Column("value", SmallInteger, nullable=False),
-    Column("edge", Text),  # JSON: earliest, latest, how, before, after
+    Column("edge", LargeBinary),  # earliest, latest, how, and the evidence before and after (store/edges.py)
     sqlite_with_rowid=False,
 )
 
-#: Outages of terminals, and what became of those that evidence revised (core/outage.py).
+#: Outages of terminals, and what became of those that evidence revised (core/outage.py). Of both edges only what
+#: reports say stands here, the evidence in `span.edge`. The key begins with site and terminal, so it finds those too.
 outage = Table(
     "outage",
     metadata,
@@ -48,11 +62,15 @@ outage = Table(
     Column("end_ms", BigInteger),
     Column("over_ms", BigInteger),
     Column("state", String(8), nullable=False),
-    Column("start_edge", Text),
-    Column("end_edge", Text),
+    Column("start_earliest_ms", BigInteger),
+    Column("start_latest_ms", BigInteger),
+    Column("start_how", String(16)),
+    Column("end_earliest_ms", BigInteger),
+    Column("end_latest_ms", BigInteger),
+    Column("end_how", String(16)),
     Column("successor", String(128), nullable=False, default=""),
-    Index(None, "site", "terminal", "start_ms"),
     Index(None, "over_ms"),
+    sqlite_with_rowid=False,
 )
 
 #: What is true now, of a terminal or (terminal "") of a site; written when it changes.
@@ -77,19 +95,14 @@ loss = Table(
     Column("restored_ms", BigInteger),
 )
 
-#: Evidence by check and local day, from when the day has ended.
+#: Evidence of all checks of an observer on a local day, from when the day has ended: one row, because a row a check
+#: would take more room than everything else together (store/digests.py).
 digest = Table(
     "digest",
     metadata,
-    Column("check_id", Integer, primary_key=True, autoincrement=False),
+    Column("observer", String(32), primary_key=True),
     Column("day", Integer, primary_key=True, autoincrement=False),  # 20261001
-    Column("expected", Integer, nullable=False),
-    Column("received", Integer, nullable=False),
-    Column("failed", Integer, nullable=False),
-    Column("late", Integer, nullable=False),
-    Column("first_ms", BigInteger),
-    Column("last_ms", BigInteger),
-    sqlite_with_rowid=False,
+    Column("body", LargeBinary, nullable=False),
 )
 
 #: How far the rows above follow the log, per observer: bytes of the plain text of `file`.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Table, bindparam, delete, insert, select
+from sqlalchemy import Table, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.changes import Changes
+from monitor.core.digest import Digest
+from monitor.core.outage import ALIVE
 from monitor.core.sites import Inventory
-from monitor.core.timeline import BEGINNING, RANK
+from monitor.core.timeline import BEGINNING, RANK, UNKNOWN, Edge
 from monitor.store import tables
-from monitor.store.edges import to_text
+from monitor.store.digests import Counts, pack, unpack
+from monitor.store.edges import pack as pack_edge
 
 
 class Position(NamedTuple):
@@ -33,15 +36,46 @@ class View:
 
     async def number_checks(self, inventory: Inventory) -> None:
         """Give every check of the inventory its number, in the inventory's order."""
+        names = [tables.check.c.site, tables.check.c.terminal, tables.check.c.check]
         async with self.engine.begin() as connection:
-            rows: list[Any] = list(await connection.execute(select(tables.check)))
-            self._ids = {(r.site, r.terminal, r.check): r.id for r in rows}
-            new = [k for k in inventory.checks if k not in self._ids]
-            top = max(self._ids.values(), default=0)
-            self._ids.update({key: number for number, key in enumerate(new, top + 1)})
+            known = {tuple(r) for r in await connection.execute(select(*names))}
+            new = [k for k in inventory.checks if k not in known]
             if new:
-                values = [{"id": self._ids[k], "site": k[0], "terminal": k[1], "check": k[2]} for k in new]
+                values = [{"site": k[0], "terminal": k[1], "check": k[2], "observer": self.observer} for k in new]
                 await connection.execute(insert(tables.check), values)
+            rows: list[Any] = list(await connection.execute(select(tables.check)))
+        self._ids = {(r.site, r.terminal, r.check): r.id for r in rows}
+
+    async def retire(self, inventory: Inventory, alive: Collection[str], since: int, at: int) -> None:
+        """The configuration is another since the last run: what it no longer has ends at `at` (ms), as unknown.
+
+        `alive`: keys of the outages that judging by the present configuration knows; what it does not know of those
+        that went on at `since` or later, never was.
+        """
+        async with self.engine.begin() as connection:
+            mine = await connection.execute(select(tables.check).where(tables.check.c.observer == self.observer))
+            gone = [r for r in mine if (r.site, r.terminal, r.check) not in inventory.checks]
+            for row in gone:
+                of_check = tables.span.c.check_id == row.id
+                last = select(tables.span.c.value).where(of_check).order_by(tables.span.c.start_ms.desc()).limit(1)
+                if (await connection.execute(last)).scalar() not in (None, RANK[UNKNOWN]):
+                    step = {"check_id": row.id, "start_ms": at, "value": RANK[UNKNOWN], "edge": None}
+                    await connection.execute(insert(tables.span), [step])
+            o, s = tables.outage.c, tables.status.c
+            going = select(o.key, o.site, o.terminal).where(
+                o.state.in_(ALIVE), or_(o.over_ms.is_(None), o.over_ms > since)
+            )
+            for row in (await connection.execute(going)).all():
+                own = (row.site, row.terminal) in inventory.checks_of
+                if own and row.key not in alive:
+                    await connection.execute(update(tables.outage).where(o.key == row.key).values(state="gone"))
+            for site, terminal in {(r.site, r.terminal) for r in gone} - set(inventory.checks_of):
+                ended = update(tables.outage).where(o.site == site, o.terminal == terminal, o.over_ms.is_(None))
+                values = {"state": "ended", "over_ms": at, "end_ms": func.coalesce(o.end_ms, at)}
+                await connection.execute(ended.where(o.state == "open").values(values))
+                await connection.execute(delete(tables.status).where(s.site == site, s.terminal == terminal))
+                if site not in inventory.sites:
+                    await connection.execute(delete(tables.status).where(s.site == site))
 
     async def position(self) -> Position | None:
         """The last cut that the rows follow, None for an empty database."""
@@ -52,11 +86,15 @@ class View:
     async def save(self, changes: Sequence[Changes], position: Position) -> None:
         """All or nothing. What stands later in `changes` wins."""
         async with self.engine.begin() as connection:
-            for one in changes:
-                await self._spans(connection, one)
-                await self._rows(connection, one)
+            await self.write(connection, changes)
             cut = {"observer": self.observer, "file": position.file, "offset": position.offset, "at_ms": position.at}
             await _put(connection, tables.cut, ("observer",), [cut])
+
+    async def write(self, connection: AsyncConnection, changes: Sequence[Changes]) -> None:
+        """The rows alone, in a transaction of the caller's."""
+        for one in changes:
+            await self._spans(connection, one)
+            await self._rows(connection, one)
 
     async def _spans(self, connection: AsyncConnection, changes: Changes) -> None:
         if not changes.spans:
@@ -65,7 +103,7 @@ class View:
         condition = (tables.span.c.check_id == bindparam("c")) & (tables.span.c.start_ms >= bindparam("lo"))
         await connection.execute(delete(tables.span).where(condition), gone)
         rows = [
-            {"check_id": self._ids[key], "start_ms": s.at, "value": RANK[s.value], "edge": to_text(s.edge)}
+            {"check_id": self._ids[key], "start_ms": s.at, "value": RANK[s.value], "edge": pack_edge(s.edge, s.at)}
             for key, _, steps in changes.spans
             for s in steps
             if s.at > BEGINNING
@@ -83,8 +121,8 @@ class View:
                 "end_ms": o.end,
                 "over_ms": o.over,
                 "state": o.state,
-                "start_edge": to_text(o.start_edge),
-                "end_edge": to_text(o.end_edge),
+                **_edge("start", o.start_edge),
+                **_edge("end", o.end_edge),
                 "successor": o.successor,
             }
             for o in changes.outages
@@ -95,20 +133,7 @@ class View:
             for (site, terminal), s in changes.statuses.items()
         ]
         await _put(connection, tables.status, ("site", "terminal"), statuses)
-        digests = [
-            {
-                "check_id": self._ids[d.check],
-                "day": int(d.day.replace("-", "")),
-                "expected": d.expected,
-                "received": d.received,
-                "failed": d.failed,
-                "late": d.late,
-                "first_ms": d.first,
-                "last_ms": d.last,
-            }
-            for d in changes.digests
-        ]
-        await _put(connection, tables.digest, ("check_id", "day"), digests)
+        await self._digests(connection, changes.digests)
         losses = [
             {
                 "observer": self.observer,
@@ -125,6 +150,28 @@ class View:
             for w in changes.windows
         ]
         await _put(connection, tables.window, ("scope", "start_ms", "end_ms", "declared_ms"), windows)
+
+    async def _digests(self, connection: AsyncConnection, digests: Sequence[Digest]) -> None:
+        """Beside what is known of the same days already: a day's checks need not all come at once."""
+        days: dict[int, dict[int, Counts]] = {}
+        for d in digests:
+            counts = Counts(d.expected, d.received, d.failed, d.late, d.first, d.last)
+            days.setdefault(int(d.day.replace("-", "")), {})[self._ids[d.check]] = counts
+        for day, checks in days.items():
+            key = (tables.digest.c.observer == self.observer) & (tables.digest.c.day == day)
+            known = (await connection.execute(select(tables.digest.c.body).where(key))).scalar()
+            whole = {**(unpack(known) if known else {}), **checks}
+            row = {"observer": self.observer, "day": day, "body": pack(whole)}
+            await _put(connection, tables.digest, ("observer", "day"), [row])
+
+
+def _edge(name: str, edge: Edge | None) -> dict[str, Any]:
+    """What an outage keeps of an edge: the evidence stands with the span."""
+    return {
+        f"{name}_earliest_ms": edge.earliest if edge else None,
+        f"{name}_latest_ms": edge.latest if edge else None,
+        f"{name}_how": edge.how if edge else None,
+    }
 
 
 async def _put(connection: AsyncConnection, table: Table, key: Iterable[str], rows: list[dict[str, Any]]) -> None:

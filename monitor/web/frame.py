@@ -100,8 +100,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal on_response_prepare: security headers on everything; only static files may be kept."""
-    for name, value in SECURITY_HEADERS.items():
-        response.headers[name] = value
+    response.headers.update(SECURITY_HEADERS)
     static = request.path.startswith("/static/") and response.status < 400
     response.headers.setdefault("Cache-Control", "public, max-age=86400" if static else "no-store")
 

@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("site", sa.String(length=64), nullable=False),
         sa.Column("terminal", sa.String(length=16), nullable=False),
         sa.Column("check", sa.String(length=32), nullable=False),
+        sa.Column("observer", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_check")),
         sa.UniqueConstraint("site", "terminal", "check", name=op.f("uq_check_site_terminal_check")),
     )
@@ -30,16 +31,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "digest",
-        sa.Column("check_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("observer", sa.String(length=32), nullable=False),
         sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("expected", sa.Integer(), nullable=False),
-        sa.Column("received", sa.Integer(), nullable=False),
-        sa.Column("failed", sa.Integer(), nullable=False),
-        sa.Column("late", sa.Integer(), nullable=False),
-        sa.Column("first_ms", sa.BigInteger(), nullable=True),
-        sa.Column("last_ms", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("check_id", "day", name=op.f("pk_digest")),
-        sqlite_with_rowid=False,
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("observer", "day", name=op.f("pk_digest")),
     )
     op.create_table(
         "loss",
@@ -59,23 +54,25 @@ def upgrade() -> None:
         sa.Column("end_ms", sa.BigInteger(), nullable=True),
         sa.Column("over_ms", sa.BigInteger(), nullable=True),
         sa.Column("state", sa.String(length=8), nullable=False),
-        sa.Column("start_edge", sa.Text(), nullable=True),
-        sa.Column("end_edge", sa.Text(), nullable=True),
+        sa.Column("start_earliest_ms", sa.BigInteger(), nullable=True),
+        sa.Column("start_latest_ms", sa.BigInteger(), nullable=True),
+        sa.Column("start_how", sa.String(length=16), nullable=True),
+        sa.Column("end_earliest_ms", sa.BigInteger(), nullable=True),
+        sa.Column("end_latest_ms", sa.BigInteger(), nullable=True),
+        sa.Column("end_how", sa.String(length=16), nullable=True),
         sa.Column("successor", sa.String(length=128), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_outage")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("outage", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_outage_over_ms"), ["over_ms"], unique=False)
-        batch_op.create_index(
-            batch_op.f("ix_outage_site_terminal_start_ms"), ["site", "terminal", "start_ms"], unique=False
-        )
 
     op.create_table(
         "span",
         sa.Column("check_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("start_ms", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("value", sa.SmallInteger(), nullable=False),
-        sa.Column("edge", sa.Text(), nullable=True),
+        sa.Column("edge", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("check_id", "start_ms", name=op.f("pk_span")),
         sqlite_with_rowid=False,
     )
@@ -125,7 +122,6 @@ def downgrade() -> None:
     op.drop_table("status")
     op.drop_table("span")
     with op.batch_alter_table("outage", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_outage_site_terminal_start_ms"))
         batch_op.drop_index(batch_op.f("ix_outage_over_ms"))
 
     op.drop_table("outage")
