@@ -42,7 +42,7 @@ HERE = Path(__file__).parent
 
 #: What the variables at the top choose.
 CHOSEN = 'level=~"$level",township=~"$township"'
-#: In service and outside planned windows: what is counted (availability.md §5).
+#: In service and outside planned windows: what is counted (docs/rules.md §5).
 EXPECTED = "(zhdj_site_in_service == 1 unless on(site) zhdj_site_planned == 1)"
 OFFLINE = f'(zhdj_site_state{{state="offline",{CHOSEN}}} == 1 and on(site) {EXPECTED})'
 #: Two decimals of a percentage, cut. The addend undoes a float's own error: 0.29 * 10000 must not give 2899.

@@ -25,7 +25,7 @@ class Clock:
         self.anchor()
 
     def anchor(self) -> None:
-        """Take the wall clock's word anew: a loss of all channels (faults.md), so the caller must say so."""
+        """Take the wall clock's word anew: a loss of all channels (docs/faults.md), so the caller must say so."""
         self._offset = wall_ms() - steady_ms()
 
     def now(self) -> int:

@@ -60,7 +60,7 @@ class _Part(BaseModel):
 
 
 class Policy(_Part):
-    """[policy] How checks make a terminal (availability.md §4)."""
+    """[policy] How checks make a terminal (docs/rules.md §4)."""
 
     terminal: Literal["any", "all"] = "any"
 
@@ -99,7 +99,7 @@ class HoursByLevel(_Part):
 
 
 class Maintenance(_Part):
-    """[maintenance] What decides the maintenance rate 运行维护率 (§6) and the limits of ledger.md."""
+    """[maintenance] What decides the maintenance rate 运行维护率 (docs/rules.md §6), and its limits."""
 
     coverage_min: Share = 0.9
     availability_min: Share = 0.9
@@ -242,7 +242,14 @@ def load_settings(folder: Path) -> Settings:
 def _is_stranger(variable: str) -> bool:
     """A variable that begins like ours and names no key: most likely a slip, and it must not be ignored."""
     name = variable.upper()
-    return name.startswith("ZHDJ_") and name[5:].partition("__")[0].lower() not in Settings.model_fields
+    if not name.startswith("ZHDJ_") or name.startswith("ZHDJ_AGENT_"):
+        return False
+    return name[5:].partition("__")[0].lower() not in Settings.model_fields
+
+
+def _is_secret(key: str) -> bool:
+    """What stands at such a key is never repeated, not even where it is wrong."""
+    return key.rpartition(".")[2] in ("password", "metrics_token", "url")
 
 
 def _mistake(error: Any) -> Mistake:
@@ -252,6 +259,6 @@ def _mistake(error: Any) -> Mistake:
         text = "unknown key; see docs/configuration.md for the ones there are"
     else:
         text = error["msg"].removeprefix("Value error, ")
-        if kind != "value_error" and not isinstance(error["input"], dict):
+        if kind != "value_error" and not isinstance(error["input"], dict) and not _is_secret(key):
             text += f", not {error['input']!r}"
     return Mistake("monitor.toml", 0, key, text)

@@ -1,4 +1,4 @@
-"""Reference model of the availability rules (spec ``availability.md``, method 1), for tests only.
+"""Reference model of the availability rules (spec ``docs/rules.md``, method 1), for tests only.
 
 Naive on purpose: it knows the whole history and answers, for any one second, which rule holds there. It
 shares no code and no idea with the engine, which works forwards. Times are integers (seconds, any origin).

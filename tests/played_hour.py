@@ -122,7 +122,7 @@ def assert_played_hour(hour: PlayedHour, judged: Iterable[Judged], truth: Iterab
     """Each class against the truth, as issue 2 asks for; answers a table for people.
 
     Nothing invented, nothing missed that the rules could see, the mean length error within 0.1 interval of the
-    bias that availability.md §2 expects, none beyond two intervals, 150 outages at least.
+    bias that docs/rules.md §2 expects, none beyond two intervals, 150 outages at least.
     """
     answer = compare(judged, truth, hour.sights, until_ms)
     table = ["class   outages  expected    mean  largest"]

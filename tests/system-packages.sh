@@ -28,6 +28,8 @@ missing() {
     has_chinese_font || echo fonts-noto-cjk
     command -v curl >/dev/null || echo curl
     command -v openssl >/dev/null || echo openssl
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || echo faketime
+    command -v ip >/dev/null || echo iproute2
     command -v snmpd >/dev/null || echo snmpd
     command -v sipp >/dev/null || echo sip-tester
 }

@@ -1,6 +1,6 @@
 """`kill -9` of the service under load, and other rough endings: the log decides, the database follows it.
 
-What must hold afterwards is in faults.md (I3, I4): our own death is unknown, never an outage, and nothing is doubled.
+What must hold afterwards is in faults (I3, I4): our own death is unknown, never an outage, and nothing is doubled.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Do the played classes have the bias that availability.md §2 expects? Pure: a judge in memory.
+"""Do the played classes have the bias that docs/rules.md §2 expects? Pure: a judge in memory.
 
 The devices' beats, wills and the probes' results follow from scripts and phases without a network, on a
 trace's own clock; the judge knows rules 1 and 2 of §2 and the streaks of §3 for a channel that is never lost,

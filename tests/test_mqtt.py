@@ -138,7 +138,7 @@ async def test_a_device_may_not_listen(broker: AnyBroker) -> None:
 
 
 async def test_a_stranger_with_a_device_s_client_id_does_not_end_it(broker: AnyBroker) -> None:
-    """Neither with another device's sign-in nor with none; else its will would say 失联 (faults.md)."""
+    """Neither with another device's sign-in nor with none; else its will would say 失联 (docs/faults.md)."""
     recorder = Recorder()
     async with receiving(broker.port, recorder), device(broker.port, "s1/pc", identifier="victim") as victim:
         async with device(broker.port, "s2/pc", identifier="victim") as stranger:

@@ -132,12 +132,6 @@ def test_equal_profiles_are_shared() -> None:
     assert service.profile(site(Level.TOWNSHIP)) != service.profile(site())
 
 
-def test_what_is_returned_may_be_changed_by_the_caller() -> None:
-    service = times({})
-    service.site(site(), 0, 1000).clear()
-    assert service.site(site(), 0, 1000) == [(0, 1000)]
-
-
 def test_a_month_of_702_terminals_is_quick() -> None:
     service = times({"village": ("workdays", OFFICE), "village.tv": ("workdays", ("08:00-20:00",))})
     start, end = ms("2026-10-01T00:00+08:00"), ms("2026-11-01T00:00+08:00")

@@ -15,7 +15,7 @@ from monitor import __version__
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """`fields`: as interfaces.md has them, without site and terminal."""
+    """`fields`: as docs/interfaces.md has them, without site and terminal."""
 
     seq: int
     fields: Mapping[str, Any]
@@ -53,7 +53,7 @@ def _uptime_s() -> float:
 
 class Outbox:
     """What was not delivered yet. In memory: a beat of an earlier boot could not be judged late anyway, since a
-    clock's error is learnt anew for every boot (availability.md §2)."""
+    clock's error is learnt anew for every boot (docs/rules.md §2)."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -14,7 +14,7 @@ from monitor.agent.services import SERVICES, readable
 
 #: Instead of `token_file`.
 TOKEN_VARIABLE = "ZHDJ_AGENT_TOKEN"  # noqa: S105  # its name
-#: A beat that comes later than 72 hours after it was sent is refused (availability.md §2); at 60 s:
+#: A beat that comes later than 72 hours after it was sent is refused (docs/rules.md §2); at 60 s:
 MOST_KEPT = 4320
 
 

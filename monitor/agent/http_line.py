@@ -1,4 +1,4 @@
-"""Beats over HTTP: one object, or an array of those that waited (interfaces.md, POST /api/v1/heartbeats)."""
+"""Beats over HTTP: one object, or an array of those that waited (docs/interfaces.md, POST /api/v1/heartbeats)."""
 
 from __future__ import annotations
 

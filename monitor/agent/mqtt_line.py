@@ -1,4 +1,4 @@
-"""Beats over MQTT: own user, a retained will `offline`, `online` on connecting, `off` on purpose (interfaces.md)."""
+"""Beats over MQTT: own user, a retained will `offline`, `online` on connecting, `off` (docs/interfaces.md)."""
 
 from __future__ import annotations
 

@@ -38,8 +38,9 @@ def main() -> None:
         sys.exit(2)
     except USAGE as error:
         text = error.format_message()  # type: ignore[attr-defined]
-        # Called with nothing at all, it is the whole help.
-        print(text if "\n" in text else f"zhdj-monitor: {text} (--help says more)", file=sys.stderr)
+        # Called with nothing at all, it has shown its help and says no more.
+        if text:
+            print(f"zhdj-monitor: {text} (--help says more)", file=sys.stderr)
         sys.exit(2)
     except typer.Abort:
         sys.exit(130)

@@ -1,4 +1,4 @@
-"""`zhdj-monitor check-config`: says what a folder holds, or every mistake in it at once (interfaces.md)."""
+"""`zhdj-monitor check-config`: says what a folder holds, or every mistake in it at once (docs/interfaces.md)."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def replay(
     ] = None,
     cut_lines: Annotated[int, typer.Option(help="Lines between two cuts.", min=1)] = LINES_A_CUT,
 ) -> None:
-    """Answer a recorded trace by the rules, on the trace's own clock, as JSON (availability.md §7)."""
+    """Answer a recorded trace by the rules, on the trace's own clock, as JSON (docs/rules.md §7)."""
     period = (_instant(start), _instant(end))
     if period[0] >= period[1]:
         raise MonitorError(f"--from must lie before --to; {start} does not lie before {end}")

@@ -1,4 +1,4 @@
-"""Which local days are working days (availability.md §5). An unknown year is an error, not a guess."""
+"""Which local days are working days (docs/rules.md §5). An unknown year is an error, not a guess."""
 
 from __future__ import annotations
 

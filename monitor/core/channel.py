@@ -1,4 +1,4 @@
-"""Channels 通道: when the monitor could have received evidence at all (availability.md §1).
+"""Channels 通道: when the monitor could have received evidence at all (docs/rules.md §1).
 
 A loss has a place among the evidence of its instant: one without a `since` lies before it, one that stands at its
 `since` after it. Places are integers, twice the instant plus one for "after", so that order is plain comparison;

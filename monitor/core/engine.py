@@ -1,4 +1,4 @@
-"""The engine: evidence in order of time -> timelines of checks and terminals, and outages (availability.md §1–§4).
+"""The engine: evidence in order of time -> timelines of checks and terminals, and outages (docs/rules.md §1–§4).
 
 It has no clock. Time passes through the evidence itself: an event on a channel at `at` proves that the channel lived
 until then, and decides every silence whose time ran out before. So the same log always gives the same timelines, live,

@@ -1,4 +1,4 @@
-"""All figures of a period: every terminal's and site's measure and verdict, and the rates (availability.md §5, §6)."""
+"""All figures of a period: every terminal's and site's measure and verdict, and the rates (docs/rules.md §5, §6)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from monitor.core.maintenance import Rate, Verdict, rates, site_verdict, terminal_verdict
-from monitor.core.measure import Measure, counted_down, measure, reaches_back_to
-from monitor.core.service import ServiceTimes
+from monitor.core.measure import Counted, Measure, counted_down, measure_counted, reaches_back_to
+from monitor.core.service import Profile, ServiceTimes
 from monitor.core.sites import Inventory, Level, Site, Terminal
-from monitor.core.timeline import Interval, Step, Timeline, new_timeline, roll_up
+from monitor.core.timeline import UP, Interval, Step, Timeline, new_timeline, roll_up_values
 from monitor.core.window import Window, length, subtract, union
 
 Key = tuple[str, str, str]
@@ -57,7 +57,7 @@ class Figures:
 
 
 class Counter:
-    """Counts one inventory under one set of parameters. It keeps no state but what `service` caches."""
+    """Counts one inventory under one set of parameters. It keeps what members with equal hours share."""
 
     def __init__(
         self, inventory: Inventory, parameters: Parameters, service: ServiceTimes, windows: Sequence[Window]
@@ -66,6 +66,14 @@ class Counter:
         self.parameters = parameters
         self.service = service
         self.windows = windows
+        self._windows: dict[str, list[Window]] = {}
+        for window in windows:
+            self._windows.setdefault(window.scope, []).append(window)
+        self._scopes_of: dict[str, tuple[str, ...]] = {}
+        #: Sites with windows of single terminals.
+        self._single = {s.removeprefix("terminal:").partition("/")[0] for s in self._windows if "/" in s}
+        self._intervals: dict[tuple[Profile, tuple[str, ...], Interval], tuple[Counted, Counted]] = {}
+        self._steady: dict[tuple[Profile, tuple[str, ...], Interval, str], Measure | None] = {}
         self._choose = max if parameters.terminal_policy == "any" else min
 
     def terminal_timeline(self, site: str, kind: str, checks: Mapping[Key, Timeline]) -> Timeline:
@@ -73,7 +81,7 @@ class Counter:
         parts = [checks[c.key] for c in self.inventory.checks_of.get((site, kind), ()) if c.key in checks]
         if len(parts) == 1:
             return parts[0]
-        return roll_up(parts, self._choose) if parts else new_timeline()
+        return roll_up_values(parts, self._choose) if parts else new_timeline()
 
     def count(self, period: Interval, checks: Mapping[Key, Timeline]) -> Figures:
         """All figures of `[from, to)`, ms, from the timelines of all checks (with the outages that last into it)."""
@@ -94,8 +102,7 @@ class Counter:
                     verdict = terminal_verdict(measured, *minima) if is_watched else "unproven"
                     mine.append(Member(site, terminal.kind, measured, verdict))
             terminals += mine
-            own = watched[0] if len(watched) == 1 else roll_up(watched, max) if watched else new_timeline()
-            measured = self.measure(site, None, own, period)
+            measured = self.measure(site, None, _of_site(watched, period), period)
             if measured is not None:
                 sites.append(Member(site, None, measured, site_verdict(m.verdict for m in mine)))
         return Figures(
@@ -110,12 +117,51 @@ class Counter:
         self, site: Site, terminal: Terminal | None, timeline: Sequence[Step], period: Interval
     ) -> Measure | None:
         """One member's measure, None where it has no in-service second in the period."""
+        profile = self.service.profile(site, terminal)
+        scopes = self._scopes(site, terminal)
+        if _is_steady(timeline, period):
+            # Most members, in an ordinary month: nothing happened, so those with the same hours have the same figures.
+            steady = (profile, scopes, period, timeline[-1].value)
+            if steady not in self._steady:
+                self._steady[steady] = self._measure(site, timeline, period, profile, scopes)
+            return self._steady[steady]
+        return self._measure(site, timeline, period, profile, scopes)
+
+    def _measure(
+        self, site: Site, timeline: Sequence[Step], period: Interval, profile: Profile, scopes: tuple[str, ...]
+    ) -> Measure | None:
         back = reaches_back_to(timeline, period[0])
-        in_service = self.in_service(site, terminal, back, period[1])
-        if not in_service or in_service[-1][1] <= period[0]:
+        in_service, counted = self._counted(profile, scopes, (back, period[1]), back == period[0])
+        if not in_service.intervals or in_service.intervals[-1][1] <= period[0]:
             return None
-        limit = self.parameters.repair_limit_ms[site.level]
-        return measure(timeline, period, in_service, self.planned(site, terminal), limit)
+        return measure_counted(timeline, period, in_service, counted, self.parameters.repair_limit_ms[site.level])
+
+    def _counted(
+        self, profile: Profile, scopes: tuple[str, ...], reach: Interval, keep: bool
+    ) -> tuple[Counted, Counted]:
+        """In service, and counted: outside of planned windows too."""
+        key = (profile, scopes, reach)
+        found = self._intervals.get(key)
+        if found is None:
+            hours = self.service.intervals(profile, *reach)
+            planned = union((w.start, w.end) for scope in scopes for w in self._windows[scope])
+            found = (Counted(hours), Counted(subtract(hours, planned)))
+            if keep:
+                self._intervals[key] = found
+        return found
+
+    def _scopes(self, site: Site, terminal: Terminal | None) -> tuple[str, ...]:
+        """Those of the windows' scopes that hold it (`Window.covers`)."""
+        if site.site_id not in self._scopes_of:
+            own = ["county", f"level:{site.level}", f"site:{site.site_id}"]
+            if site.level is not Level.COUNTY:
+                own.append(f"township:{site.township_code}")
+            self._scopes_of[site.site_id] = tuple(scope for scope in own if scope in self._windows)
+        found = self._scopes_of[site.site_id]
+        if terminal is not None and site.site_id in self._single:
+            scope = f"terminal:{site.site_id}/{terminal.kind}"
+            found = (*found, scope) if scope in self._windows else found
+        return found
 
     def in_service(self, site: Site, terminal: Terminal | None, start: int, end: int) -> Sequence[Interval]:
         """In-service intervals of a terminal, or of the site itself."""
@@ -127,10 +173,27 @@ class Counter:
 
     def planned(self, site: Site, terminal: Terminal | None) -> list[Interval]:
         """The planned windows that cover it, joined."""
-        kind = terminal.kind if terminal else None
-        return union((w.start, w.end) for w in self.windows if w.covers(site, kind)) if self.windows else []
+        return union((w.start, w.end) for scope in self._scopes(site, terminal) for w in self._windows[scope])
 
     def counted_ms(self, site: Site, terminal: Terminal, timeline: Sequence[Step], start: int, now: int) -> int:
         """Counted down ms of the outage that began at `start`, as of `now`: the one clock of all limits (§6)."""
         counted = subtract(self.in_service(site, terminal, start, now), self.planned(site, terminal))
         return length(counted_down(timeline, start, now, counted))
+
+
+def _is_steady(timeline: Sequence[Step], period: Interval) -> bool:
+    """One value over all of the period, and no outage that lasts into it."""
+    last = timeline[-1]
+    if last.at > period[0]:
+        return False
+    return last.value == UP or len(timeline) == 1
+
+
+def _of_site(watched: Sequence[Sequence[Step]], period: Interval) -> Sequence[Step]:
+    """A site's own timeline (§4): up where any of its terminals is."""
+    if len(watched) == 1:
+        return watched[0]
+    for timeline in watched:
+        if timeline[-1].value == UP and timeline[-1].at <= period[0]:
+            return timeline  # up all the time: so is the site, whatever the others were
+    return roll_up_values(watched, max) if watched else new_timeline()

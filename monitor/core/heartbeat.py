@@ -1,4 +1,4 @@
-"""What silence means: the rules of a heartbeat check (availability.md §2).
+"""What silence means: the rules of a heartbeat check (docs/rules.md §2).
 
 `judge` looks at the time between two consecutive beats and nothing else. It is the whole of the rules; how evidence
 arrives, is revised and is remembered stands in :mod:`monitor.core.beats`.

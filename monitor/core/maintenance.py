@@ -1,4 +1,4 @@
-"""The maintenance rate 运行维护率: who was looked after, decided from the measures (availability.md §6)."""
+"""The maintenance rate 运行维护率: who was looked after, decided from the measures (docs/rules.md §6)."""
 
 from __future__ import annotations
 

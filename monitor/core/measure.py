@@ -1,13 +1,15 @@
-"""What is counted: seconds of each value, availability and its honest bounds, outages, overdue (availability.md §5)."""
+"""What is counted: seconds of each value, availability and its honest bounds, outages, overdue (docs/rules.md §5)."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from monitor.core.outage import outages_in
-from monitor.core.timeline import BEGINNING, DOWN, UP, Interval, Step, spans
-from monitor.core.window import intersect, length, subtract
+from monitor.core.timeline import BEGINNING, DOWN, UNKNOWN, UP, Interval, Step, spans
+from monitor.core.window import intersect, subtract
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,30 @@ def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
+class Counted:
+    """Sorted disjoint intervals that answer at once how much of them lies before an instant."""
+
+    __slots__ = ("_before", "_ends", "_starts", "intervals")
+
+    def __init__(self, intervals: Sequence[Interval]) -> None:
+        self.intervals = intervals
+        self._starts = [start for start, _ in intervals]
+        self._ends = [end for _, end in intervals]
+        self._before = [0, *accumulate(end - start for start, end in intervals)]
+
+    def until(self, instant: int) -> int:
+        """Milliseconds before `instant`."""
+        i = bisect_right(self._starts, instant)
+        if not i:
+            return 0
+        over = self._ends[i - 1] - instant
+        return self._before[i] - over if over > 0 else self._before[i]
+
+    def inside(self, start: int, end: int) -> int:
+        """Milliseconds in `[start, end)`."""
+        return self.until(end) - self.until(start) if start < end else 0
+
+
 def measure(
     timeline: Sequence[Step],
     period: Interval,
@@ -73,35 +99,39 @@ def measure(
     `in_service` must reach back to the beginning of the first outage that lasts into the period (its repair limit
     runs from there); `windows` likewise. Both sorted and disjoint.
     """
-    counted = subtract(in_service, windows)
-    here = intersect(counted, [period])
-    sums = {"up": 0, "down": 0, "unknown": 0}
-    if len(timeline) == 1 or (len(timeline) > 1 and timeline[1].at >= period[1]):
-        sums[timeline[0].value] += length(here)
-    else:
-        _add(sums, spans(timeline, *period), here)
+    return measure_counted(
+        timeline, period, Counted(in_service), Counted(subtract(in_service, windows)), repair_limit_ms
+    )
+
+
+def measure_counted(
+    timeline: Sequence[Step], period: Interval, in_service: Counted, counted: Counted, repair_limit_ms: int
+) -> Measure:
+    """As `measure`; `counted` is what is in service outside of planned windows."""
+    lo, hi = period
+    sums = {UP: 0, DOWN: 0, UNKNOWN: 0}
+    value = timeline[0].value
+    first = done = counted.until(lo)
+    for step in timeline:
+        if step.at > lo:
+            if step.at >= hi:
+                break
+            now = counted.until(step.at)
+            sums[value] += now - done
+            done = now
+        value = step.value
+    last = counted.until(hi)
+    sums[value] += last - done
     outages = overdue = 0
     if sums[DOWN]:
         for start, end, *_ in outages_in(timeline):
-            if start >= period[1] or (end is not None and end <= period[0]):
+            if start >= hi or (end is not None and end <= lo):
                 continue
-            inside, late = _outage(timeline, start, end, period, counted, repair_limit_ms)
+            inside, late = _outage(timeline, start, min(end or hi, hi), lo, counted, repair_limit_ms)
             outages += inside > 0
             overdue += late
-    planned = length(intersect(in_service, [period])) - length(here)
-    return Measure(sums[UP], sums[DOWN], sums["unknown"], planned, outages, overdue)
-
-
-def _add(sums: dict[str, int], parts: Sequence[tuple[int, int, str]], counted: Sequence[Interval]) -> None:
-    """Lengths of the parts that lie in `counted`, by value; both run in order of time."""
-    i = 0
-    for start, end, value in parts:
-        while i < len(counted) and counted[i][1] <= start:
-            i += 1
-        k = i
-        while k < len(counted) and counted[k][0] < end:
-            sums[value] += min(end, counted[k][1]) - max(start, counted[k][0])
-            k += 1
+    planned = in_service.inside(lo, hi) - (last - first)
+    return Measure(sums[UP], sums[DOWN], sums[UNKNOWN], planned, outages, overdue)
 
 
 def counted_down(timeline: Sequence[Step], start: int, end: int, counted: Sequence[Interval]) -> list[Interval]:
@@ -110,16 +140,18 @@ def counted_down(timeline: Sequence[Step], start: int, end: int, counted: Sequen
     return intersect(down, counted)
 
 
-def _outage(
-    timeline: Sequence[Step], start: int, end: int | None, period: Interval, counted: Sequence[Interval], limit: int
-) -> tuple[int, int]:
-    """Counted down ms of an outage in the period, and those of them that lie beyond the repair limit."""
+def _outage(timeline: Sequence[Step], start: int, end: int, lo: int, counted: Counted, limit: int) -> tuple[int, int]:
+    """Counted down ms of the outage `[start, end)` after `lo`, and those of them that lie beyond the repair limit."""
     used = inside = overdue = 0
-    for a, b in counted_down(timeline, start, min(end or period[1], period[1]), counted):
-        over_from = max(a, a + limit - used)
-        used += b - a
-        inside += max(0, b - max(a, period[0]))
-        overdue += max(0, b - max(over_from, period[0]))
+    for a, b, value in spans(timeline, start, end):
+        if value != DOWN:
+            continue
+        here = counted.inside(a, b)
+        used += here
+        mine = counted.inside(max(a, lo), b)
+        inside += mine
+        # What is beyond the limit and what is after `lo` are both ends of this span: the shorter one is in both.
+        overdue += max(0, min(used - limit, mine))
     return inside, overdue
 
 

@@ -1,4 +1,4 @@
-"""Outages 停机, and the identity that they keep when evidence revises them (availability.md §5).
+"""Outages 停机, and the identity that they keep when evidence revises them (docs/rules.md §5).
 
 An outage is a longest row of down spans with nothing but unknown between them. Its key is the terminal and the moment
 at which it was first said to begin; orders and costs hang on the key, so it stays although late evidence moves the

@@ -1,4 +1,4 @@
-"""A probe check: results, streaks of failures, and how long a result holds (availability.md §3)."""
+"""A probe check: results, streaks of failures, and how long a result holds (docs/rules.md §3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a site or a terminal is in service (availability.md §5), as sorted disjoint half-open UTC intervals.
+"""When a site or a terminal is in service (docs/rules.md §5), as sorted disjoint half-open UTC intervals.
 
 Service hours are what a clock on the local wall shows: an instant is in service if its local day is a day of
 service and its local time lies inside the hours. So an hour that a clock change skips is not there to be
@@ -96,15 +96,15 @@ class ServiceTimes:
         last = [d for d in (site.retired_on, terminal.retired_on) if d is not None]
         return Profile(rule, max(first, default=None), min(last, default=None))
 
-    def site(self, site: Site, start: int, end: int) -> Sequence[Interval]:
+    def site(self, site: Site, start: int, end: int) -> list[Interval]:
         """Service times of a site inside [start, end)."""
         return self.intervals(self.profile(site), start, end)
 
-    def terminal(self, site: Site, terminal: Terminal, start: int, end: int) -> Sequence[Interval]:
+    def terminal(self, site: Site, terminal: Terminal, start: int, end: int) -> list[Interval]:
         """Service times of a terminal inside [start, end); its dates narrow those of its site."""
         return self.intervals(self.profile(site, terminal), start, end)
 
-    def intervals(self, profile: Profile, start: int, end: int) -> Sequence[Interval]:
+    def intervals(self, profile: Profile, start: int, end: int) -> list[Interval]:
         """Service times of a profile inside [start, end)."""
         key = (profile, start, end)
         found = self._results.get(key)
@@ -112,7 +112,7 @@ class ServiceTimes:
             if len(self._results) >= _KEEP:
                 self._results.clear()
             found = self._results[key] = tuple(self._compute(profile, start, end))
-        return found
+        return list(found)
 
     def is_in_service(self, site: Site, terminal: Terminal | None, at: int) -> bool:
         """Whether the site (`terminal` None) or the terminal is in service at an instant (ms UTC)."""

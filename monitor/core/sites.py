@@ -1,4 +1,4 @@
-"""What is watched: sites 站点, terminals 机位 and their checks 检测项 (availability.md §1)."""
+"""What is watched: sites 站点, terminals 机位 and their checks 检测项 (docs/rules.md §1)."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Check:
 
     @property
     def life_ms(self) -> int:
-        """How long a probe's result holds (availability.md §3)."""
+        """How long a probe's result holds (docs/rules.md §3)."""
         return self.interval_ms * (self.failures + 1)
 
     @property

@@ -1,4 +1,4 @@
-"""What is true now: the value of a terminal, the state of a site, and since when (availability.md §4)."""
+"""What is true now: the value of a terminal, the state of a site, and since when (docs/rules.md §4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens of devices, relays and pings (security.md, Devices): what they look like and how they are stored.
+"""Tokens of devices, relays and pings (docs/security.md, Devices): what they look like and how they are stored.
 
 A token is random, at least 128 bits, so a plain SHA-256 is enough to keep it: there is nothing to guess that
 a slow hash would have to protect, and thousands of beats a second are checked with it. Randomness comes from
@@ -18,7 +18,7 @@ KINDS = (DEVICE, RELAY, PING)
 #: What a relay's user on MQTT begins with; no site's id does.
 RELAY_MARK = "@"
 
-#: 160 bits; security.md asks for 128.
+#: 160 bits; docs/security.md asks for 128.
 TOKEN_BYTES = 20
 #: Characters. What is longer was never issued by us and is not even hashed.
 MAX_TOKEN = 128

@@ -34,8 +34,8 @@ def lines(
     status: Callable[[str, str], tuple[Value, int | None] | None],
     outage: Callable[[str, str], Outage | None],
 ) -> Iterator[tuple[str, Line]]:
-    """Every township's code and line: from whether a terminal is in service (with "", the site), and what a terminal's value
-    (since when) and its outage are now. `status` None: no check."""
+    """Every township's code and line: from whether a terminal is in service (with "", the site), and what a terminal's
+    value (since when) and its outage are now. `status` None: no check."""
     own = {s.township_code: status(s.site_id, UPLINK) for s in inventory.sites.values() if s.level is Level.TOWNSHIP}
     for code in inventory.townships:
         villages = []

@@ -1,4 +1,4 @@
-"""Planned windows 计划检修 and the algebra of intervals (availability.md §5).
+"""Planned windows 计划检修 and the algebra of intervals (docs/rules.md §5).
 
 Intervals are half-open pairs of ms; a list of them is sorted and disjoint.
 """

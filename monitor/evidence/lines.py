@@ -1,4 +1,4 @@
-"""The lines of a trace or an evidence log: one JSON object a line, ISO 8601 with Z (availability.md §7).
+"""The lines of a trace or an evidence log: one JSON object a line, ISO 8601 with Z (docs/rules.md §7).
 
 The evidence log is a trace with more fields, all optional for a reader: what came in with a beat, why a channel was
 lost, and lines of type `opened`, which say who writes and, at the head of a day, what judging needs from the past.
@@ -84,7 +84,7 @@ class OpenedLine(Line, tag="opened"):
 
 AnyLine = ChannelLine | WindowLine | WillLine | HeartbeatLine | ProbeLine | OpenedLine
 
-#: The order of lines at equal times (availability.md §7).
+#: The order of lines at equal times (docs/rules.md §7).
 ORDER: dict[type[Line], int] = {
     OpenedLine: 0, ChannelLine: 0, WindowLine: 1, WillLine: 2, HeartbeatLine: 3, ProbeLine: 4,
 }  # fmt: skip

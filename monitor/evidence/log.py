@@ -124,7 +124,7 @@ class EvidenceLog:
         self._size -= job.written
 
     def write(self, path: Path, lines: list[bytes]) -> int:
-        """Append and make durable. How long the file is then. After a failure it is cut back to what was durable before."""
+        """Append and make durable. How long the file is then. A failure cuts it back to what was durable."""
         if self._file is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)

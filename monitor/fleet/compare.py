@@ -1,6 +1,6 @@
 """Judged outages against the truth: what was missed, what was invented, how wrong the lengths are. Pure.
 
-What the rules could see (availability.md §2, §3):
+What the rules could see (docs/rules.md §2, §3):
 
 - A heartbeat device is called down after I + G without a beat. Beats are at most I apart while it lives, so
   an outage of I + G or longer is always seen; a shorter one only if it falls well (up to I of silence before

@@ -1,4 +1,4 @@
-"""A simulated device that beats over HTTP with a bearer token (interfaces.md, HTTP)."""
+"""A simulated device that beats over HTTP with a bearer token (docs/interfaces.md, HTTP)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated device that beats over MQTT: own connection, will, retained status (interfaces.md)."""
+"""A simulated device that beats over MQTT: own connection, will, retained status (docs/interfaces.md)."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ ODD_FAULTS = frozenset(Fault) - DOWN_FAULTS
 
 
 class Behaviour(StrEnum):
-    """How a device fails and recovers, which decides the bias of a measured length (availability.md §2)."""
+    """How a device fails and recovers, which decides the bias of a measured length (docs/rules.md §2)."""
 
     PLAIN = "plain"  # dies silently; beats again at its own phase
     BIRTH = "birth"  # dies silently; beats at once on recovery

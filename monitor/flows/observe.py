@@ -53,6 +53,8 @@ LAST_SAVE_S = 5.0
 ANSWER_S = 10.0
 #: The clock may be this far before the last line (it is being slewed); further back it was set back.
 BEHIND_MS = 2_000
+#: Somebody looks every second; if nobody did for so long, the process stood still, or the machine slept.
+STILL_MS = 5_000
 #: A sign of life is worth a line of the log only if the channel gave no other for so long.
 ALIVE_MS = 2_000
 
@@ -76,6 +78,7 @@ class Observer:
         self._waiting: deque[tuple[Changes, Position]] = deque()
         self._rows = 0
         self._behind = False
+        self._looked: int | None = None  # when somebody last looked; None: nobody ever does
         self._asked: float | None = None  # since when the database is being asked (the loop's clock)
         self._durable = Position("", 0, 0)
         self._judged_by = ""  # the digest of the configuration that the log was last judged by
@@ -252,6 +255,17 @@ class Observer:
         life = self.engine.channels[channel].life
         return life if life > BEGINNING else None
 
+    def look(self) -> None:
+        """Called every second, from then on: a process that stood still was deaf. The clock counts suspend too."""
+        now, since = self.clock.now(), self._looked
+        self._looked = now
+        if since is None or now - since <= STILL_MS:
+            return
+        reason = f"the process stood still for {(now - since) / 1000:.1f} s"
+        log.error("clock.trouble", reason=reason)
+        for name in CHANNELS:
+            self.lost(name, since, reason)
+
     def _channel(self, channel: str, event: str, since: int | None = None, reason: str = "") -> None:
         if event == "restored" and self._trouble() is not None:
             return
@@ -278,6 +292,8 @@ class Observer:
 
         Who is refused must not be called silent for that: what cannot be taken is a loss.
         """
+        if self._looked is not None:
+            self.look()  # what comes in first after a standstill comes before whoever looks every second
         if self.clock.now() < self.log.at - BEHIND_MS:
             return "clock_behind"
         if not self.log.is_full:

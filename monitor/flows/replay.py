@@ -7,6 +7,7 @@ without writing, and nothing is invented in between (only a service that starts 
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -138,6 +139,18 @@ async def figures(engine: AsyncEngine, loaded: Loaded, period: Interval) -> Figu
 
 
 async def _figures(connection: AsyncConnection, loaded: Loaded, period: Interval) -> Figures:
+    collecting = gc.isenabled()
+    gc.disable()  # a million steps come and go, none of them in a cycle: looking for some takes twice the rest
+    try:
+        return await _count(connection, loaded, period)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+async def _count(connection: AsyncConnection, loaded: Loaded, period: Interval) -> Figures:
     checks = await reading.timelines(connection, *period)
     windows = await reading.windows(connection)
-    return FigureCounter(loaded.inventory, parameters(loaded), loaded.service, windows).count(period, checks)
+    counter = FigureCounter(loaded.inventory, parameters(loaded), loaded.service, windows)
+    # In a thread: a large county's month takes seconds, and beats come in meanwhile.
+    return await asyncio.to_thread(counter.count, period, checks)

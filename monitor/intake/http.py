@@ -1,4 +1,4 @@
-"""Beats over HTTP: `POST /api/v1/heartbeats` (interfaces.md, HTTP). Pings of other conventions: pings.py.
+"""Beats over HTTP: `POST /api/v1/heartbeats` (docs/interfaces.md, HTTP). Pings of other conventions: pings.py.
 
     HttpIntake(observer, tokens).add_to(app)
 

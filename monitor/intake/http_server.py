@@ -1,4 +1,4 @@
-"""The HTTP listener: connections per address, slow clients, and access logs without tokens (security.md).
+"""The HTTP listener: connections per address, slow clients, and access logs without tokens (docs/security.md).
 
 async with listen(app, "127.0.0.1", 8080) as listener:
     print(listener.port)
@@ -10,14 +10,17 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import structlog
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_exceptions import HttpProcessingError
+
+from monitor.intake.limits import RateLimit
 
 #: Connections of one address. A township's gateway may speak for all behind it, so not few.
 MAX_PER_ADDRESS = 200
@@ -44,11 +47,12 @@ class RouteAccessLogger(AbstractAccessLogger):
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         # What went well is counted in metrics; a line each would bury what did not.
         level = logging.DEBUG if response.status < 400 else logging.INFO
-        if not self._log.is_enabled_for(level):
+        if not self._log.is_enabled_for(level) or (level == logging.INFO and not _refusals.allow()):
             return
         resource = None
         if isinstance(request, web.Request):
-            resource = request.match_info.route.resource
+            with suppress(AssertionError):  # aiohttp's own: too malformed to have been routed
+                resource = request.match_info.route.resource
         self._log.log(
             level,
             "http_request",
@@ -61,13 +65,35 @@ class RouteAccessLogger(AbstractAccessLogger):
         )
 
 
+class _Refusals:
+    """Lines on what was refused, so many a second: whoever sends nonsense must not fill our disk with it."""
+
+    def __init__(self) -> None:
+        self._limit = RateLimit(per_s=2.0, burst=200.0)
+        self._left_out = 0
+
+    def allow(self) -> bool:
+        """May a line be written? The next one that may is preceded by how many were not."""
+        if not self._limit.allow("", monotonic()):
+            self._left_out += 1
+            return False
+        if self._left_out:
+            log.info("http_left_out", lines=self._left_out)
+            self._left_out = 0
+        return True
+
+
+_refusals = _Refusals()
+
+
 class _NoPaths(logging.Filter):
     """aiohttp logs a malformed request with the line that it could not read, which may hold a token."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError):
-            log.info("http_malformed", what=type(error).__name__)
+            if _refusals.allow():
+                log.info("http_malformed", what=type(error).__name__)
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""Limits on what comes in (security.md): a token bucket for each device or address, in bounded memory."""
+"""Limits on what comes in (docs/security.md): a token bucket for each device or address, in bounded memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RateLimit:
         return allowed
 
 
-#: Beats of one device. The burst lets a whole array of late beats through (interfaces.md: 1,000), or what a
+#: Beats of one device. The burst lets a whole array of late beats through (docs/interfaces.md: 1,000), or what a
 #: broker kept while we were away: those fill gaps, and refusing them would leave unknown what was up.
 BEATS_PER_S = 10.0
 BEATS_BURST = 1000.0

@@ -1,7 +1,7 @@
 """Receiving from a broker: connect, subscribe, prove the channel by an echo, hand over what comes; for ever.
 
 The channel `mqtt` is restored when an echo of our own came back, and lost when the connection ends, dated to
-the last sign of life (availability.md §1). Any 3.1.1 broker will do.
+the last sign of life (docs/rules.md §1). Any 3.1.1 broker will do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one parser of beats: any bytes become a Beat or a named refusal (interfaces.md, MQTT and HTTP)."""
+"""The one parser of beats: any bytes become a Beat or a named refusal (docs/interfaces.md, MQTT and HTTP)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from monitor.clock import from_iso
 from monitor.errors import Refused
 
-#: Bytes of a payload on MQTT: the promise of interfaces.md.
+#: Bytes of a payload on MQTT: the promise of docs/interfaces.md.
 MAX_BEAT = 1024
 #: Bytes of one object on HTTP: a beat, and who it is from.
 MAX_ITEM = MAX_BEAT + 512

@@ -1,4 +1,4 @@
-"""Pings by a token in the path, so that clients of others work unchanged (interfaces.md, HTTP).
+"""Pings by a token in the path, so that clients of others work unchanged (docs/interfaces.md, HTTP).
 
 healthchecks: `/ping/{token}` is a beat, and so are `/start` (who starts is alive) and `/0`; `/fail` and any
 other exit code are a goodbye; `/log` says nothing of the device's state: it only shows that the channel
@@ -41,7 +41,7 @@ class Pings:
             return web.Response(text="invalid url format", status=400)
         status = self._signal(request, goodbye=signal not in ("start", "log") and signal.lstrip("0") != "")
         text = {_OK: "OK", 404: "not found", 429: "rate limited", 503: "try again later"}[status]
-        return web.Response(text=text, status=status)
+        return web.Response(text=text, status=status, headers=_later(status))
 
     async def push(self, request: web.Request) -> web.Response:
         """Uptime Kuma. `msg` and `ping` are its own and ignored."""
@@ -54,7 +54,7 @@ class Pings:
             503: ("unavailable", "Try again later."),
         }[status]
         body = {"ok": False, "msg": message, "error": {"code": code, "message": message, "details": {}}}
-        return web.json_response(body, status=status)
+        return web.json_response(body, status=status, headers=_later(status))
 
     def _signal(self, request: web.Request, *, goodbye: bool) -> int:
         """Hand it over; the HTTP status: 200, 404 (as healthchecks, if unknown), 429, or 503 for our trouble."""
@@ -80,3 +80,8 @@ class Pings:
             if reason is not None:
                 status = 503 if reason in OUR_TROUBLE else 404
         return status
+
+
+def _later(status: int) -> dict[str, str]:
+    """When to come again, for those who were turned away for now."""
+    return {429: {"Retry-After": "10"}, 503: {"Retry-After": "60"}}.get(status, {})

@@ -136,7 +136,7 @@ class Poller:
         try:
             result = await probe(self._tools, check.check, check.target, self._timeout_s)
         except ProbeUnavailable as error:
-            # No result at all: our failure is no evidence (faults.md, I4).
+            # No result at all: our failure is no evidence (docs/faults.md, I4).
             self._observer.refuse(VIA, "unavailable")
             if self._unavailable != str(error):
                 self._unavailable = str(error)

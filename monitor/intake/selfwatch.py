@@ -1,4 +1,4 @@
-"""Knowing oneself: is it the village that is silent, or are we deaf? (availability.md §1, faults.md)
+"""Knowing oneself: is it the village that is silent, or are we deaf? (docs/rules.md §1, docs/faults.md)
 
 A round every few seconds asks the canaries (things near the monitor that answer while its own line works) and
 sends an echo over each channel. A channel is alive if its echo came back and a canary answered; after two
@@ -29,9 +29,8 @@ FRESH_S = 0.5
 #: The wall clock may differ from the steady one by this much before it has jumped, ms. Smaller steps are
 #: followed.
 JUMP_MS = 1_500
-#: The guard looks this often, seconds; if it comes this much later than it meant to, the process stood still.
+#: The guard looks this often, seconds.
 GUARD_S = 1.0
-STOOD_STILL_S = 5.0
 
 Echo = Callable[[], Awaitable[bool]]
 
@@ -44,6 +43,7 @@ class Watched(Protocol):
     def alive(self, channel: str) -> None: ...
     def lost(self, channel: str, since: int | None = None, reason: str = "") -> None: ...
     def last_life(self, channel: str) -> int | None: ...
+    def look(self) -> None: ...
 
 
 class SelfWatch:
@@ -130,19 +130,16 @@ class SelfWatch:
             return False
 
     async def guard_clock(self) -> NoReturn:
-        """The loop that notices a jumped clock and a process that stood still."""
-        loop = asyncio.get_running_loop()
+        """The loop that notices a jumped clock, and by whose turns the observer notices that nobody looked."""
         clock = self._observer.clock
         while True:
-            meant, since = loop.time() + GUARD_S, clock.now()
+            self._observer.look()
+            since = clock.now()
             await asyncio.sleep(GUARD_S)
-            late = loop.time() - meant
             drift = clock.drift_ms()
             if abs(drift) > JUMP_MS:
                 self._lose_all(since, f"wall clock jumped by {drift / 1000:+.1f} s")
                 clock.anchor()
-            elif late > STOOD_STILL_S:
-                self._lose_all(since, f"the process stood still for {late:.1f} s")
             else:
                 clock.follow()
 

@@ -1,4 +1,4 @@
-"""Who may speak for which terminal, on MQTT as on HTTP (security.md, Devices): the table, in memory."""
+"""Who may speak for which terminal, on MQTT as on HTTP (docs/security.md, Devices): the table, in memory."""
 
 from __future__ import annotations
 

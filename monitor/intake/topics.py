@@ -1,8 +1,9 @@
-"""The topics that devices write: `zhdj/v1/{site}/{terminal}/heartbeat`, `.../status` (interfaces.md)."""
+"""The topics that devices write: `zhdj/v1/{site}/{terminal}/heartbeat`, `.../status` (docs/interfaces.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from sys import intern
 
 PREFIX = "zhdj/v1/"
 HEARTBEAT = "heartbeat"
@@ -27,7 +28,8 @@ def device(topic: str) -> tuple[str, str, str] | None:
     parts = topic.split("/")
     if len(parts) != 5 or not parts[2] or not parts[3] or parts[4] not in (HEARTBEAT, STATUS):
         return None
-    return parts[2], parts[3], parts[4]
+    # One text for each name, however often it comes: what is kept by name then takes half the room.
+    return intern(parts[2]), intern(parts[3]), intern(parts[4])
 
 
 def of_user(user: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""A folder of configuration -> one checked whole, or every mistake of all files (availability.md §7)."""
+"""A folder of configuration -> one checked whole, or every mistake of all files (docs/rules.md §7)."""
 
 from __future__ import annotations
 

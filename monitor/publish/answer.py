@@ -1,4 +1,4 @@
-"""The answer of a replay as JSON (availability.md §7): durations in seconds, ratios in full precision or null."""
+"""The answer of a replay as JSON (docs/rules.md §7): durations in seconds, ratios in full precision or null."""
 
 from __future__ import annotations
 

@@ -22,7 +22,11 @@ REASONS = (
     "no_such_check",
     "too_late",
     "rate_limited",
-    "retained",
+    "too_slow",
+    "unsupported",
+    "unavailable",
+    "clock_behind",
+    "log_full",
 )
 
 
@@ -59,7 +63,7 @@ class SiteView:
 
 @dataclass(frozen=True, slots=True)
 class LevelFigures:
-    """One level's month so far (availability.md §5, §6). Ratios and rates are None where the rules say null.
+    """One level's month so far (docs/rules.md §5, §6). Ratios and rates are None where the rules say null.
 
     `planned`: the plan that the rate is held against (219 villages); `planned_s`: seconds inside windows.
     """

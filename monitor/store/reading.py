@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.outage import Outage
@@ -18,44 +18,63 @@ from monitor.store.tables import check, digest, loss, outage, span, status, wind
 
 _VALUES: tuple[Value, ...] = (DOWN, UNKNOWN, UP)
 Key = tuple[str, str, str]
+#: Rows that are taken over at a stretch: some milliseconds.
+ROWS_AT_ONCE = 2_000
 
 
 async def timelines(connection: AsyncConnection, lo: int, hi: int, *, edges: bool = False) -> Mapping[Key, Timeline]:
     """The timelines of all checks on `[lo, hi)` ms, and for a site with an outage that lasts into `lo` from where it
     began: limits run from there. Before what was read, a timeline says unknown."""
-    began = await connection.execute(
-        select(outage.c.site, func.min(outage.c.start_ms).label("began"))
-        .where(outage.c.start_ms < lo, or_(outage.c.over_ms.is_(None), outage.c.over_ms > lo))
-        .where(outage.c.state.in_(("open", "ended")))
-        .group_by(outage.c.site)
-    )
-    back: dict[str, int] = {r.site: r.began for r in began}
     ids = {r.id: (r.site, r.terminal, r.check) for r in await connection.execute(select(check))}
     result: dict[Key, Timeline] = {key: new_timeline() for key in ids.values()}
     columns = [span.c.check_id, span.c.start_ms, span.c.value] + ([span.c.edge] if edges else [])
-    of_checks = select(*columns).join(check, span.c.check_id == check.c.id)
-    before = of_checks.where(span.c.start_ms == _in_force(lo), check.c.site.not_in(list(back)))
-    _append(result, ids, await connection.execute(before), edges)
-    for site, start in back.items():
-        longer = of_checks.where(check.c.site == site, span.c.start_ms <= lo)
-        longer = longer.where(span.c.start_ms >= func.coalesce(_in_force(start), start))
-        _append(result, ids, await connection.execute(longer.order_by(span.c.check_id, span.c.start_ms)), edges)
+    # Two selects, each answered by the index on (over_ms, start_ms) alone: most outages of the month begin in it.
+    keys = select(outage.c.key).where(outage.c.start_ms < lo)
+    lasts = union_all(keys.where(outage.c.over_ms.is_(None)), keys.where(outage.c.over_ms > lo))
+    lasting = (
+        select(outage.c.site, func.min(outage.c.start_ms).label("began"))
+        .where(outage.c.key.in_(lasts), outage.c.state.in_(("open", "ended")))
+        .group_by(outage.c.site)
+        .cte("lasting")
+    )
+    # An outer join: check by check, each by the key of `span`, and not the other way round.
+    in_force = (span.c.check_id == check.c.id) & (span.c.start_ms == _in_force(lo))
+    before = select(*columns).select_from(check.outerjoin(span, in_force))
+    before = before.where(check.c.site.not_in(select(lasting.c.site)))
+    longer = (
+        select(*columns)
+        .join(check, span.c.check_id == check.c.id)
+        .join(lasting, lasting.c.site == check.c.site)
+        .where(span.c.start_ms <= lo, span.c.start_ms >= func.coalesce(_in_force(lasting.c.began), lasting.c.began))
+    )
     inside = select(*columns).where(span.c.start_ms > lo, span.c.start_ms < hi)
-    _append(result, ids, await connection.execute(inside.order_by(span.c.check_id, span.c.start_ms)), edges)
+    await _append(result, ids, connection, before, edges)
+    for query in (longer, inside):
+        await _append(result, ids, connection, query.order_by(span.c.check_id, span.c.start_ms), edges)
     return result
 
 
-def _in_force(instant: int) -> Any:
-    """Where the step of a check begins that holds at `instant`."""
+def _in_force(instant: Any) -> Any:
+    """Where the step of a check begins that holds at `instant` (ms, or a column of a table that is joined)."""
     earlier = span.alias()
     found = select(func.max(earlier.c.start_ms)).where(earlier.c.check_id == check.c.id, earlier.c.start_ms <= instant)
-    return found.correlate(check).scalar_subquery()
+    return found.correlate_except(earlier).scalar_subquery()
 
 
-def _append(result: dict[Key, Timeline], ids: dict[int, Key], rows: Any, edges: bool) -> None:
-    for row in rows:
-        step = Step(row[1], _VALUES[row[2]], unpack_edge(row[3], row[1]) if edges else None)
-        result[ids[row[0]]].append(step)
+async def _append(
+    result: dict[Key, Timeline], ids: dict[int, Key], connection: AsyncConnection, query: Select[Any], edges: bool
+) -> None:
+    """In parts: a large county's month has more than a million rows, and beats come in meanwhile."""
+    async with connection.stream(query) as rows:
+        async for part in rows.partitions(ROWS_AT_ONCE):
+            if edges:
+                for check_id, start, value, edge in part:
+                    if check_id is not None:
+                        result[ids[check_id]].append(Step(start, _VALUES[value], unpack_edge(edge, start)))
+            else:
+                for check_id, start, value in part:
+                    if check_id is not None:
+                        result[ids[check_id]].append(Step(start, _VALUES[value]))
 
 
 async def windows(connection: AsyncConnection) -> list[Window]:

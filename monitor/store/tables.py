@@ -69,7 +69,7 @@ outage = Table(
     Column("end_latest_ms", BigInteger),
     Column("end_how", String(16)),
     Column("successor", String(128), nullable=False, default=""),
-    Index(None, "over_ms"),
+    Index(None, "over_ms", "start_ms"),
     sqlite_with_rowid=False,
 )
 

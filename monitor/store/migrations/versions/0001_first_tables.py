@@ -65,7 +65,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     with op.batch_alter_table("outage", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_outage_over_ms"), ["over_ms"], unique=False)
+        batch_op.create_index(batch_op.f("ix_outage_over_ms_start_ms"), ["over_ms", "start_ms"], unique=False)
 
     op.create_table(
         "span",
@@ -122,7 +122,7 @@ def downgrade() -> None:
     op.drop_table("status")
     op.drop_table("span")
     with op.batch_alter_table("outage", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_outage_over_ms"))
+        batch_op.drop_index(batch_op.f("ix_outage_over_ms_start_ms"))
 
     op.drop_table("outage")
     op.drop_table("loss")
