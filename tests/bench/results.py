@@ -1,26 +1,23 @@
-"""`make bench`: measures, each beside a yardstick of the same run; a table, and var/bench.json.
+"""What a benchmark answers, and how its figures are taken.
 
-A benchmark is a function in BENCHMARKS that answers a Result. Figures are medians of several rounds, because
-one round on a shared machine says little; ratios travel better between machines than figures.
+Figures are medians of several rounds, because one round on a shared machine says little; CPU time where it can be,
+because others may have the processor meanwhile. Ratios travel better between machines than figures.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import msgspec
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-
-OUTPUT = Path("var/bench.json")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,55 +65,98 @@ class Result:
         }
 
 
-def seconds_each(work: Callable[[], object], count: int, rounds: int = 7) -> float:
-    """CPU seconds of one call: the median of `rounds` rounds of `count` calls."""
+@dataclass(frozen=True, slots=True)
+class How:
+    """What was asked for. `quick`: shorter rounds; `prometheus`: also what needs a month in a real Prometheus."""
+
+    quick: bool = False
+    prometheus: bool = False
+    #: Where a benchmark may leave files: an empty folder that is removed afterwards.
+    folder: Path = Path("/tmp")
+
+    def rounds(self, many: int) -> int:
+        return max(1, many // 3) if self.quick else many
+
+
+class Skipped(Exception):  # no error: the text says what is missing
+    """This benchmark cannot be run here."""
+
+
+Bench = Callable[[How], Iterable[Result]]
+
+
+def most(limit: float, of: Literal["ratio", "value"] = "value") -> Target:
+    return Target(of, "most", limit)
+
+
+def least(limit: float, of: Literal["ratio", "value"] = "value") -> Target:
+    return Target(of, "least", limit)
+
+
+def cpu_s(work: Callable[[], object], rounds: int = 5) -> float:
+    """CPU seconds of one call: the median."""
     taken = []
     for _ in range(rounds):
         start = time.process_time()
-        for _ in range(count):
-            work()
-        taken.append((time.process_time() - start) / count)
+        work()
+        taken.append(time.process_time() - start)
     return statistics.median(taken)
 
 
-def parse_heartbeat_line() -> Result:
-    """Why evidence is parsed with msgspec: the same line with the standard library's json."""
-    line = (
-        b'{"boot":"6f1c","seq":4711,"sent_at":1790812800000,"uptime_s":86400,"version":"1.2.0",'
-        b'"services":{"video_conference":"ok","learning":"na"}}'
-    )
-    decoder = msgspec.json.Decoder()
-    return Result(
-        name="decode a heartbeat (msgspec; yardstick: json)",
-        value=seconds_each(lambda: decoder.decode(line), 20_000) * 1e6,
-        unit="µs",
-        yardstick=seconds_each(lambda: json.loads(line), 20_000) * 1e6,
-        target=Target("ratio", "most", 0.7),
-    )
+def seconds_each(work: Callable[[], object], count: int, rounds: int = 7) -> float:
+    """CPU seconds of one call: the median of `rounds` rounds of `count` calls."""
+
+    def all_of_them() -> None:
+        for _ in range(count):
+            work()
+
+    return cpu_s(all_of_them, rounds) / count
 
 
-BENCHMARKS: list[Callable[[], Result]] = [parse_heartbeat_line]
+def paired(rounds: int, *works: Callable[[], float]) -> list[float]:
+    """Each work's median over rounds in which all take their turns, so that a slow moment hits all."""
+    taken = [[work() for work in works] for _ in range(rounds)]
+    return [statistics.median(column) for column in zip(*taken, strict=True)]
 
 
-def main() -> int:
-    """Exit status 1 if a target is missed."""
-    progress = Console(stderr=True)
-    results = [bench() for bench in track(BENCHMARKS, "measuring", console=progress, disable=not progress.is_terminal)]
-    table = Table("what", "value", "yardstick", "ratio", "target", "met")
-    for result in results:
-        table.add_row(
-            result.name,
-            f"{result.value:.3g} {result.unit}",
-            "" if result.yardstick is None else f"{result.yardstick:.3g} {result.unit}",
-            "" if result.ratio is None else f"{result.ratio:.2f}",
-            str(result.target or ""),
-            {True: "yes", False: "NO", None: ""}[result.met],
-        )
-    Console().print(table)
-    OUTPUT.parent.mkdir(exist_ok=True)
-    OUTPUT.write_text(json.dumps([result.row() for result in results], ensure_ascii=False, indent=2) + "\n", "utf-8")
-    return 1 if any(result.met is False for result in results) else 0
+class Child:
+    """`python -m tests.bench.child WHAT JSON`: a process of its own, whose CPU and memory are its own.
+
+    It talks in JSON lines; `told()` waits for the next one.
+    """
+
+    def __init__(self, what: str, **arguments: Any) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.child", what, json.dumps(arguments)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment,
+        )  # fmt: skip
+
+    def told(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"a benchmark's process ended with status {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def tell(self, line: str = "") -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def in_child(what: str, **arguments: Any) -> dict[str, Any]:
+    """One answer of a process of its own."""
+    with Child(what, **arguments) as child:
+        return child.told()

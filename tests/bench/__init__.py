@@ -1,0 +1,1 @@
+"""Benchmarks: one file a family, a registry in __main__.py."""
