@@ -21,7 +21,7 @@ from aiohttp import web
 from monitor.app import _accepts
 from monitor.clock import from_iso
 from monitor.intake import http_server
-from tests.faults import channels, heard, holds, refused, resident_mb
+from tests.faults import channels, heard, holds, quiet_port, refused, resident_mb
 from tests.service_under_test import read_outages
 from tests.services import HOST, Mosquitto, free_port, wait_for, wait_for_async
 from tests.serving import Serving, beats, devices, issue, write_config
@@ -51,11 +51,13 @@ async def test_who_floods_is_limited_and_others_are_heard(tmp_path: Path, mosqui
     tokens = issue(config, tmp_path / "tokens.json")
     service = Serving(config)
     sent = {"mqtt": 0, "http": 0}
+    # Not by cancelling: Python 3.11's wait_for, inside aiomqtt, may swallow that.
+    over = asyncio.Event()
 
     async def on_mqtt() -> None:
         said = b'{"boot": "flood", "seq": 1}'
         async with aiomqtt.Client(HOST, mosquitto.port, identifier="flooder", timeout=5) as client:
-            while True:
+            while not over.is_set():
                 for _ in range(200):
                     await client.publish("zhdj/v1/V1/pc/heartbeat", said, qos=0)
                     sent["mqtt"] += 1
@@ -65,7 +67,7 @@ async def test_who_floods_is_limited_and_others_are_heard(tmp_path: Path, mosqui
         body = json.dumps([{"site": "V1", "terminal": "mobile", "boot": "flood"}] * 500).encode()
         headers = {"Authorization": f"Bearer {tokens['V1/mobile']}"}
         async with aiohttp.ClientSession() as session:
-            while True:
+            while not over.is_set():
                 async with session.post(f"{service.base}/api/v1/heartbeats", data=body, headers=headers) as answer:
                     assert answer.status in (202, 429), await answer.text()
                 sent["http"] += 500
@@ -87,10 +89,9 @@ async def test_who_floods_is_limited_and_others_are_heard(tmp_path: Path, mosqui
                 started = time.monotonic()
                 assert await asyncio.to_thread(all_up)
                 slowest = max(slowest, time.monotonic() - started)
-            for flood in floods:
-                assert not flood.done(), flood.exception()
-                flood.cancel()
-            await asyncio.wait(floods)
+            assert not any(flood.done() for flood in floods)
+            over.set()
+            await asyncio.gather(*floods)
             limited = {via: refused(service, via, "rate_limited") for via in ("mqtt", "http")}
             grown = resident_mb(service) - memory
             assert await asyncio.to_thread(service.end) == 0
@@ -131,7 +132,7 @@ def idle(port: int, count: int, says: bytes, addresses: int = 5) -> Iterator[lis
 async def test_a_thousand_connections_that_say_nothing(tmp_path: Path) -> None:
     """On HTTP, half of them in the middle of a header or a body, and on the embedded broker."""
     villages = [f"V{n}" for n in range(1, 6)]
-    http, mqtt = free_port(), free_port()
+    http, mqtt = quiet_port(), quiet_port()
     checks = [beats(v, "pc", "mqtt") for v in villages] + [beats(v, "mobile", "http") for v in villages]
     config = write_config(tmp_path, http=http, mqtt=mqtt, checks=checks, embedded=True)
     tokens = issue(config, tmp_path / "tokens.json")
@@ -204,8 +205,8 @@ async def test_a_listener_that_is_taken_up_gives_no_echo(monkeypatch: pytest.Mon
 async def storm(folder: Path, broker: Mosquitto, count: int, times: int) -> None:
     """So many devices on MQTT; the broker is killed, and they all come back."""
     kinds = ("pc", "mobile", "tv")
-    checks = [beats(f"V{1 + n // 3}", kinds[n % 3], "mqtt", 3, 4) for n in range(count)]
-    config = write_config(folder, http=free_port(), mqtt=broker.port, checks=checks)
+    checks = [beats(f"V{1 + n // 3}", kinds[n % 3], "mqtt", 3, 12) for n in range(count)]
+    config = write_config(folder, http=quiet_port(), mqtt=broker.port, checks=checks)
     tokens = {f"{row[0]}/{row[1]}": "open" for row in checks}  # an open broker: nobody asks
     service = Serving(config)
     said = []
@@ -229,9 +230,8 @@ async def storm(folder: Path, broker: Mosquitto, count: int, times: int) -> None
                 back = time.monotonic() - started
                 await wait_for_async(all_up, 30, "every device to be up again", every=0.3)
                 said.append(f"{back:.1f}/{time.monotonic() - started:.1f}")
-            before = heard(service)
-            # Longer than anybody's patience: who is thought to be silent would be called down now.
-            await wait_for_async(lambda: heard(service) > before + count * 7.5 / 3, 60, "beats", every=0.3)
+            # Longer than anybody's patience since then: who was thought to be silent would have been called down.
+            await asyncio.sleep(max(0.0, 16 - (time.monotonic() - started)))
             assert await asyncio.to_thread(all_up)
             grown = resident_mb(service) - memory
             assert await asyncio.to_thread(service.end) == 0

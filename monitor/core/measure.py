@@ -5,9 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 
-from monitor.core.outage import outages_in
 from monitor.core.timeline import BEGINNING, DOWN, UNKNOWN, UP, Interval, Step, spans
 from monitor.core.window import intersect, subtract
 
@@ -110,26 +109,26 @@ def measure_counted(
     """As `measure`; `counted` is what is in service outside of planned windows."""
     lo, hi = period
     sums = {UP: 0, DOWN: 0, UNKNOWN: 0}
-    value = timeline[0].value
-    first = done = counted.until(lo)
-    for step in timeline:
-        if step.at > lo:
-            if step.at >= hi:
-                break
-            now = counted.until(step.at)
-            sums[value] += now - done
-            done = now
-        value = step.value
-    last = counted.until(hi)
-    sums[value] += last - done
+    first, last = counted.until(lo), counted.until(hi)
     outages = overdue = 0
-    if sums[DOWN]:
-        for start, end, *_ in outages_in(timeline):
-            if start >= hi or (end is not None and end <= lo):
-                continue
-            inside, late = _outage(timeline, start, min(end or hi, hi), lo, counted, repair_limit_ms)
+    used = inside = 0  # counted down ms of the outage so far, and those of them that lie in the period
+    value, done = timeline[0].value, 0
+    for step in chain(timeline[1:], (Step(hi, UP),)):
+        now = counted.until(step.at) if step.at < hi else last
+        here = max(0, now - max(done, first))
+        sums[value] += here
+        if value == DOWN:
+            used += now - done
+            inside += here
+            # What is beyond the limit and what is after `lo` are both ends of this span: the shorter one is in both.
+            overdue += max(0, min(used - repair_limit_ms, here))
+        if step.at >= hi:
+            break
+        if step.value == UP:
             outages += inside > 0
-            overdue += late
+            used = inside = 0
+        value, done = step.value, now
+    outages += inside > 0
     planned = in_service.inside(lo, hi) - (last - first)
     return Measure(sums[UP], sums[DOWN], sums[UNKNOWN], planned, outages, overdue)
 
@@ -140,24 +139,16 @@ def counted_down(timeline: Sequence[Step], start: int, end: int, counted: Sequen
     return intersect(down, counted)
 
 
-def _outage(timeline: Sequence[Step], start: int, end: int, lo: int, counted: Counted, limit: int) -> tuple[int, int]:
-    """Counted down ms of the outage `[start, end)` after `lo`, and those of them that lie beyond the repair limit."""
-    used = inside = overdue = 0
-    for a, b, value in spans(timeline, start, end):
-        if value != DOWN:
-            continue
-        here = counted.inside(a, b)
-        used += here
-        mine = counted.inside(max(a, lo), b)
-        inside += mine
-        # What is beyond the limit and what is after `lo` are both ends of this span: the shorter one is in both.
-        overdue += max(0, min(used - limit, mine))
-    return inside, overdue
-
-
 def reaches_back_to(timeline: Sequence[Step], instant: int) -> int:
     """Where the outage began that lasts into `instant`, or `instant` itself: how far back hours are needed."""
-    for start, _, over, *_ in outages_in(timeline):
-        if start < instant and (over is None or over > instant):
-            return max(start, BEGINNING)
-    return instant
+    start: int | None = None
+    for step in timeline:
+        if step.at >= instant:
+            if step.at == instant and step.value == UP:
+                start = None
+            break
+        if step.value == UP:
+            start = None
+        elif step.value == DOWN and start is None:
+            start = step.at
+    return instant if start is None else max(start, BEGINNING)

@@ -1,4 +1,4 @@
-"""The digests of a day as one value: columns of numbers, MessagePack, zstd. About five bytes a check."""
+"""The digests of a day as one value: columns of numbers, MessagePack, zstd. About nine bytes a check."""
 
 from __future__ import annotations
 

@@ -65,8 +65,8 @@ async def _append(
     result: dict[Key, Timeline], ids: dict[int, Key], connection: AsyncConnection, query: Select[Any], edges: bool
 ) -> None:
     """In parts: a large county's month has more than a million rows, and beats come in meanwhile."""
-    async with connection.stream(query) as rows:
-        async for part in rows.partitions(ROWS_AT_ONCE):
+    async with connection.stream(query.execution_options(yield_per=ROWS_AT_ONCE)) as rows:
+        async for part in rows.partitions():
             if edges:
                 for check_id, start, value, edge in part:
                     if check_id is not None:
