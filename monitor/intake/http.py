@@ -113,6 +113,8 @@ class HttpIntake:
                 async for chunk in request.content.iter_any():
                     body += chunk
                     self._small_enough(body)
+        except ConnectionError:
+            raise Refused("malformed", "the connection ended in the middle of the body") from None
         except TimeoutError:
             raise Refused("too_slow", f"the body did not come within {self._body_s:g} s") from None
         return bytes(body)
