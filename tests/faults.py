@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -17,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -32,7 +30,7 @@ from monitor.inventory.load import Loaded, load
 from monitor.store.database import opened
 from monitor.store.view import View
 from tests.dump import rows
-from tests.services import HOST, wait_for
+from tests.services import wait_for
 from tests.serving import Program, Serving
 
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -123,18 +121,6 @@ def small_disk(folder: Path, kib: int, user: int = 0) -> Iterator[Disk]:
         yield Disk(folder)
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
-
-
-def quiet_port() -> int:
-    """A free port where the kernel takes none for connections that go out: hundreds of devices cannot take it."""
-    for port in Random().sample(range(21_000, 30_000), 50):
-        with socket.socket() as trial:
-            try:
-                trial.bind((HOST, port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free")
 
 
 def reasons(service: Program) -> list[str]:
