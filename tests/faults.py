@@ -152,6 +152,17 @@ def heard(service: Program, via: str = "mqtt") -> float:
     return service.value("zhdj_heartbeats_received_total", via=via) or 0
 
 
+def heard_since_restored(service: Serving) -> set[tuple[str, str]]:
+    """Who gave evidence after its channel came back: no silence behind it can still become an outage."""
+    found: dict[str, set[tuple[str, str]]] = {name: set() for name in CHANNELS}
+    for line in service.lines():
+        if line["type"] == "channel":
+            found[line["channel"]].clear()
+        elif line["type"] == "heartbeat" or (line["type"] == "probe" and line["ok"]):
+            found[line.get("via", "probe")].add((line["site"], line["terminal"]))
+    return set().union(*found.values())
+
+
 def refused(service: Program, via: str, reason: str) -> float:
     return service.value("zhdj_heartbeats_rejected_total", via=via, reason=reason) or 0
 

@@ -21,7 +21,7 @@ from aiohttp import web
 from monitor.app import _accepts
 from monitor.clock import from_iso
 from monitor.intake import http_server
-from tests.faults import channels, heard, holds, refused, resident_mb
+from tests.faults import channels, heard, heard_since_restored, holds, refused, resident_mb
 from tests.service_under_test import read_outages
 from tests.services import HOST, Mosquitto, free_port, wait_for, wait_for_async
 from tests.serving import Serving, beats, devices, issue, write_config
@@ -206,17 +206,6 @@ async def test_a_listener_that_is_taken_up_gives_no_echo(monkeypatch: pytest.Mon
 BACK_S = 30
 
 
-def heard_since_restored(service: Serving) -> int:
-    """How many devices were heard after the channel came back."""
-    since: set[tuple[str, str]] = set()
-    for line in service.lines():
-        if line["type"] == "channel" and line["channel"] == "mqtt":
-            since.clear()
-        elif line["type"] == "heartbeat":
-            since.add((line["site"], line["terminal"]))
-    return len(since)
-
-
 async def storm(folder: Path, broker: Mosquitto, count: int, times: int) -> None:
     """So many devices on MQTT; the broker is killed, and they all come back."""
     kinds = ("pc", "mobile", "tv")
@@ -245,7 +234,7 @@ async def storm(folder: Path, broker: Mosquitto, count: int, times: int) -> None
                 back = time.monotonic() - started
                 # Whoever is heard has no silence behind it that could still become an outage.
                 await wait_for_async(
-                    lambda: channels(service)["mqtt"] and heard_since_restored(service) == count,
+                    lambda: channels(service)["mqtt"] and len(heard_since_restored(service)) == count,
                     BACK_S,
                     "every device to be heard again",
                     every=0.3,
