@@ -16,18 +16,15 @@ from monitor.core.timeline import BEGINNING
 class Channel:
     """The losses and restores of one channel, oldest first. Before its first restore it is lost."""
 
-    __slots__ = ("evidence_at", "life", "losses", "name", "restores")
+    __slots__ = ("evidence_at", "is_lost", "life", "losses", "name", "restores")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.losses: list[int] = [2 * BEGINNING]  # places
         self.restores: list[int] = []  # instants; restores[i] ends the loss at losses[i]
+        self.is_lost = True  # fewer restores than losses
         self.evidence_at = BEGINNING  # last evidence or restore: no later loss can stand before it
         self.life = BEGINNING  # observed at every instant up to here, unless `losses` says otherwise
-
-    @property
-    def is_lost(self) -> bool:
-        return len(self.restores) < len(self.losses)
 
     @property
     def lost_at(self) -> int | None:
@@ -40,6 +37,7 @@ class Channel:
         if not self.is_lost:
             return False
         self.restores.append(at)
+        self.is_lost = False
         self.evidence_at = at
         return True
 
@@ -49,6 +47,7 @@ class Channel:
         place = 2 * stands + (stands < at)
         if not self.is_lost:
             self.losses.append(place)
+            self.is_lost = True
         elif len(self.losses) > 1 and since is not None and place < self.losses[-1]:
             self.losses[-1] = place
         else:
@@ -91,3 +90,4 @@ class Channel:
         """Take over what `state` gave."""
         self.losses[1:], self.restores, self.evidence_at, self.life = state
         self.restores = list(self.restores)
+        self.is_lost = len(self.restores) < len(self.losses)
