@@ -20,7 +20,7 @@ class Channel:
     was forgotten.
     """
 
-    __slots__ = ("dropped", "evidence_at", "first", "life", "losses", "name", "restores", "told")
+    __slots__ = ("dropped", "evidence_at", "first", "is_lost", "life", "losses", "name", "restores", "told")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -29,12 +29,9 @@ class Channel:
         self.first: int | None = None  # the first restore
         self.dropped = 0
         self.told = 0  # losses up to this number were written down; nothing else may be forgotten
+        self.is_lost = True  # fewer restores than losses
         self.evidence_at = BEGINNING  # last evidence or restore: no later loss can stand before it
         self.life = BEGINNING  # observed at every instant up to here, unless `losses` says otherwise
-
-    @property
-    def is_lost(self) -> bool:
-        return len(self.restores) < len(self.losses)
 
     @property
     def lost_at(self) -> int | None:
@@ -49,6 +46,7 @@ class Channel:
         self.restores.append(at)
         if self.first is None:
             self.first = at
+        self.is_lost = False
         self.evidence_at = at
         return True
 
@@ -58,6 +56,7 @@ class Channel:
         place = 2 * stands + (stands < at)
         if not self.is_lost:
             self.losses.append(place)
+            self.is_lost = True
         elif self.first is not None and since is not None and place < self.losses[-1]:
             self.losses[-1] = place
         else:
@@ -113,3 +112,4 @@ class Channel:
         """Take over what `state` gave."""
         losses, restores, self.evidence_at, self.life, self.first, self.dropped = state
         self.losses, self.restores = list(losses), list(restores)
+        self.is_lost = len(self.restores) < len(self.losses)

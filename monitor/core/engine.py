@@ -107,12 +107,15 @@ class Engine:
         if watch is None:
             return self._unknown(site, kind)
         channel = watch.channel
+        late = False
         # Most beats were sent after the last restore, and need no further look.
-        late = sent is not None and sent <= at and (channel.is_lost or sent <= channel.restores[-1])
-        late = late and sent is not None and at - sent <= BELIEVED_MS and channel.gap_at(sent, at)
-        if late and sent is not None and at - sent > LATE_LIMIT_MS:
-            return "too_late"
-        self._evidence(at, channel)
+        if sent is not None and sent <= at and (channel.is_lost or sent <= channel.restores[-1]):
+            late = at - sent <= BELIEVED_MS and channel.gap_at(sent, at)
+            if late and at - sent > LATE_LIMIT_MS:
+                return "too_late"
+        # Of several at one instant the first one has done it.
+        if at != channel.evidence_at or at != self.at or channel.is_lost:
+            self._evidence(at, channel)
         watch.received += 1
         watch.last = at
         if watch.first is None:
@@ -123,8 +126,8 @@ class Engine:
             since = watch.late_beat(sent, [at, sent, via, boot, seq])
             terminal.seen = max(sent, terminal.seen or sent)
         else:
-            since = watch.beat(at, [at, sent, via, boot, seq])
             terminal.seen = at
+            since = watch.beat(at, [at, sent, via, boot, seq])
         if since is not None:
             self._moved(watch, since)
         if watch.deadline is not None and not watch.queued:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import zstandard
 
 from monitor.errors import MonitorError
-from monitor.evidence.lines import ORDER, AnyLine, OpenedLine, encode, moment
+from monitor.evidence.lines import ORDER, AnyLine, OpenedLine, WrittenBeat, encode_all, moment
 from monitor.evidence.reading import plain_name, read_lines
 
 #: How much may wait for a cut.
@@ -76,7 +76,7 @@ class EvidenceLog:
         day, _, self._day_end = self._day_of(at)
         self._path = self.folder / f"{self.observer}-{day}.jsonl"
         self._waiting = []
-        self.append(OpenedLine(moment(at), self.observer, version, inventory=inventory, state=state), at)
+        self.append([OpenedLine(moment(at), self.observer, version, inventory=inventory, state=state)], at)
 
     def resume_day(self, path: Path, at: int) -> None:
         """Go on in a day's file after a restart. Whatever stands in it has been read, up to `at`."""
@@ -90,13 +90,13 @@ class EvidenceLog:
         """Has the disk taken nothing for so long that nothing more can be kept?"""
         return self._size > LIMIT_BYTES
 
-    def append(self, line: AnyLine, at: int) -> None:
-        """Take a line, with the instant that `stamp` gave. Ask `is_full` first."""
-        data = encode(line)
+    def append(self, lines: Sequence[AnyLine | WrittenBeat], at: int) -> None:
+        """Take lines of one kind, all of the instant that `stamp` gave. Ask `is_full` first."""
+        data = encode_all(lines)
         self._waiting.append(data)
         self._size += len(data)
         self.at = at
-        self._order = ORDER[type(line)]
+        self._order = ORDER[type(lines[0])]
 
     def take(self) -> Job:
         """What waits, as a job: `run` it in a thread, then hand it to `taken`, or to `give_back` if it failed.

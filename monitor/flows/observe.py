@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,6 +30,8 @@ from monitor.evidence.lines import (
     OpenedLine,
     ProbeLine,
     WillLine,
+    WrittenBeat,
+    iso,
     millis,
     moment,
 )
@@ -57,6 +60,34 @@ BEHIND_MS = 2_000
 STILL_MS = 5_000
 #: A sign of life is worth a line of the log only if the channel gave no other for so long.
 ALIVE_MS = 2_000
+
+
+class Told(Protocol):
+    """A beat as a device told it. `sent_at`: ms by its own clock; `services`: what it says of them, by name."""
+
+    @property
+    def site(self) -> str: ...
+    @property
+    def terminal(self) -> str: ...
+    @property
+    def sent_at(self) -> int | None: ...
+    @property
+    def boot(self) -> str | None: ...
+    @property
+    def seq(self) -> int | None: ...
+    @property
+    def services(self) -> Any: ...
+
+
+class _Beat(NamedTuple):
+    """One that came in alone."""
+
+    site: str
+    terminal: str
+    sent_at: int | None
+    boot: str | None
+    seq: int | None
+    services: Mapping[str, str] | None
 
 
 class Observer:
@@ -110,8 +141,8 @@ class Observer:
             log.info("log.read", file=self._durable.file, offset=self._durable.offset)
         elif followed is not None:
             raise MonitorError(f"the database follows the log {followed.file}, which is not in {self.folder}")
-        at = self._stamp(OpenedLine)
-        self._append(OpenedLine(moment(at), self.log.observer, __version__, inventory=self.loaded.digest), at)
+        at = self._stamp(OpenedLine, self.clock.now())
+        self._append([OpenedLine(moment(at), self.log.observer, __version__, inventory=self.loaded.digest)], at)
         if self._durable.file:
             # All three, also what the present configuration does not listen to: another may judge this log one day.
             for name in CHANNELS:
@@ -180,32 +211,61 @@ class Observer:
         services: Mapping[str, str] | None = None,
     ) -> str | None:
         """A beat, received now. `sent_at`: ms as the device's clock says. Returns the reason of a refusal."""
-        if (trouble := self._trouble()) is not None:
-            return self.refuse(via, trouble)
-        at = self._stamp(HeartbeatLine)
-        known = self.knows(site, terminal)  # estimates for whatever name is made up would never end
-        sent = self.offsets.correct((site, terminal), at, sent_at, boot) if known and sent_at is not None else None
-        if (reason := self.engine.beat(at, site, terminal, via, sent, boot, seq)) is not None:
-            return self.refuse(via, reason)
-        line = HeartbeatLine(moment(at), site, terminal, via, boot=boot, seq=seq)  # type: ignore[arg-type]
-        if sent is not None and sent_at is not None:
-            line.sent_at = moment(sent)
-            line.sent_raw = moment(sent_at) if sent != sent_at else None
-        if services:
-            line.services = dict(services)
-        self._append(line, at)
-        missing = self.sequences.missing((site, terminal, via), boot, seq)
-        self.board.heard(site, terminal, via, services, missing)
-        return None
+        return self.heartbeats(via, (_Beat(site, terminal, sent_at, boot, seq, services),))[0]
+
+    def heartbeats(self, via: str, beats: Sequence[Told]) -> list[str | None]:
+        """Beats that came in together, now: each is judged by itself, in this order, and has a line of its own.
+        Returns for each None or the reason of its refusal."""
+        now = self.clock.now()
+        if (trouble := self._trouble(now)) is not None:
+            return [self.refuse(via, trouble) for _ in beats]
+        at = self._stamp(HeartbeatLine, now)
+        received = iso(at)
+        known, correct, judge, missing = (
+            self.engine.terminals, self.offsets.correct, self.engine.beat, self.sequences.missing,
+        )  # fmt: skip
+        said, left_out = self.board.said, 0
+        answers: list[str | None] = []
+        lines: list[WrittenBeat] = []
+        try:
+            for beat in beats:
+                site, terminal, sent_at, boot, seq = beat.site, beat.terminal, beat.sent_at, beat.boot, beat.seq
+                sent = None
+                # Estimates for whatever name is made up would never end.
+                if sent_at is not None and (site, terminal) in known:
+                    sent = correct((site, terminal), at, sent_at, boot)
+                reason = judge(at, site, terminal, via, sent, boot, seq)
+                answers.append(reason)
+                if reason is not None:
+                    self.refuse(via, reason)
+                    continue
+                line = WrittenBeat(received, site, terminal, via, None, None, boot, seq)
+                if sent is not None and sent_at is not None:
+                    line.sent_at = iso(sent)
+                    if sent != sent_at:
+                        line.sent_raw = iso(sent_at)
+                services = beat.services
+                lines.append(line)
+                if services:
+                    line.services = services
+                    said(site, terminal, services)
+                left_out += missing((site, terminal, via), boot, seq)
+        finally:
+            self._append(lines, at)  # what was judged stands in the log, whatever a later one met
+            if lines:
+                self.board.heard(via, len(lines), left_out)
+        return answers
 
     def will(self, site: str, terminal: str, via: str, *, goodbye: bool = False) -> str | None:
         """Contact ended; `goodbye`: the device said so itself. Returns the reason of a refusal."""
-        if (trouble := self._trouble()) is not None:
+        now = self.clock.now()
+        if (trouble := self._trouble(now)) is not None:
             return self.refuse(via, trouble)
-        at = self._stamp(WillLine)
+        at = self._stamp(WillLine, now)
         if (reason := self.engine.will(at, site, terminal, via, goodbye)) is not None:
             return self.refuse(via, reason)
-        self._append(WillLine(moment(at), site, terminal, via, "goodbye" if goodbye else ""), at)  # type: ignore[arg-type]
+        line = WillLine(moment(at), site, terminal, via, "goodbye" if goodbye else "")  # type: ignore[arg-type]
+        self._append([line], at)
         return None
 
     def result(
@@ -220,16 +280,17 @@ class Observer:
         certificate_expiry: int | None = None,
     ) -> str | None:
         """A probe ended now; `certificate_expiry` (ms) of what it saw. Returns the reason of a refusal."""
-        if (trouble := self._trouble()) is not None:
+        now = self.clock.now()
+        if (trouble := self._trouble(now)) is not None:
             return self.refuse("probe", trouble)
-        at = self._stamp(ProbeLine)
+        at = self._stamp(ProbeLine, now)
         if (reason := self.engine.result(at, site, terminal, check, ok)) is not None:
             return self.refuse("probe", reason)
         line = ProbeLine(moment(at), site, terminal, check, ok, round(duration_s * 1000), detail[:200])
         if certificate_expiry is not None:
             line.certificate_expiry = moment(certificate_expiry)
             self.board.certificate(site, terminal, check, certificate_expiry)
-        self._append(line, at)
+        self._append([line], at)
         self.board.probed(check, ok, duration_s)
         return None
 
@@ -267,16 +328,17 @@ class Observer:
             self.lost(name, since, reason)
 
     def _channel(self, channel: str, event: str, since: int | None = None, reason: str = "") -> None:
-        if event == "restored" and self._trouble() is not None:
+        now = self.clock.now()
+        if event == "restored" and self._trouble(now) is not None:
             return
-        at = self._stamp(ChannelLine)
+        at = self._stamp(ChannelLine, now)
         line = ChannelLine(moment(at), channel, event, moment(since) if since is not None else None, reason)  # type: ignore[arg-type]
         was_lost = self.engine.channels[channel].is_lost
         if event == "restored":
             self.engine.restored(at, channel)
         else:
             self.engine.lost(at, channel, since)
-        self._append(line, at)
+        self._append([line], at)
         if was_lost != self.engine.channels[channel].is_lost:
             log.warning(f"channel.{event}", channel=channel, since=since, reason=reason)
 
@@ -287,14 +349,18 @@ class Observer:
 
     # --- the log ------------------------------------------------------------------------------------------------
 
-    def _trouble(self) -> str | None:
+    def _trouble(self, now: int) -> str | None:
         """Why nothing can be taken now: the clock was set back, or the log's disk takes nothing.
 
         Who is refused must not be called silent for that: what cannot be taken is a loss.
         """
+        # What comes in first after a standstill comes before whoever looks every second.
         if self._looked is not None:
-            self.look()  # what comes in first after a standstill comes before whoever looks every second
-        if self.clock.now() < self.log.at - BEHIND_MS:
+            if now - self._looked > STILL_MS:
+                self.look()
+            else:
+                self._looked = now
+        if now < self.log.at - BEHIND_MS:
             return "clock_behind"
         if not self.log.is_full:
             return None
@@ -302,8 +368,8 @@ class Observer:
             self.lost(name, None, "the log's disk takes nothing")
         return "log_full"
 
-    def _stamp(self, kind: type[AnyLine]) -> int:
-        at = self.log.stamp(self.clock.now(), kind)
+    def _stamp(self, kind: type[AnyLine], now: int) -> int:
+        at = self.log.stamp(now, kind)
         if not self.log.starts_day(at):
             return at
         self._uncut.append(self.judge.collector.take())
@@ -311,8 +377,10 @@ class Observer:
         self.log.begin_day(at, __version__, self.loaded.digest, state)
         return self.log.stamp(at, kind)
 
-    def _append(self, line: AnyLine, at: int) -> None:
-        self.log.append(line, at)
+    def _append(self, lines: Sequence[AnyLine | WrittenBeat], at: int) -> None:
+        """Lines of one kind and one instant."""
+        if lines:
+            self.log.append(lines, at)
         if self.engine.confirmed:
             for due in self.engine.confirmed:
                 self.board.confirmed(at - due)

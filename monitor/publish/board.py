@@ -36,12 +36,14 @@ class Board:
 
     # --- told by the observer -----------------------------------------------------------------------------------
 
-    def heard(self, site: str, terminal: str, via: str, services: Mapping[str, str] | None, missing: int = 0) -> None:
-        """A beat was taken; so many before it never came."""
-        self.counters.heartbeat(via, missing)
-        if services:
-            for name, said in services.items():
-                self.counters.services[site, terminal, name] = _SERVICE.get(said)
+    def heard(self, via: str, beats: int, missing: int = 0) -> None:
+        """So many beats were taken, and so many before them never came."""
+        self.counters.heartbeat(via, beats, missing)
+
+    def said(self, site: str, terminal: str, services: Mapping[str, str]) -> None:
+        """A terminal told how its services do."""
+        for name, said in services.items():
+            self.counters.services[site, terminal, name] = _SERVICE.get(said)
 
     def probed(self, check: str, ok: bool, duration_s: float) -> None:
         """A probe's result was taken."""

@@ -112,8 +112,8 @@ class Counters:
     certificates: dict[tuple[str, str, str], int] = field(default_factory=dict)
     detection_delay: Histogram = field(default_factory=Histogram)
 
-    def heartbeat(self, via: str, missing: int = 0) -> None:
-        self.heartbeats[via] = self.heartbeats.get(via, 0) + 1
+    def heartbeat(self, via: str, beats: int = 1, missing: int = 0) -> None:
+        self.heartbeats[via] = self.heartbeats.get(via, 0) + beats
         if missing:
             self.missing[via] = self.missing.get(via, 0) + missing
 
