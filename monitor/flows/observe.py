@@ -21,6 +21,7 @@ from monitor.core.offset import ClockOffsets
 from monitor.core.sequence import Sequences
 from monitor.core.sites import CHANNELS
 from monitor.core.timeline import BEGINNING
+from monitor.core.window import Window
 from monitor.errors import MonitorError
 from monitor.evidence.lines import (
     AnyLine,
@@ -29,6 +30,7 @@ from monitor.evidence.lines import (
     OpenedLine,
     ProbeLine,
     WillLine,
+    WindowLine,
     millis,
     moment,
 )
@@ -36,6 +38,7 @@ from monitor.evidence.log import EvidenceLog, compress, mend
 from monitor.evidence.reading import Read, trace_files
 from monitor.flows.judging import Judge, parameters
 from monitor.flows.replay import rebuild
+from monitor.flows.told_windows import line_of
 from monitor.inventory.load import Loaded
 from monitor.publish.board import Board
 from monitor.store.view import Position, View
@@ -233,6 +236,13 @@ class Observer:
         self.board.probed(check, ok, duration_s)
         return None
 
+    def window(self, window: Window) -> None:
+        """A planned window counts from now on, or what became of it: a line of the log, because figures follow it."""
+        if self._trouble() is None:
+            at = self._stamp(WindowLine)
+            self._append(line_of(window, at), at)
+            self.judge.declare(window)
+
     # --- channels -----------------------------------------------------------------------------------------------
 
     def alive(self, channel: str) -> None:
@@ -307,7 +317,7 @@ class Observer:
         if not self.log.starts_day(at):
             return at
         self._uncut.append(self.judge.collector.take())
-        state = self.engine.state() | {"offsets": self.offsets.state()}
+        state = self.engine.state() | {"offsets": self.offsets.state(), "windows": self.judge.windows.state(at)}
         self.log.begin_day(at, __version__, self.loaded.digest, state)
         return self.log.stamp(at, kind)
 

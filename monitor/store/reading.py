@@ -14,7 +14,8 @@ from monitor.core.timeline import DOWN, UNKNOWN, UP, Edge, Step, Timeline, Value
 from monitor.core.window import Window
 from monitor.store.digests import Counts, unpack
 from monitor.store.edges import unpack as unpack_edge
-from monitor.store.tables import check, digest, loss, outage, span, status, window
+from monitor.store.tables import check, digest, loss, outage, span, status
+from monitor.store.windows import in_force as windows_in_force
 
 _VALUES: tuple[Value, ...] = (DOWN, UNKNOWN, UP)
 Key = tuple[str, str, str]
@@ -78,9 +79,8 @@ async def _append(
 
 
 async def windows(connection: AsyncConnection) -> list[Window]:
-    """Every planned window that counts."""
-    rows = await connection.execute(select(window).order_by(window.c.declared_ms, window.c.id))
-    return [Window(r.scope, r.start_ms, r.end_ms, r.reason, r.declared_ms) for r in rows]
+    """Every planned window that counts, as it counts."""
+    return [w for told in await windows_in_force(connection) if (w := told.counted()) is not None]
 
 
 async def statuses(connection: AsyncConnection) -> dict[tuple[str, str], tuple[str, int | None, str]]:
