@@ -241,6 +241,7 @@ paper = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("kept_by", String(64), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
+)
 
 
 # --- work orders 工单 (store/orders.py, docs/workorders.md) -----------------------------------------------------------
