@@ -93,9 +93,7 @@ class Counter:
         """All figures of `[from, to)`, ms, from the timelines of all checks (with the outages that last into it)."""
         return self._figures(period, [self._members(site, period, checks) for site in self._sites()])
 
-    def count_all(
-        self, period: Interval, checks: Mapping[Key, Timeline], exempted: Sequence[Window] = ()
-    ) -> Figures:
+    def count_all(self, period: Interval, checks: Mapping[Key, Timeline], exempted: Sequence[Window] = ()) -> Figures:
         """As `count`, with what stands beside it. `exempted`: outages whose exemption was approved, as windows."""
         counted = self.count(period, checks)
         bare = [w for w in self.windows if not w.retroactive]
@@ -231,13 +229,13 @@ class Counter:
         """The planned windows that cover it, joined."""
         return union((w.start, w.end) for scope in self._scopes(site, terminal) for w in self._windows[scope])
 
-    def at_most_ms(self, site: Site, terminal: Terminal, starts: int, start: int, now: int) -> int:
-        """No less than `counted_ms`, without the timeline: had it been down all the while.
+    def at_most_ms(self, site: Site, terminal: Terminal, reach: Interval, start: int, end: int) -> int:
+        """No less than the counted down ms of an outage in `[start, end)`: had it been down all the while.
 
-        `starts`: the earliest start that is asked for, so that all who have equal hours share one answer.
+        `reach` holds all that is asked for, so that all terminals with equal hours share the work.
         """
         profile, scopes = self.service.profile(site, terminal), self._scopes(site, terminal)
-        return self._counted(profile, scopes, (starts, now), True)[1].inside(start, now)
+        return self._counted(profile, scopes, reach, True)[1].inside(start, end)
 
     def reached_at(
         self, site: Site, terminal: Terminal, timeline: Sequence[Step], outage: Interval, limit_ms: int

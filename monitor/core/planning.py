@@ -23,7 +23,7 @@ LONGEST_DAYS = 366
 
 
 class Repeat(StrEnum):
-    """How a window comes again: on the same weekday, or on the same day of the month (months without it are left out)."""
+    """How a window comes again: on the same weekday, or on the same day of the month (those without it are left out)."""
 
     WEEKLY = "weekly"
     MONTHLY = "monthly"

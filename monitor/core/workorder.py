@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from monitor.core.outage import Outage
 from monitor.core.sites import UPLINK, Level, Site
 from monitor.core.uplink import TOGETHER_MS, Line
 from monitor.errors import MonitorError
@@ -74,8 +73,8 @@ class LineNow:
     dark: frozenset[str]
 
 
-def root_of(outage: Outage, site: Site, line: LineNow | None) -> Root:
-    """The root of an outage, as things stand: the line of its township where that took it along, else its own site.
+def root_of(terminal: str, start: int, site: Site, line: LineNow | None) -> Root:
+    """The root of an outage that began at `start` (ms): the line of its township if that took it along, else its site.
 
     The line took it along if it began with the line or after it (five minutes are together), at a site that went with
     the line, or of which nothing is up.
@@ -84,12 +83,12 @@ def root_of(outage: Outage, site: Site, line: LineNow | None) -> Root:
     if site.level is Level.COUNTY:
         return own
     whole = Root("line", site.township_code)
-    if outage.terminal == UPLINK:
+    if terminal == UPLINK:
         return whole
     if line is None or line.line.is_up is not False:
         return own
     since = line.line.since
-    if since is not None and outage.start < since - TOGETHER_MS:
+    if since is not None and start < since - TOGETHER_MS:
         return own
     with_it = site.site_id in line.line.villages or site.site_id in line.dark
     return whole if with_it else own

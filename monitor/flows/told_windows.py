@@ -31,7 +31,7 @@ class ToldWindows:
         return [w for w in recent if self._told.get(w.identity) != w]
 
     def read(self, line: WindowLine, at: int, down: Iterator[tuple[str, str]]) -> Window:
-        """What a line says. In a trace (no `declared`) all windows are approved; `down`: the terminals that are down."""
+        """What a line says. In a trace (no `declared`) all windows are approved; `down`: terminals that are down."""
         window = Window(check_scope(line.scope), millis(line.start), millis(line.end), line.reason, at)
         if line.declared is None:
             retroactive = is_retroactive(window, self.inventory, down)

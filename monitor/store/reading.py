@@ -14,7 +14,7 @@ from monitor.core.timeline import DOWN, UNKNOWN, UP, Edge, Step, Timeline, Value
 from monitor.core.window import Window
 from monitor.store.digests import Counts, unpack
 from monitor.store.edges import unpack as unpack_edge
-from monitor.store.tables import check, digest, loss, outage, span, status
+from monitor.store.tables import check, cut, digest, loss, outage, span, status
 from monitor.store.windows import in_force as windows_in_force
 
 _VALUES: tuple[Value, ...] = (DOWN, UNKNOWN, UP)
@@ -52,6 +52,19 @@ async def timelines(connection: AsyncConnection, lo: int, hi: int, *, edges: boo
     await _append(result, ids, connection, before, edges)
     for query in (longer, inside):
         await _append(result, ids, connection, query.order_by(span.c.check_id, span.c.start_ms), edges)
+    return result
+
+
+async def some_timelines(connection: AsyncConnection, since: Mapping[tuple[str, str], int]) -> Mapping[Key, Timeline]:
+    """The timelines of the checks of some terminals ((site, terminal)), each at least from its instant (ms) on."""
+    rows = await connection.execute(select(check).where(check.c.site.in_({site for site, _ in since})))
+    ids = {r.id: (r.site, r.terminal, r.check) for r in rows if (r.site, r.terminal) in since}
+    result: dict[Key, Timeline] = {key: new_timeline() for key in ids.values()}
+    if since:
+        lo = min(since.values())
+        query = select(span.c.check_id, span.c.start_ms, span.c.value).join(check, span.c.check_id == check.c.id)
+        query = query.where(span.c.check_id.in_(ids), span.c.start_ms >= func.coalesce(_in_force(lo), lo))
+        await _append(result, ids, connection, query.order_by(span.c.check_id, span.c.start_ms), False)
     return result
 
 
@@ -104,6 +117,13 @@ async def open_outages(connection: AsyncConnection) -> dict[tuple[str, str], Out
 
 def _edge(earliest: int | None, latest: int | None, how: str | None) -> Edge | None:
     return Edge(earliest, latest, how) if latest is not None and how is not None else None
+
+
+async def followed_to(connection: AsyncConnection, observer: str) -> int | None:
+    """Up to which instant (ms) the rows say what the log says; None: they say nothing yet."""
+    found = await connection.execute(select(cut.c.at_ms).where(cut.c.observer == observer))
+    at: int | None = found.scalar()
+    return at
 
 
 async def digests(connection: AsyncConnection, first: int, last: int) -> dict[tuple[int, int], Counts]:

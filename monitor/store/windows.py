@@ -52,7 +52,9 @@ async def declare(connection: AsyncConnection, windows: Sequence[Window]) -> lis
     numbers: list[int] = []
     for one in windows:
         try:
-            done = await connection.execute(insert(window).values(**_values(one), series=numbers[0] if numbers else None))
+            done = await connection.execute(
+                insert(window).values(**_values(one), series=numbers[0] if numbers else None)
+            )
         except IntegrityError:
             raise MonitorError(f"{one.scope}：同一计划检修在同一时刻已登记过") from None
         assert done.inserted_primary_key is not None  # noqa: S101  # an insert of one row has one
@@ -76,9 +78,7 @@ async def cancel(connection: AsyncConnection, numbers: Sequence[int], who: str, 
     """Call off what is not over yet, from `at_ms` on. How many it was."""
     goes_on = and_(window.c.cancelled_ms.is_(None), window.c.rejected_ms.is_(None), window.c.end_ms > at_ms)
     done = await connection.execute(
-        update(window)
-        .where(window.c.id.in_(numbers), goes_on)
-        .values(cancelled_by=who, cancelled_ms=at_ms, note=note)
+        update(window).where(window.c.id.in_(numbers), goes_on).values(cancelled_by=who, cancelled_ms=at_ms, note=note)
     )
     return done.rowcount
 
