@@ -1,6 +1,6 @@
 """How planned windows 计划检修 are declared: how far back, when a second person is needed, and repetition.
 
-The rules are docs/rules.md §5 and docs/workorders.md. Local times are naive datetimes as a clock on the wall shows them.
+The rules are docs/rules.md §5 and docs/workorders.md. Local times are naive datetimes, as clocks on the wall show them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_DAYS = 366
 
 
 class Repeat(StrEnum):
-    """How a window comes again: on the same weekday, or on the same day of the month (those without it are left out)."""
+    """How a window comes again: on the same weekday, or on the same day of each month that has it."""
 
     WEEKLY = "weekly"
     MONTHLY = "monthly"

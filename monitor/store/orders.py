@@ -138,6 +138,13 @@ async def restored_in(connection: AsyncConnection, period: Interval) -> list[Ord
     return await _orders(connection, select(work_order).where(over).order_by(work_order.c.id))
 
 
+async def failures(connection: AsyncConnection, period: Interval) -> list[Listed]:
+    """The outages that lie in `[from, to)` or reach into it, whether an order lists them or not."""
+    inside = and_(outage.c.start_ms < period[1], or_(outage.c.over_ms.is_(None), outage.c.over_ms > period[0]))
+    query = select(outage).where(inside, outage.c.state.in_(ALIVE)).order_by(outage.c.start_ms, outage.c.key)
+    return [_listed(r, None) for r in await connection.execute(query)]
+
+
 async def orders_of(connection: AsyncConnection, keys: Iterable[str]) -> dict[str, int]:
     """Outage -> the order that lists it, of these keys."""
     wanted = list(keys)
