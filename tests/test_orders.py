@@ -16,8 +16,8 @@ from monitor.flows.order_stats import stats
 from monitor.flows.orders import keep_orders
 from monitor.flows.replay import figures
 from monitor.store import audit, orders
-from monitor.store.tables import outage, work_order
-from tests.small_county import APPROVER, BOTH, HOUR, MINUTE, MORNING, OF_T2, OPERATOR, VIEWER, County, county
+from monitor.store.tables import outage
+from tests.small_county import APPROVER, BOTH, HOUR, MINUTE, OF_T2, OPERATOR, VIEWER, county
 
 V1 = ("V1/tv", "V1/pc")
 
@@ -332,8 +332,3 @@ async def test_nothing_is_ever_said_twice_of_one_outage(tmp_path: Path, database
         with pytest.raises(Exception, match=r"(?i)unique"):
             async with it.engine.begin() as connection:
                 await orders.list_outages(connection, order.id, [order.outages[0].key], it.clock.at)
-
-
-def test_the_county_is_as_its_page_says(tmp_path: Path) -> None:
-    assert MORNING % HOUR == 0
-    assert County.__doc__ and work_order.c.opened_for.unique
