@@ -52,6 +52,8 @@ FIGURES_S = 60.0
 TABLES_S = 5.0
 #: How often work orders are looked after, seconds: the delay that it adds to the one clock.
 ORDERS_S = 5.0
+#: Every so many times thoroughly.
+THOROUGH = 60
 #: How often the database is tried for what waits, seconds.
 SAVE_S = 1.0
 #: How often the chains' heads are looked at, and the folder of the evidence log, seconds.
@@ -241,12 +243,15 @@ async def _figures(observer: Observer, loaded: Loaded, engine: AsyncEngine) -> N
 
 async def _orders(observer: Observer, loaded: Loaded, engine: AsyncEngine) -> NoReturn:
     """Survives a database that is away, another process that was quicker, and a year without a calendar."""
+    passes = 0
     while True:
         await asyncio.sleep(ORDERS_S)
         try:
-            observer.board.orders = await keep_orders(engine, loaded, observer.clock.now())
+            now, thorough = observer.clock.now(), passes % THOROUGH == 0
+            passes += 1
+            observer.board.orders = await keep_orders(engine, loaded, now, thorough=thorough)
         except (SQLAlchemyError, OSError, TimeoutError, MonitorError) as error:
-            log.warning("orders.failed", error=str(error).splitlines()[0] if str(error) else type(error).__name__)
+            log.warning("orders.failed", error=(str(error) or type(error).__name__).splitlines()[0])
 
 
 async def _tables(observer: Observer, known: Tokens, engine: AsyncEngine, files: MosquittoFiles | None) -> NoReturn:

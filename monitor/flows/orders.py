@@ -28,19 +28,25 @@ from monitor.inventory.load import Loaded
 from monitor.store import orders, reading
 from monitor.store.orders import Listed, Order
 
+#: How far back a pass looks for outages that are over and have no order; a thorough one looks as far as below.
+LATELY_MS = 600_000
 #: So long after its end late evidence can still revise an outage, and a day more for a service that was away.
 REVISED_MS = LATE_LIMIT_MS + 86_400_000
 
 
-async def keep_orders(engine: AsyncEngine, loaded: Loaded, now: int) -> Mapping[str, tuple[int, int]]:
+async def keep_orders(
+    engine: AsyncEngine, loaded: Loaded, now: int, *, thorough: bool = True
+) -> Mapping[str, tuple[int, int]]:
     """One pass, at `now` (ms). Answers level -> (orders that are not closed, of these overdue).
+
+    `thorough`: also what was over long ago, as after a database was away; enough every few minutes.
 
     Raises what the database raises; MonitorError where a year's working days are not known.
     """
     async with engine.connect() as connection:
         at = await reading.followed_to(connection, loaded.settings.observer)
     if at is not None:
-        keeper = _Keeper(engine, loaded, min(now, at), now)
+        keeper = _Keeper(engine, loaded, min(now, at), now, REVISED_MS if thorough else LATELY_MS)
         await keeper.look()
         await keeper.carry_along()
         await keeper.take_up()
@@ -58,6 +64,7 @@ class _Keeper:
     loaded: Loaded
     at: int
     now: int
+    back: int
     inventory: Inventory = field(init=False)
     open_after: Mapping[str, int] = field(init=False)
     counter: Counter = field(init=False)
@@ -90,7 +97,7 @@ class _Keeper:
         """Outages that evidence revised: merged into another, or split off. Their order goes with them."""
         async with self.engine.connect() as connection:
             recent = await orders.open_or_since(connection, self.now - REVISED_MS)
-            split = [o for o in await orders.unlisted(connection, self.at - REVISED_MS) if o.successor]
+            split = [o for o in await orders.unlisted(connection, self.at - self.back) if o.successor]
             origins = {o.key: await orders.heir(connection, o.successor) for o in split}
             listing = await orders.orders_of(connection, origins.values())
         for order in recent:
@@ -118,7 +125,7 @@ class _Keeper:
     async def take_up(self) -> None:
         """Outages whose counted down time has passed `open_after`: into the order of their root, or into a new one."""
         async with self.engine.connect() as connection:
-            free = await orders.unlisted(connection, self.at - REVISED_MS)
+            free = await orders.unlisted(connection, self.at - self.back)
             passed = await self._beyond(connection, free, lambda site: self.open_after[site.level])
             roots: dict[Root, list[Listed]] = {}
             started = await self._line_starts(connection) if passed else {}

@@ -104,7 +104,7 @@ async def statuses(connection: AsyncConnection) -> dict[tuple[str, str], tuple[s
 
 async def open_outages(connection: AsyncConnection) -> dict[tuple[str, str], Outage]:
     """The outages that go on, by (site, terminal); their edges without the evidence."""
-    rows = await connection.execute(select(outage).where(outage.c.state == "open"))
+    rows = await connection.execute(select(outage).where(outage.c.over_ms.is_(None), outage.c.state == "open"))
     return {
         (r.site, r.terminal): Outage(
             r.key, r.site, r.terminal, r.start_ms, r.end_ms, r.over_ms, r.state,
