@@ -207,9 +207,9 @@ class Retention(_Part):
 class NamesByLevel(_Part):
     """A name, or several, for each level."""
 
-    county: str = ""
-    township: str = ""
-    village: str = ""
+    county: Annotated[str, Field(max_length=64)] = ""
+    township: Annotated[str, Field(max_length=64)] = ""
+    village: Annotated[str, Field(max_length=64)] = ""
 
     def of(self, level: Level | str) -> str:
         value: str = getattr(self, str(level))

@@ -3,10 +3,13 @@ root cause, carried along by revisions, measured; and what people may do with th
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 
 from monitor.clock import from_iso
 from monitor.core.access import Forbidden
@@ -71,6 +74,18 @@ async def test_a_pass_that_is_repeated_or_comes_after_a_crash_opens_no_second_or
         async with it.engine.connect() as connection:
             rows = await audit.rows(connection)
         assert {r["who"] for r in rows} == {"system"}
+
+
+async def test_two_that_pass_at_once_open_one(tmp_path: Path, database_url: str) -> None:
+    async with county(tmp_path, database_url) as it:
+        it.passes = False
+        await it.play(70, silent=V1)
+        passes = (keep_orders(it.engine, it.loaded, it.clock.at) for _ in range(4))
+        done = await asyncio.gather(*passes, return_exceptions=True)
+        assert all(isinstance(one, Mapping | IntegrityError) for one in done), done
+        await keep_orders(it.engine, it.loaded, it.clock.at)
+        [order] = await it.orders()
+        assert len(order.outages) == 2
 
 
 async def test_an_outage_that_was_over_before_anybody_looked_has_its_order_too(
@@ -281,6 +296,17 @@ async def test_an_exemption_stands_beside_what_was_measured(tmp_path: Path, data
         assert counted.after_exemptions is not None
         assert counted.after_exemptions.site_rates["village"].failed == 0
         assert counted.after_exemptions.site_rates["township"] == counted.site_rates["township"]
+
+
+async def test_what_the_first_beat_says_of_the_cause(tmp_path: Path) -> None:
+    async with county(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/monitor.db") as it:
+        await it.play(65, silent=("V1/tv",))
+        await it.play(5)
+        [order] = await it.orders()
+        told = await order_acts.show(it.engine, it.loaded, order.id)
+        assert list(told.signs.values()) == ["line"]  # it had gone on counting its beats
+        with pytest.raises(MonitorError, match="没有编号为 99"):
+            await order_acts.show(it.engine, it.loaded, 99)
 
 
 async def test_statistics(tmp_path: Path, database_url: str) -> None:

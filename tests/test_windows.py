@@ -22,17 +22,19 @@ from monitor.evidence.lines import WindowLine, decode, encode
 from monitor.evidence.reading import read_lines, trace_files
 from monitor.flows import windows
 from monitor.flows.judging import Judge
+from monitor.flows.month import month_so_far
 from monitor.flows.observe import Observer
 from monitor.flows.replay import figures, rebuild, replay
 from monitor.flows.told_windows import KEPT_MS, line_of
 from monitor.flows.windows import Plan
+from monitor.inventory.load import load
 from monitor.publish.answer import answer
 from monitor.store import audit, reading
 from monitor.store.database import opened
 from monitor.store.tables import window
 from monitor.store.view import View
 from monitor.store.windows import Declared, in_force
-from tests.small_county import APPROVER, BOTH, MINUTE, OF_T2, OPERATOR, VIEWER, County, county
+from tests.small_county import APPROVER, BOTH, MINUTE, OF_T2, OPERATOR, VIEWER, County, county, write_county
 
 #: 10:05 on 2026-10-12, a Monday, where `county` begins.
 NOW = datetime(2026, 10, 12, 10, 5)
@@ -130,6 +132,48 @@ async def test_what_is_entered_after_the_fact_waits_for_a_second_person(tmp_path
         assert all(t["down_s"] == 0 for t in said["terminals"] if t["site"] == "V1")
         assert all(t["down_s"] > 0 for t in said["without_retroactive"]["terminals"] if t["site"] == "V1")
         assert "after_exemptions" not in said
+
+
+async def test_a_trace_is_answered_with_and_without_what_was_declared_late(tmp_path: Path) -> None:
+    """In a trace all windows are approved; whether one is retroactive follows from the trace."""
+    loaded = load(write_county(tmp_path / "config"), serving=False)
+
+    def beat(at: str) -> str:
+        return f'{{"type":"heartbeat","at":"2026-10-12T{at}Z","site":"V1","terminal":"tv","via":"mqtt"}}'
+
+    def declared(at: str) -> str:
+        span = '"start":"2026-10-12T02:10:00Z","end":"2026-10-12T02:50:00Z"'
+        return f'{{"type":"window","at":"2026-10-12T{at}Z","scope":"site:V1",{span},"reason":"x"}}'
+
+    alive = '{"type":"channel","at":"2026-10-12T02:20:00Z","channel":"mqtt","event":"restored"}'
+    period = (from_iso("2026-10-12T02:00:00Z"), from_iso("2026-10-12T03:00:00Z"))
+    beats = [beat(f"02:{m:02d}:00") for m in range(5)]
+    for name, lines, late in (
+        ("before", [declared("02:00:00"), *beats, alive, beat("02:59:00")], False),
+        ("while down", [*beats, alive.replace("02:20", "02:09"), declared("02:09:30"), beat("02:59:00")], True),
+        ("after its start", [*beats, alive, declared("02:20:00"), beat("02:59:00")], True),
+    ):
+        trace = tmp_path / f"{name}.jsonl"
+        trace.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        found, _ = await replay(loaded, [trace], period)
+        assert (found.without_retroactive is not None) == late, name
+        assert sum(m.measure.planned for m in found.terminals) == 2 * 40 * MINUTE, name
+        if found.without_retroactive is not None:
+            [tv] = [m for m in found.without_retroactive.terminals if (m.site.site_id, m.terminal) == ("V1", "tv")]
+            assert (tv.measure.planned, tv.measure.down) == (0, 54 * MINUTE), name
+
+
+async def test_the_month_so_far_has_both_sides(tmp_path: Path) -> None:
+    async with county(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/monitor.db") as it:
+        await it.play(30, silent=("V1",))
+        await it.play(5)
+        month = await month_so_far(it.engine, it.loaded, it.clock.at)
+        assert month.without_retroactive is None
+        [made] = await declare(it, "site:V1", NOW - HOUR, NOW + HOUR)
+        await windows.approve(it.engine, it.loaded, APPROVER, made.id, it.clock.at)
+        both = await month_so_far(it.engine, it.loaded, it.clock.at)
+        assert both.without_retroactive == month.levels
+        assert both.levels["village"].down_s < month.levels["village"].down_s
 
 
 async def test_a_rejected_one_never_counts(tmp_path: Path, database_url: str) -> None:

@@ -17,7 +17,7 @@ from monitor.cli.windows import local_time, shown
 from monitor.clock import wall_ms
 from monitor.core.access import Actor
 from monitor.core.planning import instant
-from monitor.core.workorder import CAUSES, EXEMPTIONS, STATE_NAMES, name_of
+from monitor.core.workorder import CAUSES, EXEMPTIONS, SIGNS, STATE_NAMES, name_of
 from monitor.errors import MonitorError
 from monitor.flows import order_acts, order_stats
 from monitor.flows.order_acts import Told
@@ -79,7 +79,7 @@ def list_orders(
 def show(config: Config, number: Number, as_json: AsJson = False) -> None:
     """An order with its outages, its history, papers and exemptions."""
     loaded = load(config, serving=False)
-    _tell(in_database(loaded, lambda engine: order_acts.show(engine, number)), loaded, as_json)
+    _tell(in_database(loaded, lambda engine: order_acts.show(engine, loaded, number)), loaded, as_json)
 
 
 @program.command()
@@ -302,14 +302,15 @@ def _tell(told: Told, loaded: Loaded, as_json: bool) -> None:
             {"sha256": p["sha256"], "note": p["note"], "at": iso(p["at_ms"]), "who": p["who"]} for p in told.papers
         ]
         exemptions = [exemption_json(e) for e in told.exemptions]
-        _json({**order_json(order), "history": history, "papers": papers, "exemptions": exemptions})
+        _json({**order_json(order, told.signs), "history": history, "papers": papers, "exemptions": exemptions})
         return
     print(_line(order, loaded))
     if order.cause or order.work:
         print(f"  原因 {name_of(CAUSES, order.cause)}；处理 {order.work}")
     for o in order.outages:
         late = f"，{shown(o.overdue, zone)} 起超期" if o.overdue is not None else ""
-        print(f"  停机 {o.site}/{o.terminal}  {shown(o.start, zone)} 至 {shown(o.over, zone) or '今'}{late}")
+        sign = f"，{SIGNS[told.signs[o.key]]}" if o.key in told.signs else ""
+        print(f"  停机 {o.site}/{o.terminal}  {shown(o.start, zone)} 至 {shown(o.over, zone) or '今'}{late}{sign}")
     for e in told.exemptions:
         states = {"proposed": "待审批", "approved": "已批准", "rejected": "已驳回"}
         print(f"  免责 {e.id}  {name_of(EXEMPTIONS, e.cause)}  {states[e.state]}  {e.reason}")

@@ -40,6 +40,8 @@ FROM: Mapping[OrderState, tuple[OrderState, ...]] = {
 CAUSES: Mapping[str, str] = {
     "市电": "power", "线路": "line", "终端设备": "terminal", "平台": "platform", "人为": "human", "其他": "other",
 }  # fmt: skip
+#: What the first beat after an outage says of it (core/cause.py), as people say it.
+SIGNS: Mapping[str, str] = {"line": "设备在线、线路中断", "restart": "设备重启过", "standstill": "设备停顿过"}
 #: Why a failure is nobody's fault who maintains.
 EXEMPTIONS: Mapping[str, str] = {"不可抗力": "force_majeure", "市电": "power", "运营商": "carrier"}
 

@@ -5,38 +5,51 @@ Whoever acts is known and asked for the right, and every act is audited (flows/a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.access import Action, Actor
+from monitor.core.cause import cause_of
 from monitor.core.workorder import CAUSES, EXEMPTIONS, OrderState, word_of
 from monitor.errors import MonitorError
 from monitor.flows.acting import acting
 from monitor.inventory.load import Loaded
-from monitor.store import exemptions, orders, papers
+from monitor.store import exemptions, orders, papers, reading
 from monitor.store.exemptions import Exemption
 from monitor.store.orders import Order
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An order with everything that hangs on it."""
+    """An order with everything that hangs on it. `signs`: of an outage that is over, what the first beat after it says
+    of its cause (core/cause.py): line, restart or standstill."""
 
     order: Order
     history: list[dict[str, Any]]
     papers: list[dict[str, Any]]
     exemptions: list[Exemption]
+    signs: Mapping[str, str] = field(default_factory=dict)
 
 
-async def show(engine: AsyncEngine, number: int) -> Told:
+async def show(engine: AsyncEngine, loaded: Loaded, number: int) -> Told:
     """Raises MonitorError where there is none of this number."""
     async with engine.connect() as connection:
-        return await _told(connection, number)
+        told = await _told(connection, number)
+        signs: dict[str, str] = {}
+        for o in told.order.outages:
+            if o.over is None:
+                continue
+            for name, edge in await reading.edges_at(connection, o.site, o.terminal, o.over):
+                check = loaded.inventory.checks.get((o.site, o.terminal, name))
+                sign = cause_of(edge, check.interval_ms) if check is not None else ""
+                if sign:
+                    signs[o.key] = sign
+        return replace(told, signs=signs)
 
 
 async def open_by_hand(engine: AsyncEngine, loaded: Loaded, actor: Actor, site_id: str, fault: str, now: int) -> Told:
@@ -67,8 +80,8 @@ async def open_by_hand(engine: AsyncEngine, loaded: Loaded, actor: Actor, site_i
 async def dispatch(engine: AsyncEngine, actor: Actor, number: int, assignee: str, now: int) -> Told:
     """Somebody goes. Again: somebody else."""
     async with _on(engine, actor, number, f"派单给 {assignee}", now) as (connection, order):
-        if not assignee.strip():
-            raise MonitorError("派单须写明处理人")
+        if not 0 < len(assignee.strip()) <= 64:
+            raise MonitorError("派单须写明处理人（不超过 64 字）")
         first = now if order.dispatched_ms is None else order.dispatched_ms
         await orders.move(connection, order, OrderState.DISPATCHED, assignee=assignee.strip(), dispatched_ms=first)
         await orders.event(connection, number, now, actor.name, "dispatched", assignee=assignee.strip())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from monitor.clock import to_iso
@@ -39,8 +40,9 @@ def window_json(declared: Declared) -> dict[str, Any]:
     }
 
 
-def order_json(order: Order) -> dict[str, Any]:
-    """A work order. `restored` is measured; `overdue`: since when one of its outages is."""
+def order_json(order: Order, signs: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A work order. `restored` is measured; `overdue`: since when one of its outages is; `sign` of an outage: what the
+    first beat after it says of its cause, where that was asked for and can be said."""
     return {
         "id": order.id,
         "kind": order.kind,
@@ -65,11 +67,11 @@ def order_json(order: Order) -> dict[str, Any]:
         "work": order.work,
         "reopened": order.reopened,
         "sites": list(dict.fromkeys(o.site for o in order.outages)),
-        "outages": [_outage_json(o) for o in order.outages],
+        "outages": [_outage_json(o, signs or {}) for o in order.outages],
     }
 
 
-def _outage_json(outage: Listed) -> dict[str, Any]:
+def _outage_json(outage: Listed, signs: Mapping[str, str]) -> dict[str, Any]:
     return {
         "key": outage.key,
         "site": outage.site,
@@ -79,6 +81,7 @@ def _outage_json(outage: Listed) -> dict[str, Any]:
         "over": iso(outage.over),
         "state": outage.state,
         "overdue": iso(outage.overdue),
+        **({"sign": signs[outage.key]} if outage.key in signs else {}),
     }
 
 

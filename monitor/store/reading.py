@@ -68,6 +68,14 @@ async def some_timelines(connection: AsyncConnection, since: Mapping[tuple[str, 
     return result
 
 
+async def edges_at(connection: AsyncConnection, site: str, terminal: str, at: int) -> list[tuple[str, Edge]]:
+    """(check, edge with its evidence) of the checks of a terminal whose value changed at `at` (ms)."""
+    query = select(check.c.check, span.c.edge).join(span, span.c.check_id == check.c.id)
+    query = query.where(check.c.site == site, check.c.terminal == terminal, span.c.start_ms == at)
+    found = [(name, unpack_edge(packed, at)) for name, packed in await connection.execute(query)]
+    return [(name, edge) for name, edge in found if edge is not None]
+
+
 def _in_force(instant: Any) -> Any:
     """Where the step of a check begins that holds at `instant` (ms, or a column of a table that is joined)."""
     earlier = span.alias()
