@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -53,7 +54,25 @@ async def keep_orders(
         await keeper.gather()
         await keeper.measure()
     async with engine.connect() as connection:
-        return await orders.counts(connection)
+        return await orders.counts(connection, townships_of(loaded.inventory))
+
+
+def townships_of(inventory: Inventory) -> frozenset[str]:
+    """Codes of all townships that this process watches, the county's own included: other orders are others' to keep."""
+    return frozenset(site.township_code for site in inventory.sites.values())
+
+
+class _News(NamedTuple):
+    """What a pass has to say of an order. `overdue`: outage -> since when, None where it is not after all."""
+
+    restored: int | None
+    moved: bool
+    overdue: Mapping[str, int | None]
+    void: bool
+    again: bool
+
+    def __bool__(self) -> bool:
+        return self.moved or bool(self.overdue) or self.void or self.again
 
 
 @dataclass(slots=True)
@@ -66,12 +85,14 @@ class _Keeper:
     now: int
     back: int
     inventory: Inventory = field(init=False)
+    townships: frozenset[str] = field(init=False)
     open_after: Mapping[str, int] = field(init=False)
     counter: Counter = field(init=False)
     lines: Mapping[str, LineNow] = field(init=False)
 
     def __post_init__(self) -> None:
         self.inventory = self.loaded.inventory
+        self.townships = townships_of(self.inventory)
         rules = self.loaded.settings.maintenance
         self.open_after = {level: round(rules.open_after_min.of(level) * 60_000) for level in Level}
 
@@ -265,7 +286,13 @@ class _Keeper:
             line = lines.get(order.township)
             untouched = order.opened_by == SYSTEM.name and order.state == OrderState.OPEN and not order.reopened
             alive = [o for o in order.outages if o.state in ALIVE and o.site in self.inventory.sites]
-            if line is None or order.kind != "site" or not untouched or not alive:
+            if (
+                line is None
+                or order.township not in self.townships
+                or order.kind != "site"
+                or not untouched
+                or not alive
+            ):
                 continue
             starts = {line.township: [o.start for o in line.outages if o.state in ALIVE]}
             if all(self._root(o, starts) == line.root for o in alive):
@@ -286,27 +313,40 @@ class _Keeper:
             outages = [o for order in recent for o in order.outages if o.terminal != UPLINK]
             overdue = await self._beyond(connection, outages, lambda site: limits[site.level])
         for order in recent:
-            alive = [o for o in order.outages if o.state in ALIVE]
-            overs = [o.over for o in alive if o.over is not None]
-            restored = max(overs) if alive and len(overs) == len(alive) else None
-            later = [o for o in order.outages if o.overdue != overdue.get(o) and o.site in self.inventory.sites]
-            void = not alive and order.opened_by == SYSTEM.name and order.state == OrderState.OPEN
-            again = order.state == OrderState.CLOSED and order.goes_on and not order.forced
-            if restored == order.restored_ms and not later and not void and not again:
-                continue
-            async with self._write(f"工单 {order.id}：恢复、超期") as connection:
-                for o in later:
-                    await orders.set_overdue(connection, o.key, overdue.get(o))
-                    what = "overdue" if o in overdue else "not_overdue"
-                    await self._event(connection, order.id, what, outage=o.key, since_ms=overdue.get(o))
-                if restored != order.restored_ms:
-                    await orders.change(connection, order.id, restored_ms=restored)
-                    what = "restored" if restored is not None else "not_restored"
-                    await self._event(connection, order.id, what, restored_ms=restored)
-                if void:
-                    await self._close(connection, order, "证据更正：停机不成立，或已并入其他停机")
-                if again:
-                    await self._reopen(connection, order, [o.key for o in order.outages if o.goes_on])
+            if order.township in self.townships and self._news(order, overdue):
+                async with self._write(f"工单 {order.id}：恢复、超期") as connection:
+                    # Once more, now that nobody else can write it.
+                    await self._say(connection, await orders.get(connection, order.id), overdue)
+
+    def _news(self, order: Order, overdue: Mapping[Listed, int]) -> _News:
+        """What is to be said of an order; what is not listed in `overdue` is not overdue."""
+        alive = [o for o in order.outages if o.state in ALIVE]
+        overs = [o.over for o in alive if o.over is not None]
+        restored = max(overs) if alive and len(overs) == len(alive) else None
+        since = {o.key: at for o, at in overdue.items()}
+        known = [o for o in order.outages if o.site in self.inventory.sites]
+        return _News(
+            restored,
+            restored != order.restored_ms,
+            {o.key: since.get(o.key) for o in known if o.overdue != since.get(o.key)},
+            not alive and order.opened_by == SYSTEM.name and order.state == OrderState.OPEN,
+            order.state == OrderState.CLOSED and order.goes_on and not order.forced,
+        )
+
+    async def _say(self, connection: AsyncConnection, order: Order, overdue: Mapping[Listed, int]) -> None:
+        news = self._news(order, overdue)
+        for key, since in news.overdue.items():
+            await orders.set_overdue(connection, key, since)
+            what = "overdue" if since is not None else "not_overdue"
+            await self._event(connection, order.id, what, outage=key, since_ms=since)
+        if news.moved:
+            await orders.change(connection, order.id, restored_ms=news.restored)
+            what = "restored" if news.restored is not None else "not_restored"
+            await self._event(connection, order.id, what, restored_ms=news.restored)
+        if news.void:
+            await self._close(connection, order, "证据更正：停机不成立，或已并入其他停机")
+        if news.again:
+            await self._reopen(connection, order, [o.key for o in order.outages if o.goes_on])
 
     async def _close(self, connection: AsyncConnection, order: Order, reason: str) -> None:
         done = {"closed_ms": self.now, "closed_by": SYSTEM.name, "close_reason": reason}

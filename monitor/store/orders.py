@@ -223,12 +223,12 @@ async def papers(connection: AsyncConnection, number: int) -> list[dict[str, Any
     ]
 
 
-async def counts(connection: AsyncConnection) -> dict[str, tuple[int, int]]:
-    """Level -> orders that are not closed, and how many of these are overdue."""
+async def counts(connection: AsyncConnection, townships: Collection[str]) -> dict[str, tuple[int, int]]:
+    """Level -> orders of these townships (codes) that are not closed, and how many of these are overdue."""
     late = exists().where(work_order_outage.c.order_id == work_order.c.id, work_order_outage.c.overdue_ms.is_not(None))
     query = (
         select(work_order.c.level, func.count(), func.count().filter(late))
-        .where(_NOT_CLOSED)
+        .where(_NOT_CLOSED, work_order.c.township.in_(townships))
         .group_by(work_order.c.level)
     )
     found = {level: (total, overdue) for level, total, overdue in await connection.execute(query)}
