@@ -152,7 +152,11 @@ def test_commands_that_find_nothing_say_so(tmp_path: Path, capsys: pytest.Captur
     token_command(config, "issue", "--out", tmp_path / "relay.json", *relay)
     token_command(config, "rotate", "@tv", "--overlap", "0s", "--out", tmp_path / "relay2.json")
     token_command(config, "revoke", "V2/pc")
-    capsys.readouterr()
+    token_command(config, "mosquitto", "--out", tmp_path / "mosquitto")
+    # What is for people stands beside, where a program that reads the answers does not stumble over it.
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 5
     token_command(config, "list", "--json", "--all")
     listed = json.loads(capsys.readouterr().out)
     assert [(one["who"], one["state"]) for one in listed] == [

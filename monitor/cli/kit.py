@@ -68,7 +68,7 @@ def write_kit(
         shutil.rmtree(aside, ignore_errors=True)
         raise
     aside.rename(out)
-    print(f"{len({row['site_id'] for row in index})} sites, {len(issued)} tokens: {out}")
+    print(f"{len({row['site_id'] for row in index})} sites, {len(issued)} tokens: {out}", file=sys.stderr)
     if skipped := sum(row["token"] == HAD_ONE for row in index):
         print(f"{skipped} terminals have a token and were left out; --overlap issues a new one", file=sys.stderr)
 

@@ -87,7 +87,7 @@ def issue(
     # The file first: a token that nobody was told of is only a row too many.
     write_tokens(out, {name: text for name, (text, _) in made.items()})
     in_database(loaded, lambda engine: tokens.keep(engine, [kept for _, kept in made.values()], wall_ms()))
-    print(f"{len(made)} tokens: {out}")
+    print(f"{len(made)} tokens: {out}", file=sys.stderr)
 
 
 @program.command()
@@ -113,7 +113,7 @@ def rotate(
     text, kept = make(kind, json.loads(old[-1]["terminals"]), old[-1]["label"])
     write_tokens(out, {who: text})
     count = in_database(loaded, lambda engine: tokens.rotate(engine, [kept], now, now + over))
-    print(f"1 new token: {out}; {count} old until {to_iso(now + over)}")
+    print(f"1 new token: {out}; {count} old until {to_iso(now + over)}", file=sys.stderr)
 
 
 @program.command()
@@ -129,7 +129,7 @@ def expire(
     count = in_database(loaded, lambda engine: tokens.expire(engine, who, now, end))
     if not count:
         raise MonitorError(f"no valid token speaks for {who} alone")
-    print(f"{count} until {to_iso(end)}")
+    print(f"{count} until {to_iso(end)}", file=sys.stderr)
 
 
 @program.command()
@@ -138,7 +138,7 @@ def revoke(config: Config, who: Who) -> None:
     count = in_database(load(config), lambda engine: tokens.revoke(engine, who, wall_ms()))
     if not count:
         raise MonitorError(f"no valid token speaks for {who} alone")
-    print(f"{count} revoked")
+    print(f"{count} revoked", file=sys.stderr)
 
 
 @program.command("list")
@@ -170,7 +170,7 @@ def mosquitto(config: Config, out: Annotated[Path, typer.Option(help="The folder
     settings = loaded.settings.mqtt
     made = MosquittoFiles(out, settings.username, settings.password.get_secret_value())
     made.write(in_database(loaded, tokens.rows), wall_ms())
-    print(f"{made.users} users: {out}")
+    print(f"{made.users} users: {out}", file=sys.stderr)
 
 
 def _free(out: Path) -> None:
