@@ -205,6 +205,24 @@ class Retention(_Part):
     evidence_months: Annotated[int, Field(ge=13, le=360)] = 13
 
 
+class NamesByLevel(_Part):
+    """A name, or several, for each level."""
+
+    county: Annotated[str, Field(max_length=64)] = ""
+    township: Annotated[str, Field(max_length=64)] = ""
+    village: Annotated[str, Field(max_length=64)] = ""
+
+    def of(self, level: Level | str) -> str:
+        value: str = getattr(self, str(level))
+        return value
+
+
+class WorkOrders(_Part):
+    """[workorders] Who answers for the orders of a level (docs/workorders.md)."""
+
+    responsible: NamesByLevel = NamesByLevel()
+
+
 class Settings(BaseSettings):
     """All of monitor.toml. `folder` is where it was read; relative paths are meant from the working directory."""
 
@@ -233,6 +251,7 @@ class Settings(BaseSettings):
     papers: Papers = Papers()
     anchors: Anchors = Anchors()
     retention: Retention = Retention()
+    workorders: WorkOrders = WorkOrders()
 
     @property
     def zone(self) -> ZoneInfo:

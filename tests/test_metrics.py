@@ -42,6 +42,8 @@ PROMISED = {
     "zhdj_unknown_seconds": {"level"},
     "zhdj_maintenance_rate_ratio": {"level"},
     "zhdj_sites_verdict": {"level", "verdict"},
+    "zhdj_workorders_open": {"level"},
+    "zhdj_workorders_overdue": {"level"},
     "zhdj_channel_observed": {"channel"},
     "zhdj_heartbeats_received_total": {"via"},
     "zhdj_heartbeats_missing_total": {"via"},

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from monitor.cli import agent, chains, evidence, kit, people, service, tokens
+from monitor.cli import agent, chains, evidence, kit, people, service, tokens, windows, workorders
 from monitor.errors import ConfigError, MonitorError
 
 HELP = """智慧党建平台运行监测: watches the sites, judges availability by published rules, keeps the evidence.
@@ -21,6 +21,8 @@ program = typer.Typer(no_args_is_help=True, add_completion=False, pretty_excepti
 for family in (service, evidence, chains, agent):
     family.register(program)
 tokens.program.command("kit")(kit.write_kit)
+program.add_typer(windows.program, name="window", help="Planned windows 计划检修.")
+program.add_typer(workorders.program, name="workorder", help="Work orders 工单.")
 program.add_typer(tokens.program, name="token", help="Tokens of devices, relays and pings.")
 program.add_typer(people.program, name="user", help="People: who may do what, signing in and out.")
 

@@ -32,12 +32,21 @@ class ChannelLine(Line, tag="channel"):
 
 
 class WindowLine(Line, tag="window"):
-    """A planned window, declared at `at`."""
+    """A planned window, declared at `at`, or (as the service writes it) at `declared`, and taken up at `at`.
+
+    The same scope, start, end and time of declaring again is the same window: it was approved, or called off, since.
+    """
 
     scope: str
     start: datetime
     end: datetime
     reason: str = ""
+    declared: datetime | None = None
+    declared_by: str = ""
+    retroactive: bool = False
+    approved: datetime | None = None
+    approved_by: str = ""
+    cancelled: datetime | None = None
 
 
 class WillLine(Line, tag="will"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from monitor.core.changes import Collector
 from monitor.core.days import local_days
 from monitor.core.engine import Engine
 from monitor.core.figures import Parameters
-from monitor.core.window import Window, check_scope
+from monitor.core.window import Window
 from monitor.evidence.lines import (
     AnyLine,
     ChannelLine,
@@ -18,6 +19,7 @@ from monitor.evidence.lines import (
     WindowLine,
     millis,
 )
+from monitor.flows.told_windows import ToldWindows
 from monitor.inventory.load import Loaded
 
 
@@ -28,8 +30,17 @@ class Judge:
         settings = loaded.settings
         self.engine = Engine(loaded.inventory, settings.policy.terminal, local_days(settings.zone))
         self.collector = Collector(self.engine)
+        self.windows = ToldWindows(loaded.inventory)
         self.refused: Counter[str] = Counter()
         self.began = False
+
+    def declare(self, window: Window) -> None:
+        """The log tells of a planned window."""
+        self.windows.put(window)
+        self.collector.windows.append(window)
+
+    def _down(self) -> Iterator[tuple[str, str]]:
+        return (key for key, terminal in self.engine.terminals.items() if terminal.book.current is not None)
 
     def apply(self, line: AnyLine, at: int) -> str | None:
         """Judge one line; returns the reason of a refusal."""
@@ -48,10 +59,11 @@ class Judge:
             else:
                 engine.lost(at, line.channel, millis(line.since) if line.since is not None else None)
         elif isinstance(line, WindowLine):
-            window = Window(check_scope(line.scope), millis(line.start), millis(line.end), line.reason, at)
-            self.collector.windows.append(window)
+            self.declare(self.windows.read(line, at, self._down()))
         elif line.state is not None and not self.began:
             engine.load(line.state)
+            for window in self.windows.load(line.state.get("windows", [])):
+                self.declare(window)
         self.began = True
         engine.confirmed.clear()  # how late it was confirmed says something of a live service only
         if reason is not None:

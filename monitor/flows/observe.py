@@ -22,6 +22,7 @@ from monitor.core.offset import ClockOffsets
 from monitor.core.sequence import Sequences
 from monitor.core.sites import CHANNELS
 from monitor.core.timeline import BEGINNING
+from monitor.core.window import Window
 from monitor.errors import MonitorError
 from monitor.evidence.lines import (
     AnyLine,
@@ -30,6 +31,7 @@ from monitor.evidence.lines import (
     OpenedLine,
     ProbeLine,
     WillLine,
+    WindowLine,
     WrittenBeat,
     iso,
     millis,
@@ -39,6 +41,7 @@ from monitor.evidence.log import EvidenceLog, compress, mend
 from monitor.evidence.reading import Read, trace_files
 from monitor.flows.judging import Judge, parameters
 from monitor.flows.replay import rebuild
+from monitor.flows.told_windows import line_of
 from monitor.inventory.load import Loaded
 from monitor.publish.board import Board
 from monitor.store.view import Position, View
@@ -294,6 +297,14 @@ class Observer:
         self.board.probed(check, ok, duration_s)
         return None
 
+    def window(self, window: Window) -> None:
+        """A planned window counts from now on, or what became of it: a line of the log, because figures follow it."""
+        now = self.clock.now()
+        if self._trouble(now) is None:
+            at = self._stamp(WindowLine, now)
+            self._append([line_of(window, at)], at)
+            self.judge.declare(window)
+
     # --- channels -----------------------------------------------------------------------------------------------
 
     def alive(self, channel: str) -> None:
@@ -373,7 +384,7 @@ class Observer:
         if not self.log.starts_day(at):
             return at
         self._uncut.append(self.judge.collector.take())
-        state = self.engine.state() | {"offsets": self.offsets.state()}
+        state = self.engine.state() | {"offsets": self.offsets.state(), "windows": self.judge.windows.state(at)}
         self.log.begin_day(at, __version__, self.loaded.digest, state)
         return self.log.stamp(at, kind)
 

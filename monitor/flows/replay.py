@@ -24,6 +24,7 @@ from monitor.flows.judging import Judge, parameters
 from monitor.inventory.load import Loaded
 from monitor.store import reading
 from monitor.store.database import opened
+from monitor.store.exemptions import approved as exempted
 from monitor.store.view import Position, View
 
 #: A replay's cut: after this many lines. Small enough to be resumed soon, large enough to cost little.
@@ -153,4 +154,4 @@ async def _count(connection: AsyncConnection, loaded: Loaded, period: Interval) 
     windows = await reading.windows(connection)
     counter = FigureCounter(loaded.inventory, parameters(loaded), loaded.service, windows)
     # In a thread: a large county's month takes seconds, and beats come in meanwhile.
-    return await asyncio.to_thread(counter.count, period, checks)
+    return await asyncio.to_thread(counter.count_all, period, checks, await exempted(connection))

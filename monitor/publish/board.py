@@ -32,6 +32,7 @@ class Board:
         self.counters = Counters()
         self.month: MonthFigures | None = None
         self.windows: Sequence[Window] = ()
+        self.orders: Mapping[str, tuple[int, int]] | None = None  # level -> work orders not closed, of these overdue
         self.troubles: dict[str, str] = {}  # what keeps the service from its job, by part
 
     # --- told by the observer -----------------------------------------------------------------------------------

@@ -55,6 +55,8 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "zhdj_unknown_seconds": ("gauge", "Counted seconds without evidence, this month so far."),
     "zhdj_maintenance_rate_ratio": ("gauge", "Maintained sites by planned sites, this month so far."),
     "zhdj_sites_verdict": ("gauge", "Sites by verdict, this month so far."),
+    "zhdj_workorders_open": ("gauge", "Work orders that are not closed."),
+    "zhdj_workorders_overdue": ("gauge", "Work orders that are not closed and overdue."),
     "zhdj_channel_observed": ("gauge", "1 while evidence could be received on a channel, else 0."),
     "zhdj_heartbeats_received": ("counter", "Heartbeats taken as evidence."),
     "zhdj_heartbeats_missing": ("counter", "Heartbeats that were sent and not heard, by the gaps between numbers."),
@@ -199,6 +201,7 @@ def _families(board: Telling, coverage_min: float) -> _Told:
         ),
     )
     yield from _of_month(board.month, coverage_min)
+    yield from _of_orders(board.orders)
     yield from _of_intake(board)
     yield from _of_process()
 
@@ -287,6 +290,13 @@ def _of_month(month: MonthFigures | None, coverage_min: float) -> Iterator[tuple
     yield by_level("zhdj_maintenance_rate_ratio", ((level, f.rate) for level, f in rows))
     name = "zhdj_sites_verdict"
     yield name, [_line(name, f.verdicts(v), level=level, verdict=v) for level, f in rows for v in VERDICTS]
+
+
+def _of_orders(orders: Mapping[str, tuple[int, int]] | None) -> Iterator[tuple[str, list[str]]]:
+    """Absent until they were counted for the first time."""
+    counted = orders or {}
+    for i, name in enumerate(("zhdj_workorders_open", "zhdj_workorders_overdue")):
+        yield name, [_line(name, both[i], level=level) for level, both in counted.items()]
 
 
 def _of_intake(board: Telling) -> Iterator[tuple[str, list[str]]]:

@@ -14,7 +14,8 @@ from monitor.core.timeline import DOWN, UNKNOWN, UP, Edge, Step, Timeline, Value
 from monitor.core.window import Window
 from monitor.store.digests import Counts, unpack
 from monitor.store.edges import unpack as unpack_edge
-from monitor.store.tables import check, digest, loss, outage, span, status, window
+from monitor.store.tables import check, cut, digest, loss, outage, span, status
+from monitor.store.windows import in_force as windows_in_force
 
 _VALUES: tuple[Value, ...] = (DOWN, UNKNOWN, UP)
 Key = tuple[str, str, str]
@@ -54,6 +55,27 @@ async def timelines(connection: AsyncConnection, lo: int, hi: int, *, edges: boo
     return result
 
 
+async def some_timelines(connection: AsyncConnection, since: Mapping[tuple[str, str], int]) -> Mapping[Key, Timeline]:
+    """The timelines of the checks of some terminals ((site, terminal)), each at least from its instant (ms) on."""
+    rows = await connection.execute(select(check).where(check.c.site.in_({site for site, _ in since})))
+    ids = {r.id: (r.site, r.terminal, r.check) for r in rows if (r.site, r.terminal) in since}
+    result: dict[Key, Timeline] = {key: new_timeline() for key in ids.values()}
+    if since:
+        lo = min(since.values())
+        query = select(span.c.check_id, span.c.start_ms, span.c.value).join(check, span.c.check_id == check.c.id)
+        query = query.where(span.c.check_id.in_(ids), span.c.start_ms >= func.coalesce(_in_force(lo), lo))
+        await _append(result, ids, connection, query.order_by(span.c.check_id, span.c.start_ms), False)
+    return result
+
+
+async def edges_at(connection: AsyncConnection, site: str, terminal: str, at: int) -> list[tuple[str, Edge]]:
+    """(check, edge with its evidence) of the checks of a terminal whose value changed at `at` (ms)."""
+    query = select(check.c.check, span.c.edge).join(span, span.c.check_id == check.c.id)
+    query = query.where(check.c.site == site, check.c.terminal == terminal, span.c.start_ms == at)
+    found = [(name, unpack_edge(packed, at)) for name, packed in await connection.execute(query)]
+    return [(name, edge) for name, edge in found if edge is not None]
+
+
 def _in_force(instant: Any) -> Any:
     """Where the step of a check begins that holds at `instant` (ms, or a column of a table that is joined)."""
     earlier = span.alias()
@@ -78,9 +100,8 @@ async def _append(
 
 
 async def windows(connection: AsyncConnection) -> list[Window]:
-    """Every planned window that counts."""
-    rows = await connection.execute(select(window).order_by(window.c.declared_ms, window.c.id))
-    return [Window(r.scope, r.start_ms, r.end_ms, r.reason, r.declared_ms) for r in rows]
+    """Every planned window that counts, as it counts."""
+    return [w for told in await windows_in_force(connection) if (w := told.counted()) is not None]
 
 
 async def statuses(connection: AsyncConnection) -> dict[tuple[str, str], tuple[str, int | None, str]]:
@@ -91,7 +112,7 @@ async def statuses(connection: AsyncConnection) -> dict[tuple[str, str], tuple[s
 
 async def open_outages(connection: AsyncConnection) -> dict[tuple[str, str], Outage]:
     """The outages that go on, by (site, terminal); their edges without the evidence."""
-    rows = await connection.execute(select(outage).where(outage.c.state == "open"))
+    rows = await connection.execute(select(outage).where(outage.c.over_ms.is_(None), outage.c.state == "open"))
     return {
         (r.site, r.terminal): Outage(
             r.key, r.site, r.terminal, r.start_ms, r.end_ms, r.over_ms, r.state,
@@ -104,6 +125,13 @@ async def open_outages(connection: AsyncConnection) -> dict[tuple[str, str], Out
 
 def _edge(earliest: int | None, latest: int | None, how: str | None) -> Edge | None:
     return Edge(earliest, latest, how) if latest is not None and how is not None else None
+
+
+async def followed_to(connection: AsyncConnection, observer: str) -> int | None:
+    """Up to which instant (ms) the rows say what the log says; None: they say nothing yet."""
+    found = await connection.execute(select(cut.c.at_ms).where(cut.c.observer == observer))
+    at: int | None = found.scalar()
+    return at
 
 
 async def digests(connection: AsyncConnection, first: int, last: int) -> dict[tuple[int, int], Counts]:

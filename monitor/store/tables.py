@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -115,7 +117,8 @@ cut = Table(
     Column("at_ms", BigInteger, nullable=False),
 )
 
-#: Planned windows, as declared.
+#: Planned windows, as declared, and what became of them (store/windows.py). `series`: the id of the first of those that
+#: were declared together by a rule of repetition.
 window = Table(
     "window",
     metadata,
@@ -125,6 +128,16 @@ window = Table(
     Column("end_ms", BigInteger, nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("declared_ms", BigInteger, nullable=False),
+    Column("declared_by", String(64), nullable=False, default=""),
+    Column("retroactive", Boolean, nullable=False, default=False),
+    Column("series", Integer),
+    Column("approved_ms", BigInteger),
+    Column("approved_by", String(64), nullable=False, default=""),
+    Column("rejected_ms", BigInteger),
+    Column("rejected_by", String(64), nullable=False, default=""),
+    Column("cancelled_ms", BigInteger),
+    Column("cancelled_by", String(64), nullable=False, default=""),
+    Column("note", Text, nullable=False, default=""),  # why it was rejected or called off
     UniqueConstraint("scope", "start_ms", "end_ms", "declared_ms"),
 )
 
@@ -228,4 +241,90 @@ paper = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("kept_by", String(64), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
+)
+
+
+# --- work orders 工单 (store/orders.py, docs/workorders.md) -----------------------------------------------------------
+
+#: A work order. `kind` site, or line: of a township's line, with the sites it took along. `restored_ms` is measured.
+work_order = Table(
+    "work_order",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("site", String(64), nullable=False),  # of a line: the township's own, "" where it has none
+    Column("township", String(64), nullable=False),
+    Column("level", String(16), nullable=False),
+    Column("opened_for", String(160), unique=True),  # the outage that it was opened for; by hand none
+    Column("fault", Text, nullable=False, default=""),  # what the person who opened it says
+    Column("state", String(12), nullable=False),
+    Column("responsible", String(64), nullable=False, default=""),
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("opened_by", String(64), nullable=False),
+    Column("dispatched_ms", BigInteger),
+    Column("assignee", String(64), nullable=False, default=""),
+    Column("repaired_ms", BigInteger),
+    Column("restored_ms", BigInteger),
+    Column("closed_ms", BigInteger),
+    Column("closed_by", String(64), nullable=False, default=""),
+    Column("close_reason", Text, nullable=False, default=""),
+    Column("forced", Boolean, nullable=False, default=False),  # closed while an outage of it went on
+    Column("cause", String(16), nullable=False, default=""),
+    Column("work", Text, nullable=False, default=""),  # what was done
+    Column("reopened", Integer, nullable=False, default=0),
+    Index(None, "state", "closed_ms"),
+    Index(None, "site", "opened_ms"),
+)
+
+#: The outages of orders; an outage belongs to one. `overdue_ms`: from when on it adds to `overdue_s`.
+work_order_outage = Table(
+    "work_order_outage",
+    metadata,
+    Column("key", String(128), primary_key=True),
+    Column("order_id", Integer, ForeignKey("work_order.id"), nullable=False),
+    Column("added_ms", BigInteger, nullable=False),
+    Column("overdue_ms", BigInteger),
+    Index(None, "order_id"),
+)
+
+#: What happened to an order, appended and never changed. `detail`: JSON.
+work_order_event = Table(
+    "work_order_event",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("order_id", Integer, ForeignKey("work_order.id"), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("who", String(64), nullable=False),
+    Column("what", String(24), nullable=False),
+    Column("detail", Text, nullable=False, default="{}"),
+    Index(None, "order_id", "id"),
+)
+
+#: Papers of an order: photos, sheets, by the SHA-256 of their content (store/papers.py).
+work_order_paper = Table(
+    "work_order_paper",
+    metadata,
+    Column("order_id", Integer, ForeignKey("work_order.id"), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("note", Text, nullable=False, default=""),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("who", String(64), nullable=False),
+)
+
+#: Exemptions 免责 of an order's outages: proposed with cause and paper, decided by somebody else.
+exemption = Table(
+    "exemption",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("order_id", Integer, ForeignKey("work_order.id"), nullable=False),
+    Column("cause", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("paper", String(64), nullable=False),
+    Column("state", String(12), nullable=False),  # proposed, approved, rejected
+    Column("proposed_ms", BigInteger, nullable=False),
+    Column("proposed_by", String(64), nullable=False),
+    Column("decided_ms", BigInteger),
+    Column("decided_by", String(64), nullable=False, default=""),
+    Column("note", Text, nullable=False, default=""),
+    Index(None, "order_id"),
 )

@@ -14,7 +14,7 @@ from monitor.core.digest import Digest
 from monitor.core.outage import ALIVE
 from monitor.core.sites import Inventory
 from monitor.core.timeline import BEGINNING, RANK, UNKNOWN, Edge
-from monitor.store import tables
+from monitor.store import tables, windows
 from monitor.store.digests import Counts, pack, unpack
 from monitor.store.edges import pack as pack_edge
 
@@ -148,11 +148,8 @@ class View:
             for c, n, lost, end in changes.losses
         ]
         await _put(connection, tables.loss, ("observer", "channel", "n"), losses)
-        windows = [
-            {"scope": w.scope, "start_ms": w.start, "end_ms": w.end, "declared_ms": w.at, "reason": w.reason}
-            for w in changes.windows
-        ]
-        await _put(connection, tables.window, ("scope", "start_ms", "end_ms", "declared_ms"), windows)
+        for window in changes.windows:
+            await windows.follow(connection, window)
 
     async def _digests(self, connection: AsyncConnection, digests: Sequence[Digest]) -> None:
         """Beside what is known of the same days already: a day's checks need not all come at once."""
