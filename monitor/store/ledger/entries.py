@@ -8,11 +8,11 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.ledger import Entry, State
 from monitor.errors import MonitorError
+from monitor.store.database import insert_into
 from monitor.store.tables import contract, entry, entry_paper, entry_site, fund, fund_sum, stage
 
 #: SQLite's and PostgreSQL's statements have a limit of variables; this many rows stay below both.
@@ -157,7 +157,6 @@ async def step(connection: AsyncConnection, entry_id: int, before: State, values
 
 async def add_up(connection: AsyncConnection, entry_id: int) -> None:
     """Add an entry that is being registered to the sums by month, class, site and township."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     rows = (
         select(
             entry.c.fund_id, func.substr(entry.c.paid_on, 1, 7), entry.c.econ_class,
@@ -167,7 +166,7 @@ async def add_up(connection: AsyncConnection, entry_id: int) -> None:
         .where(entry_site.c.entry_id == entry_id)
     )  # fmt: skip
     columns = ["fund_id", "month", "econ_class", "site", "township", "spent_fen"]
-    added = dialect.insert(fund_sum).from_select(columns, rows)
+    added = insert_into(connection, fund_sum).from_select(columns, rows)
     more = fund_sum.c.spent_fen + added.excluded.spent_fen
     await connection.execute(added.on_conflict_do_update(index_elements=columns[:5], set_={"spent_fen": more}))
 

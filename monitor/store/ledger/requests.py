@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.errors import MonitorError
+from monitor.store.database import insert_into
 from monitor.store.tables import request
 
 
@@ -24,9 +24,8 @@ async def claim(
     """
     text = json.dumps([what, asked], ensure_ascii=False, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     row = {"key": key, "what": what, "digest": digest, "answer": "", "at_ms": at_ms}
-    claimed = dialect.insert(request).values(row).on_conflict_do_nothing().returning(request.c.key)
+    claimed = insert_into(connection, request).values(row).on_conflict_do_nothing().returning(request.c.key)
     if (await connection.execute(claimed)).first() is not None:
         return None
     known = (await connection.execute(select(request).where(request.c.key == key))).one()
