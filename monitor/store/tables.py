@@ -301,7 +301,7 @@ contract = Table(
     UniqueConstraint("fund_id", "number"),
 )
 
-#: An instalment 按需拨付: payable from its acceptance on, without the deductions 考核扣款. `paid_fen`: registered for it.
+#: An instalment 按需拨付: payable once accepted, without the deductions 考核扣款. `paid_fen`: registered for it.
 stage = Table(
     "stage",
     metadata,

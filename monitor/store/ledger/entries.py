@@ -30,8 +30,9 @@ async def add(
     batch: str = "",
 ) -> int:
     """A draft with its shares and papers; answers its id. `townships`: the township code of each site."""
-    added = await connection.execute(
-        insert(entry).values(
+    added = (
+        insert(entry)
+        .values(
             fund_id=new.fund_id,
             state=State.DRAFT.value,
             dated=new.dated.isoformat(),
@@ -52,9 +53,9 @@ async def add(
             paid_on=new.paid_on.isoformat() if new.paid_on else None,
             voucher=new.voucher,
         )
+        .returning(entry.c.id)
     )
-    assert added.inserted_primary_key is not None
-    entry_id = int(added.inserted_primary_key[0])
+    entry_id = int((await connection.execute(added)).scalar_one())
     shares = [
         {"entry_id": entry_id, "site": site, "township": townships[site], "share_fen": share}
         for site, share in new.shares.items()
@@ -149,10 +150,11 @@ async def reversed_shares(connection: AsyncConnection, entry_id: int) -> dict[st
     return {r.site: -int(r.fen) for r in await connection.execute(query)}
 
 
-async def step(connection: AsyncConnection, entry_id: int, before: State, values: Mapping[str, Any]) -> bool:
-    """Change an entry that is still in the state `before`; False where it no longer was."""
+async def step(connection: AsyncConnection, entry_id: int, before: State, values: Mapping[str, Any]) -> None:
+    """Change an entry that is in the state `before`; the fund's lock keeps it there."""
     done = update(entry).where(entry.c.id == entry_id, entry.c.state == before.value).values(values)
-    return (await connection.execute(done)).rowcount == 1
+    if (await connection.execute(done)).rowcount != 1:
+        raise RuntimeError(f"entry {entry_id} is no longer {before}, in spite of the lock")
 
 
 async def add_up(connection: AsyncConnection, entry_id: int) -> None:

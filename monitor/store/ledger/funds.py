@@ -63,9 +63,7 @@ async def add(connection: AsyncConnection, new: Mapping[str, Any]) -> int:
         "spent_fen": 0,
         "last_number": 0,
     }
-    added = await connection.execute(insert(fund).values(values))
-    assert added.inserted_primary_key is not None
-    return int(added.inserted_primary_key[0])
+    return int((await connection.execute(insert(fund).values(values).returning(fund.c.id))).scalar_one())
 
 
 async def change(connection: AsyncConnection, fund_id: int, row: Mapping[str, Any]) -> None:
