@@ -395,3 +395,19 @@ def closing_problem(fund: Fund, unpaid: int, today: date) -> Problem | None:
     if unpaid:
         return Problem("unpaid", f"还有 {unpaid} 笔已批未付，应先登记或作废")
     return None
+
+
+def forecast_fen(fund: Fund, pending_fen: int, contract_paid_fen: int, contract_open_fen: int, today: date) -> int:
+    """What will be registered by the end of the year.
+
+    Contracts are paid as agreed: what is paid, and what is open of their stages. Everything else goes on at the pace of
+    the year so far, by days, the present one included. Never less than what is registered or approved; of a year that
+    is over or closed nothing is guessed. (docs/ledger.md, Forecast)
+    """
+    certain = fund.spent_fen + pending_fen
+    if fund.year_closed or today.year > fund.year:
+        return certain
+    begin, end = date(fund.year, 1, 1), date(fund.year, 12, 31)
+    days, gone = (end - begin).days + 1, max((today - begin).days + 1, 1)
+    other = fund.spent_fen - contract_paid_fen
+    return max(certain, contract_paid_fen + contract_open_fen + other * days // gone)

@@ -54,5 +54,13 @@ def in_wan(fen: int, places: int = 2, rounding: str = ROUND_HALF_UP) -> str:
     return f"{value:,.{places}f}"
 
 
+def in_percent(part: int, whole: int) -> str | None:
+    """'99.99': cut, never rounded up, so that 100.00 is only said of the whole; None where the whole is 0."""
+    if whole == 0:
+        return None
+    hundredths = abs(part) * 10_000 // abs(whole)
+    return f"{'-' if (part < 0) != (whole < 0) and hundredths else ''}{hundredths // 100}.{hundredths % 100:02d}"
+
+
 def _shown(text: str) -> str:
     return repr(text[:40]) if text else "空"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -248,7 +249,7 @@ econ_class = Table(
 )
 
 #: A fund 专项资金 of a year. What a writer must know under the lock of this row stands in it: budget with all changes,
-#: the sum of what is registered, the last number 台账序号.
+#: the sum of what is registered, the last number 台账序号, what is closed.
 fund = Table(
     "fund",
     metadata,
@@ -261,6 +262,8 @@ fund = Table(
     Column("budget_fen", BigInteger, nullable=False),
     Column("spent_fen", BigInteger, nullable=False),
     Column("last_number", Integer, nullable=False),
+    Column("closed_month", Integer, nullable=False),  # the last month that is closed, 0 for none
+    Column("year_closed", Boolean, nullable=False),
     Column("created_by", String(64), nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     UniqueConstraint("year", "name"),

@@ -24,7 +24,7 @@ async def reverse(
     """
     async with asking.engine.connect() as connection:
         townships = await entries.townships(connection, original_id)
-        fund_id = await entries.fund_of(connection, original_id)
+        fund_id = (await entries.funds_of(connection, [original_id]))[original_id]
 
     async def work(connection: AsyncConnection) -> Answer:
         fund = await funds.load(connection, fund_id, lock=True)

@@ -15,6 +15,7 @@ from monitor.core.ledger import (
     Books,
     Check,
     Entry,
+    Fund,
     LedgerRefused,
     Problem,
     State,
@@ -32,22 +33,25 @@ from monitor.store.ledger import chain, contracts, entries, funds
 
 async def approve(asking: Asking, entry_ids: Sequence[int]) -> Answer:
     """Approve drafts of others: all of them or none."""
-    drafters, townships = await _about(asking, entry_ids)
+    async with asking.engine.connect() as connection:
+        drafters = {await entries.drafter_of(connection, entry_id) for entry_id in entry_ids}
 
     async def work(connection: AsyncConnection) -> Answer:
-        for entry_id in await _locked(connection, entry_ids):
-            entry, books = await _standing(connection, entry_id, asking.today)
+        fund_of = await _locked(connection, entry_ids)
+        for entry_id in entry_ids:
+            entry = await entries.load(connection, entry_id)
+            books = await books_of(connection, fund_of[entry_id], entry, asking.today)
             _check(APPROVING, entry, books, of=len(entry_ids))
-            values = {"state": State.APPROVED, "approved_by": asking.actor.name, "approved_ms": asking.at_ms}
+            values = {"state": State.APPROVED.value, "approved_by": asking.actor.name, "approved_ms": asking.at_ms}
             await entries.step(connection, entry_id, State.DRAFT, values)
         return {"ids": list(entry_ids), "state": State.APPROVED.value}
 
-    what = f"approve {_ids(entry_ids)}"
+    asked = {"approve": list(entry_ids)}
     # Of several drafters it is oneself, if anybody, who stands in the way.
     own = asking.actor.name if asking.actor.name in drafters else None
-    return await once(
-        asking, Action.LEDGER_APPROVE, what, {"approve": list(entry_ids)}, work, townships=townships, drafted_by=own
-    )
+    townships = await _townships(asking, entry_ids)
+    what = f"approve {_ids(entry_ids)}"
+    return await once(asking, Action.LEDGER_APPROVE, what, asked, work, townships=townships, drafted_by=own)
 
 
 async def register(asking: Asking, entry_ids: Sequence[int], paid_on: date | None = None, voucher: str = "") -> Answer:
@@ -55,26 +59,28 @@ async def register(asking: Asking, entry_ids: Sequence[int], paid_on: date | Non
 
     `paid_on` (local day) and `voucher` are of the payment; None and "": those that the draft brought along.
     """
-    _, townships = await _about(asking, entry_ids)
 
     async def work(connection: AsyncConnection) -> Answer:
-        await _locked(connection, entry_ids)
-        done = [
-            await _register(connection, asking, entry_id, paid_on, voucher, len(entry_ids)) for entry_id in entry_ids
-        ]
+        fund_of = await _locked(connection, entry_ids)
+        done: list[Answer] = []
+        for entry_id in entry_ids:
+            # The entries before it have taken their money meanwhile.
+            fund = fund_of[entry_id] if not done else await funds.load(connection, fund_of[entry_id].fund_id)
+            done.append(await _register(connection, asking, fund, entry_id, paid_on, voucher, len(entry_ids)))
         return {"registered": done}
 
     asked = {"register": list(entry_ids), "paid_on": paid_on, "voucher": voucher}
-    what = f"register {_ids(entry_ids)}"
-    return await once(asking, Action.LEDGER_REGISTER, what, asked, work, townships=townships)
+    townships = await _townships(asking, entry_ids)
+    return await once(asking, Action.LEDGER_REGISTER, f"register {_ids(entry_ids)}", asked, work, townships=townships)
 
 
 async def _register(
-    connection: AsyncConnection, asking: Asking, entry_id: int, paid_on: date | None, voucher: str, of: int
+    connection: AsyncConnection, asking: Asking, fund: Fund, entry_id: int, paid_on: date | None, voucher: str, of: int
 ) -> Answer:
-    entry, books = await _standing(connection, entry_id, asking.today)
+    written = await chain.read(connection, entry_id)
+    entry = entries.entry_of(written)
     entry = replace(entry, paid_on=paid_on or entry.paid_on, voucher=voucher or entry.voucher)
-    _check(REGISTERING, entry, books, of=of)
+    _check(REGISTERING, entry, await books_of(connection, fund, entry, asking.today), of=of)
     number = await funds.number_next(connection, entry.fund_id, entry.amount_fen)
     if number is None:
         raise RuntimeError("the balance changed under the fund's lock")
@@ -86,59 +92,52 @@ async def _register(
         "registered_by": asking.actor.name,
         "registered_ms": asking.at_ms,
     }
-    made = await chains.append(connection, chain.TAG, await chain.body_of(connection, entry_id, values))
+    made = await chains.append(connection, chain.TAG, chain.body_to_be(written, values))
     values |= {"chain_n": made.n, "chain_hash": made.hash}
     await entries.step(connection, entry_id, State.APPROVED, values)
     await entries.add_up(connection, entry_id)
     if entry.stage_id is not None:
         await contracts.pay(connection, entry.stage_id, entry.amount_fen)
-    left = books.fund.available_fen - entry.amount_fen
+    left = fund.available_fen - entry.amount_fen
     return {"id": entry_id, "number": number, "chain_n": made.n, "hash": made.hash, "available_fen": left}
 
 
 async def give_up(asking: Asking, entry_ids: Sequence[int], reason: str) -> Answer:
     """Void 作废 what is not registered; the reason stands in the audit log."""
-    _, townships = await _about(asking, entry_ids)
 
     async def work(connection: AsyncConnection) -> Answer:
-        for entry_id in await _locked(connection, entry_ids):
-            entry, books = await _standing(connection, entry_id, asking.today)
-            found = [year_problem(books.fund), void_problem(entry), text_problem("原因", reason, 200)]
+        fund_of = await _locked(connection, entry_ids)
+        for entry_id in entry_ids:
+            entry = await entries.load(connection, entry_id)
+            found = [year_problem(fund_of[entry_id]), void_problem(entry), text_problem("原因", reason, 200)]
             if wrong := [problem for problem in found if problem]:
                 raise LedgerRefused(wrong)
-            await entries.step(connection, entry_id, entry.state, {"state": State.VOID})
+            await entries.step(connection, entry_id, entry.state, {"state": State.VOID.value})
         return {"ids": list(entry_ids), "state": State.VOID.value}
 
     asked = {"void": list(entry_ids), "reason": reason}
+    townships = await _townships(asking, entry_ids)
     what = f"void {_ids(entry_ids)}: {reason}"
     return await once(asking, Action.LEDGER_DRAFT, what, asked, work, townships=townships)
 
 
-async def _about(asking: Asking, entry_ids: Sequence[int]) -> tuple[set[str], set[str]]:
-    """Who drafted them and for which townships: neither ever changes."""
+async def _townships(asking: Asking, entry_ids: Sequence[int]) -> set[str]:
+    """Whose money it is, which never changes; asked only of somebody who may not act everywhere."""
+    if asking.actor.townships is None:
+        return set()
+    async with asking.engine.connect() as connection:
+        return {code for one in entry_ids for code in (await entries.townships(connection, one)).values()}
+
+
+async def _locked(connection: AsyncConnection, entry_ids: Sequence[int]) -> dict[int, Fund]:
+    """The fund of each entry, locked: in one order for everybody, so that no two wait for each other."""
     if not entry_ids:
         raise MonitorError("没有可处理的分录")
-    drafters: set[str] = set()
-    townships: set[str] = set()
-    async with asking.engine.connect() as connection:
-        for entry_id in entry_ids:
-            drafters.add(await entries.drafter_of(connection, entry_id))
-            if asking.actor.townships is not None:
-                townships.update((await entries.townships(connection, entry_id)).values())
-    return drafters, townships
-
-
-async def _locked(connection: AsyncConnection, entry_ids: Sequence[int]) -> Sequence[int]:
-    """Lock the entries' funds, in one order for everybody, so that no two wait for each other."""
-    for fund_id in sorted({await entries.fund_of(connection, entry_id) for entry_id in entry_ids}):
-        await funds.load(connection, fund_id, lock=True)
-    return entry_ids
-
-
-async def _standing(connection: AsyncConnection, entry_id: int, today: date) -> tuple[Entry, Books]:
-    entry = await entries.load(connection, entry_id)
-    fund = await funds.load(connection, entry.fund_id)
-    return entry, await books_of(connection, fund, entry, today)
+    if len(entry_ids) == 1:
+        return {entry_ids[0]: await funds.lock_of_entry(connection, entry_ids[0])}
+    ids = await entries.funds_of(connection, entry_ids)
+    locked = {fund_id: await funds.load(connection, fund_id, lock=True) for fund_id in sorted(set(ids.values()))}
+    return {entry_id: locked[fund_id] for entry_id, fund_id in ids.items()}
 
 
 def _check(checks: Sequence[Check], entry: Entry, books: Books, *, of: int) -> None:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.chain import Record
+from monitor.errors import MonitorError
 from monitor.store.tables import contract, entry, entry_paper, entry_site, fund, stage
 
 TAG = "ledger"
 _ROWS = (
-    select(
-        entry.c.chain_n, entry.c.chain_hash, entry.c.id, entry.c.registered_ms, fund.c.year, fund.c.name,
-        entry.c.number, entry.c.dated, entry.c.memo, entry.c.amount_fen, entry.c.econ_class, entry.c.cost_class, entry.c.purpose,
-        entry.c.payee, entry.c.work_order, contract.c.number.label("contract"), stage.c.n.label("stage"),
-        entry.c.acceptance, entry.c.reverses, entry.c.drafted_by, entry.c.drafted_ms, entry.c.approved_by,
-        entry.c.approved_ms, entry.c.registered_by, entry.c.paid_on, entry.c.voucher, entry.c.split,
-    )
+    select(entry, fund.c.year, fund.c.name, contract.c.number.label("contract"), stage.c.n.label("stage"))
     .join(fund, fund.c.id == entry.c.fund_id)
     .outerjoin(stage, stage.c.id == entry.c.stage_id)
     .outerjoin(contract, contract.c.id == stage.c.contract_id)
-)  # fmt: skip
+)
+
+
+class Written(NamedTuple):
+    """An entry as its rows have it; `shares`: [site, township, fen] in order of the sites; `papers`: their SHA-256."""
+
+    row: Any
+    shares: list[Any]
+    papers: list[str]
 
 
 def body(row: Any, shares: Sequence[Sequence[Any]], papers: Sequence[str]) -> dict[str, Any]:
@@ -61,11 +64,18 @@ def body(row: Any, shares: Sequence[Sequence[Any]], papers: Sequence[str]) -> di
     }
 
 
-async def body_of(connection: AsyncConnection, entry_id: int, registering: Mapping[str, Any]) -> dict[str, Any]:
+async def read(connection: AsyncConnection, entry_id: int) -> Written:
+    """An entry with everything that belongs to it. Raises MonitorError where there is none."""
+    row = (await connection.execute(_ROWS.where(entry.c.id == entry_id))).one_or_none()
+    if row is None:
+        raise MonitorError(f"没有编号为 {entry_id} 的分录")
+    shares, papers = await _parts(connection, entry_site.c.entry_id == entry_id, entry_paper.c.entry_id == entry_id)
+    return Written(row, shares.get(entry_id, []), papers.get(entry_id, []))
+
+
+def body_to_be(written: Written, registering: Mapping[str, Any]) -> dict[str, Any]:
     """The body of an entry that is about to be registered with these values."""
-    row = (await connection.execute(_ROWS.where(entry.c.id == entry_id))).one()
-    shares, papers = await _parts(connection, entry.c.id == entry_id)
-    whole = body(row, shares.get(entry_id, []), papers.get(entry_id, []))
+    whole = body(written.row, written.shares, written.papers)
     values = {key: value for key, value in registering.items() if key in whole}
     return whole | values | {"at_ms": registering["registered_ms"]}
 
@@ -77,25 +87,27 @@ async def records(connection: AsyncConnection, tag: str, after: int, limit: int)
     ).all()
     if not found:
         return []
-    between = entry.c.chain_n.between(found[0].chain_n, found[-1].chain_n)
-    shares, papers = await _parts(connection, between)
+    ids = select(entry.c.id).where(entry.c.chain_n.between(found[0].chain_n, found[-1].chain_n))
+    shares, papers = await _parts(connection, entry_site.c.entry_id.in_(ids), entry_paper.c.entry_id.in_(ids))
     return [
         Record(row.chain_n, body(row, shares.get(row.id, []), papers.get(row.id, [])), row.chain_hash) for row in found
     ]
 
 
-async def _parts(connection: AsyncConnection, which: Any) -> tuple[dict[int, list[Any]], dict[int, list[str]]]:
+async def _parts(
+    connection: AsyncConnection, of_sites: ColumnElement[bool], of_papers: ColumnElement[bool]
+) -> tuple[dict[int, list[Any]], dict[int, list[str]]]:
     shares: dict[int, list[Any]] = {}
     s = entry_site.c
-    query = select(s.entry_id, s.site, s.township, s.share_fen).join(entry, entry.c.id == s.entry_id).where(which)
-    for entry_id, site, township, fen in await connection.execute(query):
+    for entry_id, site, township, fen in await connection.execute(
+        select(s.entry_id, s.site, s.township, s.share_fen).where(of_sites)
+    ):
         shares.setdefault(entry_id, []).append([site, township, fen])
     for parts in shares.values():
         parts.sort()  # not by the database, whose collation may be another one
     papers: dict[int, list[str]] = {}
     p = entry_paper.c
-    sheets = select(p.entry_id, p.sha256).join(entry, entry.c.id == p.entry_id).where(which)
-    for entry_id, sha256 in await connection.execute(sheets):
+    for entry_id, sha256 in await connection.execute(select(p.entry_id, p.sha256).where(of_papers)):
         papers.setdefault(entry_id, []).append(sha256)
     for sheet in papers.values():
         sheet.sort()

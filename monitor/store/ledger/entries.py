@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from monitor.core.ledger import Entry, State
 from monitor.errors import MonitorError
 from monitor.store.database import insert_into
+from monitor.store.ledger import chain
 from monitor.store.tables import contract, entry, entry_paper, entry_site, fund, fund_sum, stage
 
 #: SQLite's and PostgreSQL's statements have a limit of variables; this many rows stay below both.
@@ -68,12 +69,16 @@ async def add(
     return entry_id
 
 
-async def fund_of(connection: AsyncConnection, entry_id: int) -> int:
-    """The fund of an entry, which never changes. Raises MonitorError where there is no such entry."""
-    found = (await connection.execute(select(entry.c.fund_id).where(entry.c.id == entry_id))).scalar()
-    if found is None:
-        raise MonitorError(f"没有编号为 {entry_id} 的分录")
-    return int(found)
+async def funds_of(connection: AsyncConnection, entry_ids: Sequence[int]) -> dict[int, int]:
+    """The fund of each entry, which never changes. Raises MonitorError for an entry that there is not."""
+    found: dict[int, int] = {}
+    for start in range(0, len(entry_ids), ROWS_AT_ONCE):
+        some = entry.c.id.in_(entry_ids[start : start + ROWS_AT_ONCE])
+        found |= {r.id: r.fund_id for r in await connection.execute(select(entry.c.id, entry.c.fund_id).where(some))}
+    missing = [entry_id for entry_id in entry_ids if entry_id not in found]
+    if missing:
+        raise MonitorError(f"没有编号为 {missing[0]} 的分录")
+    return found
 
 
 async def drafter_of(connection: AsyncConnection, entry_id: int) -> str:
@@ -95,9 +100,12 @@ async def numbered(connection: AsyncConnection, fund_id: int, number: int) -> in
 
 async def load(connection: AsyncConnection, entry_id: int) -> Entry:
     """An entry as it stands, with its shares. Raises MonitorError where there is none."""
-    row = (await connection.execute(select(entry).where(entry.c.id == entry_id))).first()
-    if row is None:
-        raise MonitorError(f"没有编号为 {entry_id} 的分录")
+    return entry_of(await chain.read(connection, entry_id))
+
+
+def entry_of(written: chain.Written) -> Entry:
+    """What the rules need of an entry's rows."""
+    row = written.row
     return Entry(
         entry_id=row.id,
         fund_id=row.fund_id,
@@ -109,7 +117,7 @@ async def load(connection: AsyncConnection, entry_id: int) -> Entry:
         cost_class=row.cost_class,
         purpose=row.purpose,
         payee=row.payee,
-        shares=await shares(connection, entry_id),
+        shares={site: fen for site, _, fen in written.shares},
         work_order=row.work_order or "",
         stage_id=row.stage_id,
         acceptance=row.acceptance,
@@ -192,10 +200,11 @@ class Wanted:
     batch: str = ""
     after: int = 0  # an id: those before it in the list
     limit: int = 100
+    townships: frozenset[str] | None = None  # codes; None: all of them
 
 
 async def wanted(connection: AsyncConnection, which: Wanted) -> list[dict[str, Any]]:
-    """Entries, newest first, with fund, contract and stage; their shares only where one is asked for by `one`."""
+    """Entries, newest first, with fund, contract and stage; shares and papers come with `one`."""
     conditions: list[ColumnElement[bool]] = []
     if which.fund_id is not None:
         conditions.append(entry.c.fund_id == which.fund_id)
@@ -215,6 +224,9 @@ async def wanted(connection: AsyncConnection, which: Wanted) -> list[dict[str, A
     if which.site:
         of_site = select(entry_site.c.entry_id).where(entry_site.c.site == which.site)
         conditions.append(entry.c.id.in_(of_site))
+    if which.townships is not None:
+        of_township = select(entry_site.c.entry_id).where(entry_site.c.township.in_(which.townships))
+        conditions.append(entry.c.id.in_(of_township))
     query = _shown().where(and_(True, *conditions)).order_by(entry.c.id.desc()).limit(which.limit)
     return [dict(r._mapping) for r in await connection.execute(query)]
 

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.ledger import ECON_CLASSES, ECON_YEARS, Fund
 from monitor.errors import MonitorError
-from monitor.store.tables import closing, econ_class, fund, fund_change
+from monitor.store.tables import closing, econ_class, entry, fund, fund_change
 
 
 async def find(connection: AsyncConnection, year: int, name: str) -> int:
@@ -26,11 +26,27 @@ async def find(connection: AsyncConnection, year: int, name: str) -> int:
 
 async def load(connection: AsyncConnection, fund_id: int, *, lock: bool = False) -> Fund:
     """A fund as it stands. `lock`: whoever else wants to write to this fund waits until the transaction ends."""
-    query = select(fund).where(fund.c.id == fund_id)
+    return await _load(connection, fund.c.id == fund_id, lock)
+
+
+async def lock_of_entry(connection: AsyncConnection, entry_id: int) -> Fund:
+    """The fund of an entry, locked. Raises MonitorError where there is no such entry."""
+    # An entry never changes its fund, so that the lock may follow from it.
+    return await _load(
+        connection, fund.c.id == select(entry.c.fund_id).where(entry.c.id == entry_id).scalar_subquery(), True, entry_id
+    )
+
+
+async def _load(connection: AsyncConnection, which: ColumnElement[bool], lock: bool, entry_id: int = 0) -> Fund:
+    query = select(fund).where(which)
     # SQLite knows no row locks: there the transaction itself is the only one that writes.
-    row = (await connection.execute(query.with_for_update() if lock else query)).one()
-    closed = await connection.execute(select(closing.c.period).where(closing.c.fund_id == fund_id))
-    periods = [r.period for r in closed]
+    row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
+    if row is None:
+        raise MonitorError(f"没有编号为 {entry_id} 的分录")
+    return _fund(row)
+
+
+def _fund(row: Row[Any]) -> Fund:
     return Fund(
         fund_id=row.id,
         year=row.year,
@@ -41,16 +57,16 @@ async def load(connection: AsyncConnection, fund_id: int, *, lock: bool = False)
         budget_fen=row.budget_fen,
         spent_fen=row.spent_fen,
         last_number=row.last_number,
-        closed_month=max((int(p[5:]) for p in periods if len(p) > 4), default=0),
-        year_closed=any(len(p) == 4 for p in periods),
+        closed_month=row.closed_month,
+        year_closed=row.year_closed,
     )
 
 
 async def of_year(connection: AsyncConnection, year: int | None = None) -> list[Fund]:
     """The funds of a year, or all of them."""
-    query = select(fund.c.id).order_by(fund.c.year, fund.c.id)
-    ids = (await connection.execute(query if year is None else query.where(fund.c.year == year))).scalars().all()
-    return [await load(connection, fund_id) for fund_id in ids]
+    query = select(fund).order_by(fund.c.year, fund.c.id)
+    rows = await connection.execute(query if year is None else query.where(fund.c.year == year))
+    return [_fund(row) for row in rows]
 
 
 async def add(connection: AsyncConnection, new: Mapping[str, Any]) -> int:
@@ -62,6 +78,8 @@ async def add(connection: AsyncConnection, new: Mapping[str, Any]) -> int:
         "budget_fen": 0,
         "spent_fen": 0,
         "last_number": 0,
+        "closed_month": 0,
+        "year_closed": False,
     }
     return int((await connection.execute(insert(fund).values(values).returning(fund.c.id))).scalar_one())
 
@@ -92,8 +110,11 @@ async def number_next(connection: AsyncConnection, fund_id: int, amount_fen: int
 
 
 async def close(connection: AsyncConnection, row: Mapping[str, Any]) -> None:
-    """Write a closing."""
+    """Write a closing; `period` is a month (2026-10) or the year (2026)."""
     await connection.execute(insert(closing).values(row))
+    period = row["period"]
+    values = {"closed_month": int(period[5:])} if len(period) > 4 else {"year_closed": True}
+    await connection.execute(update(fund).where(fund.c.id == row["fund_id"]).values(values))
 
 
 async def closings(connection: AsyncConnection, fund_id: int) -> Sequence[Mapping[str, Any]]:

@@ -57,6 +57,8 @@ def upgrade() -> None:
         sa.Column("budget_fen", sa.BigInteger(), nullable=False),
         sa.Column("spent_fen", sa.BigInteger(), nullable=False),
         sa.Column("last_number", sa.Integer(), nullable=False),
+        sa.Column("closed_month", sa.Integer(), nullable=False),
+        sa.Column("year_closed", sa.Boolean(), nullable=False),
         sa.Column("created_by", sa.String(length=64), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("spent_fen <= budget_fen", name=op.f("ck_fund_balance")),
