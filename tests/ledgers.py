@@ -51,7 +51,14 @@ def ask(engine: AsyncEngine, actor: Actor = FINANCE, key: str = "", today: date 
 
 def new_fund(amount_fen: int = 25_000_000, **changed: Any) -> NewFund:
     fund = NewFund(
-        2020, FUND, "农行专户 2201", ("平台维护",), (REPAIRS, "30227"), amount_fen, "江财预〔2020〕1号", date(2020, 1, 6)
+        2020,
+        FUND,
+        "农行专户 2201",
+        ("平台维护",),
+        (REPAIRS, "30227"),
+        amount_fen,
+        "江财预〔2020〕1号",
+        date(2020, 1, 6),
     )
     return replace(fund, **changed)
 

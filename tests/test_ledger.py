@@ -6,36 +6,21 @@ from collections.abc import AsyncIterator
 from datetime import date
 
 import pytest
-from sqlalchemy import delete, insert, select, text, update
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.core.access import Forbidden
-from monitor.core.chain import BEGINNING, canonical, link
-from monitor.core.ledger import LedgerRefused, Source
-from monitor.errors import MonitorError
-from monitor.flows.ledger.asking import Where
-from monitor.flows.ledger.closing import close_month, close_year
-from monitor.flows.ledger.contract import accept_stage, add_contract, add_stage
-from monitor.flows.ledger.money_in import add_fund, adjust_fund, edit_classes
-from monitor.flows.ledger.reversing import reverse
-from monitor.flows.ledger.stepping import approve, give_up, register
-from monitor.store import tables
+from monitor.core.ledger import LedgerRefused
+from monitor.flows.ledger.stepping import approve, register
 from monitor.store.database import opened
-from monitor.store.ledger import chain, entries, funds, sums
+from monitor.store.ledger import entries, funds
 from tests.ledgers import (
     APPROVER,
     BOTH,
-    FUND,
     READER,
-    TODAY,
-    WHERE,
     approved,
     ask,
     county,
-    drafted,
     new_entry,
-    new_fund,
     opened_fund,
     registered,
     sites,
@@ -84,8 +69,9 @@ async def test_nobody_approves_what_they_drafted_and_nobody_without_the_role(eng
     from tests.ledgers import FINANCE
 
     await opened_fund(engine)
-    from monitor.flows.ledger.drafting import draft
     from pathlib import Path
+
+    from monitor.flows.ledger.drafting import draft
 
     own = (await draft(ask(engine, BOTH), county(), new_entry(100), Path("/nonexistent")))["id"]
     with pytest.raises(Forbidden):

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from monitor.cli import agent, evidence, kit, service, tokens
+from monitor.cli import agent, evidence, kit, ledger, service, tokens
 from monitor.errors import ConfigError, MonitorError
 
 HELP = """智慧党建平台运行监测: watches the sites, judges availability by published rules, keeps the evidence.
@@ -22,6 +22,7 @@ for family in (service, evidence, agent):
     family.register(program)
 tokens.program.command("kit")(kit.write_kit)
 program.add_typer(tokens.program, name="token", help="Tokens of devices, relays and pings.")
+program.add_typer(ledger.program, name="ledger", help="经费台账: the cost ledger, an auxiliary register.")
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.access import Action, Actor, demand
-from monitor.core.ledger import LedgerRefused, text_problem
+from monitor.core.ledger import LedgerRefused
+from monitor.core.ledger_rules import text_problem
 from monitor.flows.acting import acting
 from monitor.store.ledger import requests
 

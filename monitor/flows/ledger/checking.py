@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sqlalchemy import Select, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from monitor.core.access import Action, Actor, demand
 from monitor.core.ledger import State
 from monitor.core.money import in_yuan
 from monitor.store.ledger import funds, sums
@@ -81,3 +82,10 @@ async def _cube(connection: AsyncConnection) -> list[str]:
 async def _sum(connection: AsyncConnection, of: Select[tuple[int]]) -> int:
     numbers = of.subquery()
     return int((await connection.execute(select(func.coalesce(func.sum(numbers.c[0]), 0)))).scalar_one())
+
+
+async def check(engine: AsyncEngine, actor: Actor) -> list[str]:
+    """The same, for somebody who may read the ledger."""
+    demand(actor, Action.LEDGER_READ)
+    async with engine.connect() as connection:
+        return await contradictions(connection)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.access import Action
-from monitor.core.ledger import Fund, LedgerRefused, Problem, Source, closing_problem, month_problem, year_problem
+from monitor.core.ledger import Fund, LedgerRefused, Problem, Source
+from monitor.core.ledger_rules import closing_problem, month_problem, year_problem
 from monitor.flows.ledger.asking import Answer, Asking, Where, once
 from monitor.store.ledger import funds, sums
 

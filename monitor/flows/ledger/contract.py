@@ -10,7 +10,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.access import Action
-from monitor.core.ledger import MAX_NAME, LedgerRefused, Problem, text_problem, year_problem
+from monitor.core.ledger import LedgerRefused, Problem
+from monitor.core.ledger_rules import MAX_NAME, text_problem, year_problem
 from monitor.core.money import in_yuan
 from monitor.errors import MonitorError
 from monitor.flows.ledger.asking import Answer, Asking, Where, once

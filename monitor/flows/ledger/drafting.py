@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.access import Action
 from monitor.core.allocation import Weight, allocate
-from monitor.core.ledger import WRITING, Books, Entry, Fund, LedgerRefused, Problem, State, demand
+from monitor.core.ledger import Books, Entry, Fund, LedgerRefused, Problem, State
+from monitor.core.ledger_rules import WRITING, demand
 from monitor.core.money import in_yuan
 from monitor.core.sites import Inventory
 from monitor.errors import MonitorError

@@ -8,7 +8,8 @@ from datetime import date
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.core.ledger import SOURCE_NAMES, Fund, forecast_fen
+from monitor.core.ledger import SOURCE_NAMES, Fund
+from monitor.core.ledger_rules import forecast_fen
 from monitor.core.money import in_percent
 from monitor.core.sites import Inventory
 from monitor.flows.ledger.asking import Where

@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.access import Action
 from monitor.core.allocation import allocate
-from monitor.core.ledger import MAX_MEMO, WRITING, Entry, LedgerRefused, Problem, State, demand
+from monitor.core.ledger import Entry, LedgerRefused, Problem, State
+from monitor.core.ledger_rules import MAX_MEMO, WRITING, demand
 from monitor.flows.ledger.asking import Answer, Asking, once
 from monitor.flows.ledger.drafting import books_of
 from monitor.store.ledger import entries, funds

@@ -9,21 +9,8 @@ from datetime import date
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.access import Action
-from monitor.core.ledger import (
-    APPROVING,
-    REGISTERING,
-    Books,
-    Check,
-    Entry,
-    Fund,
-    LedgerRefused,
-    Problem,
-    State,
-    problems,
-    text_problem,
-    void_problem,
-    year_problem,
-)
+from monitor.core.ledger import Books, Entry, Fund, LedgerRefused, Problem, State
+from monitor.core.ledger_rules import APPROVING, REGISTERING, Check, problems, text_problem, void_problem, year_problem
 from monitor.errors import MonitorError
 from monitor.flows.ledger.asking import Answer, Asking, once
 from monitor.flows.ledger.drafting import books_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select, update
@@ -39,3 +39,12 @@ async def settle(connection: AsyncConnection, key: str, answer: Mapping[str, Any
     """What the request was answered, in the transaction that carries it out."""
     text = json.dumps(answer, ensure_ascii=False)
     await connection.execute(update(request).where(request.c.key == key).values(answer=text))
+
+
+async def known(connection: AsyncConnection, keys: Sequence[str]) -> set[str]:
+    """Which of these keys were carried out."""
+    found: set[str] = set()
+    for start in range(0, len(keys), 5_000):
+        some = select(request.c.key).where(request.c.key.in_(keys[start : start + 5_000]))
+        found |= set((await connection.execute(some)).scalars())
+    return found

@@ -89,3 +89,10 @@ async def of_entries(connection: AsyncConnection, fund_id: int) -> Mapping[str, 
     ).where(entry.c.fund_id == fund_id, entry.c.state == State.REGISTERED.value)
     row = (await connection.execute(query)).one()
     return {"spent_fen": int(row.spent_fen), "registered": int(row.registered), "last_number": int(row.last_number)}
+
+
+async def cube(connection: AsyncConnection, fund_id: int) -> list[tuple[str, str, str, int]]:
+    """Every sum that is kept of a fund: month, economic class, site, fen."""
+    query = select(fund_sum.c.month, fund_sum.c.econ_class, fund_sum.c.site, fund_sum.c.spent_fen)
+    rows = await connection.execute(query.where(fund_sum.c.fund_id == fund_id))
+    return sorted((r.month, r.econ_class, r.site, r.spent_fen) for r in rows)
