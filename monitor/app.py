@@ -11,6 +11,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.clock import Clock
 from monitor.errors import MonitorError
+from monitor.flows.ledger.figures import money_so_far
 from monitor.flows.month import month_so_far
 from monitor.flows.observe import Observer
 from monitor.flows.overview import load_overview
@@ -120,7 +122,7 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
             "cut": lambda: _cut(observer, settings.evidence.cut_s),
             "save": lambda: _save(observer),
             "figures": lambda: _figures(observer, loaded, engine),
-            "tables": lambda: _tables(observer, known, engine, files),
+            "tables": lambda: _tables(observer, known, engine, files, settings.zone),
             "mqtt": receiver.run,
             "poller": poller.run,
             "selfwatch": watch.rounds,
@@ -225,8 +227,10 @@ async def _figures(observer: Observer, loaded: Loaded, engine: AsyncEngine) -> N
         await asyncio.sleep(FIGURES_S if not loaded.settings.demo else TABLES_S)
 
 
-async def _tables(observer: Observer, known: Tokens, engine: AsyncEngine, files: MosquittoFiles | None) -> NoReturn:
-    """What people change while we run: tokens, mosquitto's files from them, and planned windows.
+async def _tables(
+    observer: Observer, known: Tokens, engine: AsyncEngine, files: MosquittoFiles | None, zone: tzinfo
+) -> NoReturn:
+    """What people change while we run: tokens, mosquitto's files from them, planned windows, and the year's money.
 
     Survives a database that is away, and files that cannot be written (MosquittoFiles says so).
     """
@@ -238,6 +242,7 @@ async def _tables(observer: Observer, known: Tokens, engine: AsyncEngine, files:
                 await asyncio.to_thread(files.follow, rows, observer.clock.now())
             async with engine.connect() as connection:
                 observer.board.windows = await reading.windows(connection)
+                observer.board.money = await money_so_far(connection, zone, observer.clock.now())
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("tables.failed", error=type(error).__name__)
         await asyncio.sleep(TABLES_S)

@@ -95,6 +95,16 @@ class MonthFigures:
     levels: Mapping[str, LevelFigures]
 
 
+@dataclass(frozen=True, slots=True)
+class MoneyFigures:
+    """All funds of the fiscal year together, in fen (docs/ledger.md); `spent` by economic class."""
+
+    budget_fen: int
+    spent: Mapping[str, int]
+    approved_unpaid_fen: int = 0
+    forecast_fen: int = 0
+
+
 @dataclass(slots=True)
 class Counters:
     """What has been counted since the process began. Written on the event loop only.
@@ -136,6 +146,9 @@ class Telling(Protocol):
 
     @property
     def month(self) -> MonthFigures | None: ...
+
+    @property
+    def money(self) -> MoneyFigures | None: ...
 
     def terminals(self) -> Iterable[TerminalView]: ...
 

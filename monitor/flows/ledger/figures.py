@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, tzinfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +13,7 @@ from monitor.core.ledger_rules import forecast_fen
 from monitor.core.money import in_percent
 from monitor.core.sites import Inventory
 from monitor.flows.ledger.asking import Where
+from monitor.publish.views import MoneyFigures
 from monitor.store.ledger import funds, sums
 
 #: What a sum can be broken down by, as commands and reports name it.
@@ -85,3 +86,21 @@ async def figures(
             "site": {site.site_id: site.name for site in sites.values()},
         },
     )
+
+
+async def money_so_far(connection: AsyncConnection, zone: tzinfo, now: int) -> MoneyFigures | None:
+    """All funds of the local year together, for metrics; None where there is none. `now`: ms UTC."""
+    today = datetime.fromtimestamp(now / 1000, zone).date()
+    known = await funds.of_year(connection, today.year)
+    if not known:
+        return None
+    spent = {code: 0 for fund in known for code in fund.classes}
+    unpaid = forecast = 0
+    for fund in known:
+        for code, fen in (await sums.spent(connection, fund.fund_id, "econ_class")).items():
+            spent[code] = spent.get(code, 0) + fen
+        _, pending_fen = await sums.pending(connection, fund.fund_id)
+        contracted = await sums.contracted(connection, fund.fund_id)
+        unpaid += pending_fen
+        forecast += forecast_fen(fund, pending_fen, contracted.paid_fen, contracted.open_fen, today)
+    return MoneyFigures(sum(fund.budget_fen for fund in known), spent, unpaid, forecast)
