@@ -46,6 +46,8 @@ def text(
     for source in SOURCES.values():
         yield f"{opened} open Equity:Source:{source} CNY"
     yield f"{opened} open {CARRIED} CNY"
+    for code in sorted({code for code, _ in accounts}):
+        yield f"{opened} open Expenses:C{code} CNY"  # nothing is posted there: for the balance of all below
     for (_, site), account in sorted(accounts.items()):
         yield f"{opened} open {account} CNY"
         yield f"  site: {_string(site)}"
