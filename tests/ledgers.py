@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.clock import from_iso
 from monitor.core.access import Actor, Role
 from monitor.core.sites import Inventory
+from monitor.errors import MonitorError
 from monitor.flows.ledger.asking import Asking, Where
 from monitor.flows.ledger.drafting import NewEntry, draft
 from monitor.flows.ledger.money_in import NewFund, add_fund
@@ -93,3 +96,11 @@ async def registered(
     entry_id = await approved(engine, amount_fen, of, **changed)
     await register(ask(engine), [entry_id], paid_on, "记-0001")
     return entry_id
+
+
+@contextmanager
+def refuses(sentence: str) -> Iterator[None]:
+    """What happens in the block is refused, and the sentence says why."""
+    with pytest.raises(MonitorError) as refused:
+        yield
+    assert sentence in str(refused.value)

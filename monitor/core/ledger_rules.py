@@ -109,6 +109,8 @@ def _basis(entry: Entry, books: Books) -> Problem | None:
 
 def _sites(entry: Entry, books: Books) -> Problem | None:
     if not entry.shares:
+        if entry.reverses is not None:
+            return None  # more than there is cannot be taken from sites: `_reversal` says so
         return Problem("sites", "应写明所用站点，至少一个")
     if sum(entry.shares.values()) != entry.amount_fen:
         return Problem("sites", "各站点分摊之和与金额不符")
