@@ -13,7 +13,8 @@ from monitor.errors import MonitorError
 from monitor.store.tables import contract, entry, entry_paper, entry_site, fund, stage
 
 TAG = "ledger"
-_ROWS = (
+#: An entry with what its body names of its fund and contract.
+ROWS = (
     select(entry, fund.c.year, fund.c.name, contract.c.number.label("contract"), stage.c.n.label("stage"))
     .join(fund, fund.c.id == entry.c.fund_id)
     .outerjoin(stage, stage.c.id == entry.c.stage_id)
@@ -66,10 +67,10 @@ def body(row: Any, shares: Sequence[Sequence[Any]], papers: Sequence[str]) -> di
 
 async def read(connection: AsyncConnection, entry_id: int) -> Written:
     """An entry with everything that belongs to it. Raises MonitorError where there is none."""
-    row = (await connection.execute(_ROWS.where(entry.c.id == entry_id))).one_or_none()
+    row = (await connection.execute(ROWS.where(entry.c.id == entry_id))).one_or_none()
     if row is None:
         raise MonitorError(f"没有编号为 {entry_id} 的分录")
-    shares, papers = await _parts(connection, entry_site.c.entry_id == entry_id, entry_paper.c.entry_id == entry_id)
+    shares, papers = await parts(connection, entry_site.c.entry_id == entry_id, entry_paper.c.entry_id == entry_id)
     return Written(row, shares.get(entry_id, []), papers.get(entry_id, []))
 
 
@@ -82,19 +83,17 @@ def body_to_be(written: Written, registering: Mapping[str, Any]) -> dict[str, An
 
 async def records(connection: AsyncConnection, tag: str, after: int, limit: int) -> list[Record]:
     """Up to `limit` entries with a link greater than `after`, by link, their bodies made anew from the rows."""
-    found = (
-        await connection.execute(_ROWS.where(entry.c.chain_n > after).order_by(entry.c.chain_n).limit(limit))
-    ).all()
+    found = (await connection.execute(ROWS.where(entry.c.chain_n > after).order_by(entry.c.chain_n).limit(limit))).all()
     if not found:
         return []
     ids = select(entry.c.id).where(entry.c.chain_n.between(found[0].chain_n, found[-1].chain_n))
-    shares, papers = await _parts(connection, entry_site.c.entry_id.in_(ids), entry_paper.c.entry_id.in_(ids))
+    shares, papers = await parts(connection, entry_site.c.entry_id.in_(ids), entry_paper.c.entry_id.in_(ids))
     return [
         Record(row.chain_n, body(row, shares.get(row.id, []), papers.get(row.id, [])), row.chain_hash) for row in found
     ]
 
 
-async def _parts(
+async def parts(
     connection: AsyncConnection, of_sites: ColumnElement[bool], of_papers: ColumnElement[bool]
 ) -> tuple[dict[int, list[Any]], dict[int, list[str]]]:
     shares: dict[int, list[Any]] = {}
