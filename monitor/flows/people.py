@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from monitor.core.access import SYSTEM, Action, Actor, Role, demand
+from monitor.core.access import SYSTEM, Action, Actor, Role
 from monitor.core.password import MOST, check_password, lock_ms
 from monitor.core.token import hash_token
 from monitor.errors import MonitorError
@@ -76,6 +76,7 @@ async def add_person(
     what = f"{name}: {_said(roles, townships)}"
     first = actor is None
     async with acting(engine, actor or SYSTEM, Action.USER_MANAGE, what, at_ms) as connection:
+        await people.alone(connection)
         if first and not await people.is_empty(connection):
             raise MonitorError("已有用户：须由管理员登录后添加（zhdj-monitor user sign-in）")
         if first and (Role.ADMIN not in roles or townships is not None):
@@ -94,6 +95,7 @@ async def change_roles(
     async with acting(engine, actor, Action.USER_MANAGE, what, at_ms) as connection:
         if not roles:
             raise MonitorError("至少须有一个角色")
+        await people.alone(connection)
         await _existing(connection, name)
         await people.set_roles(connection, name, roles, townships)
         await people.end_sessions(connection, name)
@@ -103,7 +105,6 @@ async def change_roles(
 async def change_password(engine: AsyncEngine, actor: Actor, name: str, password: str, at_ms: int) -> None:
     """One's own, or, by an admin, somebody else's; all sessions of that person end, and a lock is lifted."""
     action = Action.USER_SELF if actor.name == name else Action.USER_MANAGE
-    demand(actor, action)
     check_password(password, name)
     hashed = await hash_password(password)
     async with acting(engine, actor, action, f"{name}: password", at_ms) as connection:
@@ -117,6 +118,7 @@ async def set_disabled(engine: AsyncEngine, actor: Actor, name: str, disabled: b
     """Nobody is deleted: what they did stays theirs."""
     what = f"{name}: {'disabled' if disabled else 'enabled'}"
     async with acting(engine, actor, Action.USER_MANAGE, what, at_ms) as connection:
+        await people.alone(connection)
         await _existing(connection, name)
         await people.set_disabled(connection, name, at_ms if disabled else None)
         await people.end_sessions(connection, name)
@@ -146,9 +148,9 @@ def _said(roles: Iterable[Role], townships: Iterable[str] | None) -> str:
 async def check(engine: AsyncEngine, limits: SignIn, name: str, password: str, at_ms: int) -> Person:
     """Who that is. Raises SignInRefused, with the same words and after the same time whether there is such a person or
     not; too many failures in a row lock the name for a while."""
-    name = name[:64]
+    name = audit.storable(name)[:64]
     async with writing(engine) as connection:
-        before = await people.attempts(connection, name)
+        before = await people.attempts(connection, name, at_ms)
         if before.locked_ms > at_ms:
             minutes = -(-(before.locked_ms - at_ms) // 60_000)
             raise SignInRefused(f"登录失败次数过多，请 {minutes} 分钟后再试")

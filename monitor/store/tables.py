@@ -353,7 +353,7 @@ entry = Table(
     Column("registered_ms", BigInteger),
     Column("paid_on", String(10)),
     Column("voucher", String(100), nullable=False, default=""),
-    Column("chain_n", Integer, unique=True),
+    Column("chain_n", BigInteger, unique=True),
     Column("chain_hash", String(64)),
     UniqueConstraint("fund_id", "number"),
     Index(None, "fund_id", "state", "amount_fen"),

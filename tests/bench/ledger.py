@@ -12,7 +12,7 @@ from sqlalchemy import insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.access import Actor, Role
-from monitor.core.chain import BEGINNING, canonical, link
+from monitor.core.chain import BEGINNING, canonical, link, rendered
 from monitor.core.ledger import State
 from monitor.flows.ledger import looking
 from monitor.flows.ledger.stepping import approve, register
@@ -84,9 +84,7 @@ async def _linked(connection: AsyncConnection) -> None:
         ).all()
         if not found:
             break
-        shares, _ = await chain.parts(
-            connection, tables.entry_site.c.entry_id.in_(ids), tables.entry_paper.c.entry_id.in_(ids)
-        )
+        shares, _ = await chain.parts(connection, ids)
         for row in found:
             values = {
                 "number": row.id,
@@ -163,7 +161,7 @@ async def ledger(url: str, count: int, rounds: int) -> None:
             while records := await chain.records(connection, chain.TAG, n, 10_000):
                 for record in records:
                     n += 1
-                    before = link(chain.TAG, n, before, canonical(record.body))
+                    before = link(chain.TAG, n, before, rendered(record.body))
                     assert before == record.hash
         links = n / (time.process_time() - start)
     tell(per_s=MINE / wall, cpu_ms=cpu / MINE * 1000, bare=bare, links=links, **taken)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.chain import Record
@@ -13,13 +13,48 @@ from monitor.errors import MonitorError
 from monitor.store.tables import contract, entry, entry_paper, entry_site, fund, stage
 
 TAG = "ledger"
-#: An entry with what its body names of its fund and contract.
+#: What a body holds of an entry, its fund and its contract, beside version, tag, shares and papers.
+_BODY = {
+    "acceptance": entry.c.acceptance,
+    "amount_fen": entry.c.amount_fen,
+    "approved_by": entry.c.approved_by,
+    "approved_ms": entry.c.approved_ms,
+    "at_ms": entry.c.registered_ms,
+    "contract": contract.c.number,
+    "cost_class": entry.c.cost_class,
+    "dated": entry.c.dated,
+    "drafted_by": entry.c.drafted_by,
+    "drafted_ms": entry.c.drafted_ms,
+    "econ_class": entry.c.econ_class,
+    "fund": fund.c.name,
+    "id": entry.c.id,
+    "memo": entry.c.memo,
+    "number": entry.c.number,
+    "paid_on": entry.c.paid_on,
+    "payee": entry.c.payee,
+    "purpose": entry.c.purpose,
+    "registered_by": entry.c.registered_by,
+    "reverses": entry.c.reverses,
+    "split": entry.c.split,
+    "stage": stage.c.n,
+    "voucher": entry.c.voucher,
+    "work_order": entry.c.work_order,
+    "year": fund.c.year,
+}
+#: Beside those, what else is read of an entry.
+_MORE = (entry.c.fund_id, entry.c.state, entry.c.stage_id, entry.c.chain_n, entry.c.chain_hash)
 ROWS = (
-    select(entry, fund.c.year, fund.c.name, contract.c.number.label("contract"), stage.c.n.label("stage"))
+    select(*(column.label(key) for key, column in _BODY.items()), *_MORE)
     .join(fund, fund.c.id == entry.c.fund_id)
     .outerjoin(stage, stage.c.id == entry.c.stage_id)
     .outerjoin(contract, contract.c.id == stage.c.contract_id)
 )
+# Made once: registering is a few dozen statements, and building them anew would take a third of its time.
+_ONE = ROWS.where(entry.c.id == bindparam("entry"))
+_SHARES = select(entry_site.c.entry_id, entry_site.c.site, entry_site.c.township, entry_site.c.share_fen)
+_PAPERS = select(entry_paper.c.entry_id, entry_paper.c.sha256)
+_SHARES_OF_ONE = _SHARES.where(entry_site.c.entry_id == bindparam("entry"))
+_PAPERS_OF_ONE = _PAPERS.where(entry_paper.c.entry_id == bindparam("entry"))
 
 
 class Written(NamedTuple):
@@ -32,46 +67,24 @@ class Written(NamedTuple):
 
 def body(row: Any, shares: Sequence[Sequence[Any]], papers: Sequence[str]) -> dict[str, Any]:
     """What the hash of an entry covers: everything of it. `shares`: [site, township, fen] in order of the sites."""
-    return {
-        "v": 1,
-        "tag": TAG,
-        "at_ms": row.registered_ms,
-        "id": row.id,
-        "year": row.year,
-        "fund": row.name,
-        "number": row.number,
-        "dated": row.dated,
-        "memo": row.memo,
-        "amount_fen": row.amount_fen,
-        "econ_class": row.econ_class,
-        "cost_class": row.cost_class,
-        "purpose": row.purpose,
-        "payee": row.payee,
-        "work_order": row.work_order,
-        "contract": row.contract,
-        "stage": row.stage,
-        "acceptance": row.acceptance,
-        "reverses": row.reverses,
-        "split": row.split,
-        "drafted_by": row.drafted_by,
-        "drafted_ms": row.drafted_ms,
-        "approved_by": row.approved_by,
-        "approved_ms": row.approved_ms,
-        "registered_by": row.registered_by,
-        "paid_on": row.paid_on,
-        "voucher": row.voucher,
-        "shares": shares,
-        "papers": papers,
-    }
+    whole = dict(zip(_BODY, row, strict=False))  # the row begins with these columns, in this order
+    whole["papers"] = papers
+    whole["shares"] = shares
+    whole["tag"] = TAG
+    whole["v"] = 1
+    return whole
 
 
 async def read(connection: AsyncConnection, entry_id: int) -> Written:
     """An entry with everything that belongs to it. Raises MonitorError where there is none."""
-    row = (await connection.execute(ROWS.where(entry.c.id == entry_id))).one_or_none()
+    which = {"entry": entry_id}
+    row = (await connection.execute(_ONE, which)).one_or_none()
     if row is None:
         raise MonitorError(f"没有编号为 {entry_id} 的分录")
-    shares, papers = await parts(connection, entry_site.c.entry_id == entry_id, entry_paper.c.entry_id == entry_id)
-    return Written(row, shares.get(entry_id, []), papers.get(entry_id, []))
+    shares = [list(found[1:]) for found in await connection.execute(_SHARES_OF_ONE, which)]
+    papers = [sha256 for _, sha256 in await connection.execute(_PAPERS_OF_ONE, which)]
+    # Not by the database, whose order of texts may be another one.
+    return Written(row, sorted(shares), sorted(papers))
 
 
 def body_to_be(written: Written, registering: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,31 +96,28 @@ def body_to_be(written: Written, registering: Mapping[str, Any]) -> dict[str, An
 
 async def records(connection: AsyncConnection, tag: str, after: int, limit: int) -> list[Record]:
     """Up to `limit` entries with a link greater than `after`, by link, their bodies made anew from the rows."""
-    found = (await connection.execute(ROWS.where(entry.c.chain_n > after).order_by(entry.c.chain_n).limit(limit))).all()
+    rows = ROWS.where(entry.c.chain_n > after).order_by(entry.c.chain_n).limit(limit)
+    found = (await connection.execute(rows)).all()
     if not found:
         return []
     ids = select(entry.c.id).where(entry.c.chain_n.between(found[0].chain_n, found[-1].chain_n))
-    shares, papers = await parts(connection, entry_site.c.entry_id.in_(ids), entry_paper.c.entry_id.in_(ids))
+    shares, papers = await parts(connection, ids)
+    nothing: list[Any] = []
     return [
-        Record(row.chain_n, body(row, shares.get(row.id, []), papers.get(row.id, [])), row.chain_hash) for row in found
+        Record(row[-2], body(row, shares.get(row.id, nothing), papers.get(row.id, nothing)), row[-1]) for row in found
     ]
 
 
-async def parts(
-    connection: AsyncConnection, of_sites: ColumnElement[bool], of_papers: ColumnElement[bool]
-) -> tuple[dict[int, list[Any]], dict[int, list[str]]]:
+async def parts(connection: AsyncConnection, ids: Any) -> tuple[dict[int, list[Any]], dict[int, list[str]]]:
+    """Shares and papers of entries, by their ids, each in its order."""
     shares: dict[int, list[Any]] = {}
-    s = entry_site.c
-    for entry_id, site, township, fen in await connection.execute(
-        select(s.entry_id, s.site, s.township, s.share_fen).where(of_sites)
-    ):
-        shares.setdefault(entry_id, []).append([site, township, fen])
-    for parts in shares.values():
-        parts.sort()  # not by the database, whose collation may be another one
+    for entry_id, *share in await connection.execute(_SHARES.where(entry_site.c.entry_id.in_(ids))):
+        shares.setdefault(entry_id, []).append(share)
+    for some in shares.values():
+        some.sort()
     papers: dict[int, list[str]] = {}
-    p = entry_paper.c
-    for entry_id, sha256 in await connection.execute(select(p.entry_id, p.sha256).where(of_papers)):
+    for entry_id, sha256 in await connection.execute(_PAPERS.where(entry_paper.c.entry_id.in_(ids))):
         papers.setdefault(entry_id, []).append(sha256)
-    for sheet in papers.values():
-        sheet.sort()
+    for sheets in papers.values():
+        sheets.sort()
     return shares, papers

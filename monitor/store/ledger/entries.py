@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.ledger import Entry, State
@@ -18,6 +18,19 @@ from monitor.store.tables import contract, entry, entry_paper, entry_site, fund,
 
 #: SQLite's and PostgreSQL's statements have a limit of variables; this many rows stay below both.
 ROWS_AT_ONCE = 5_000
+
+
+# Made once: building them anew for every entry would take a good part of the time that registering takes.
+_STEP = update(entry).where(entry.c.id == bindparam("of"), entry.c.state == bindparam("before"))
+_SUMMED = ["fund_id", "month", "econ_class", "site", "township", "spent_fen"]
+_SHARES = (
+    select(
+        entry.c.fund_id, func.substr(entry.c.paid_on, 1, 7), entry.c.econ_class,
+        entry_site.c.site, entry_site.c.township, entry_site.c.share_fen,
+    )
+    .join(entry, entry.c.id == entry_site.c.entry_id)
+    .where(entry_site.c.entry_id == bindparam("of"))
+)  # fmt: skip
 
 
 async def add(
@@ -160,25 +173,17 @@ async def reversed_shares(connection: AsyncConnection, entry_id: int) -> dict[st
 
 async def step(connection: AsyncConnection, entry_id: int, before: State, values: Mapping[str, Any]) -> None:
     """Change an entry that is in the state `before`; the fund's lock keeps it there."""
-    done = update(entry).where(entry.c.id == entry_id, entry.c.state == before.value).values(values)
-    if (await connection.execute(done)).rowcount != 1:
+    done = await connection.execute(_STEP, {"of": entry_id, "before": before.value, **values})
+    if done.rowcount != 1:
         raise RuntimeError(f"entry {entry_id} is no longer {before}, in spite of the lock")
 
 
 async def add_up(connection: AsyncConnection, entry_id: int) -> None:
     """Add an entry that is being registered to the sums by month, class, site and township."""
-    rows = (
-        select(
-            entry.c.fund_id, func.substr(entry.c.paid_on, 1, 7), entry.c.econ_class,
-            entry_site.c.site, entry_site.c.township, entry_site.c.share_fen,
-        )
-        .join(entry, entry.c.id == entry_site.c.entry_id)
-        .where(entry_site.c.entry_id == entry_id)
-    )  # fmt: skip
-    columns = ["fund_id", "month", "econ_class", "site", "township", "spent_fen"]
-    added = insert_into(connection, fund_sum).from_select(columns, rows)
+    added = insert_into(connection, fund_sum).from_select(_SUMMED, _SHARES)
     more = fund_sum.c.spent_fen + added.excluded.spent_fen
-    await connection.execute(added.on_conflict_do_update(index_elements=columns[:5], set_={"spent_fen": more}))
+    added = added.on_conflict_do_update(index_elements=_SUMMED[:5], set_={"spent_fen": more})
+    await connection.execute(added, {"of": entry_id})
 
 
 async def of_batch(connection: AsyncConnection, batch: str, state: State) -> list[int]:

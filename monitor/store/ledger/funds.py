@@ -6,12 +6,27 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.ledger import ECON_CLASSES, ECON_YEARS, Fund
 from monitor.errors import MonitorError
 from monitor.store.tables import closing, econ_class, entry, fund, fund_change
+
+# Made once: building them anew for every entry would take a good part of the time that registering takes.
+# An entry never changes its fund, so that a lock may follow from it.
+_LOCK_OF_ENTRY = (
+    select(fund)
+    .where(fund.c.id == select(entry.c.fund_id).where(entry.c.id == bindparam("entry")).scalar_subquery())
+    .with_for_update()
+)
+_TAKE = (
+    update(fund)
+    .where(fund.c.id == bindparam("of"), fund.c.spent_fen + bindparam("amount", type_=BigInteger) <= fund.c.budget_fen)
+    .values(spent_fen=fund.c.spent_fen + bindparam("amount", type_=BigInteger), last_number=fund.c.last_number + 1)
+    .returning(fund.c.last_number)
+)
+_CLASSES = select(econ_class).where(econ_class.c.year == bindparam("of")).order_by(econ_class.c.code)
 
 
 async def find(connection: AsyncConnection, year: int, name: str) -> int:
@@ -26,21 +41,14 @@ async def find(connection: AsyncConnection, year: int, name: str) -> int:
 
 async def load(connection: AsyncConnection, fund_id: int, *, lock: bool = False) -> Fund:
     """A fund as it stands. `lock`: whoever else wants to write to this fund waits until the transaction ends."""
-    return await _load(connection, fund.c.id == fund_id, lock)
+    query = select(fund).where(fund.c.id == fund_id)
+    # SQLite knows no row locks: there the transaction itself is the only one that writes.
+    return _fund((await connection.execute(query.with_for_update() if lock else query)).one())
 
 
 async def lock_of_entry(connection: AsyncConnection, entry_id: int) -> Fund:
     """The fund of an entry, locked. Raises MonitorError where there is no such entry."""
-    # An entry never changes its fund, so that the lock may follow from it.
-    return await _load(
-        connection, fund.c.id == select(entry.c.fund_id).where(entry.c.id == entry_id).scalar_subquery(), True, entry_id
-    )
-
-
-async def _load(connection: AsyncConnection, which: ColumnElement[bool], lock: bool, entry_id: int = 0) -> Fund:
-    query = select(fund).where(which)
-    # SQLite knows no row locks: there the transaction itself is the only one that writes.
-    row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
+    row = (await connection.execute(_LOCK_OF_ENTRY, {"entry": entry_id})).one_or_none()
     if row is None:
         raise MonitorError(f"没有编号为 {entry_id} 的分录")
     return _fund(row)
@@ -99,13 +107,7 @@ async def changes(connection: AsyncConnection, fund_id: int) -> Sequence[Mapping
 
 async def number_next(connection: AsyncConnection, fund_id: int, amount_fen: int) -> int | None:
     """Take the amount from the fund and the next number 台账序号; None where the balance is too small."""
-    taken = (
-        update(fund)
-        .where(fund.c.id == fund_id, fund.c.spent_fen + amount_fen <= fund.c.budget_fen)
-        .values(spent_fen=fund.c.spent_fen + amount_fen, last_number=fund.c.last_number + 1)
-        .returning(fund.c.last_number)
-    )
-    number: int | None = (await connection.execute(taken)).scalar()
+    number: int | None = (await connection.execute(_TAKE, {"of": fund_id, "amount": amount_fen})).scalar()
     return number
 
 
@@ -125,8 +127,7 @@ async def closings(connection: AsyncConnection, fund_id: int) -> Sequence[Mappin
 
 async def classes(connection: AsyncConnection, year: int) -> dict[str, str]:
     """The economic classes of a fiscal year: code -> name. Those that are shipped, until the year has its own."""
-    query = select(econ_class).where(econ_class.c.year == year).order_by(econ_class.c.code)
-    own = {r.code: r.name for r in await connection.execute(query)}
+    own = {code: name for _, code, name in await connection.execute(_CLASSES, {"of": year})}
     return own or (dict(ECON_CLASSES) if year in ECON_YEARS else {})
 
 

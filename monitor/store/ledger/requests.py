@@ -7,12 +7,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.errors import MonitorError
 from monitor.store.database import insert_into
 from monitor.store.tables import request
+
+_SETTLE = update(request).where(request.c.key == bindparam("of"))
 
 
 async def claim(
@@ -38,7 +40,7 @@ async def claim(
 async def settle(connection: AsyncConnection, key: str, answer: Mapping[str, Any]) -> None:
     """What the request was answered, in the transaction that carries it out."""
     text = json.dumps(answer, ensure_ascii=False)
-    await connection.execute(update(request).where(request.c.key == key).values(answer=text))
+    await connection.execute(_SETTLE, {"of": key, "answer": text})
 
 
 async def known(connection: AsyncConnection, keys: Sequence[str]) -> set[str]:

@@ -176,7 +176,7 @@ def upgrade() -> None:
         sa.Column("registered_ms", sa.BigInteger(), nullable=True),
         sa.Column("paid_on", sa.String(length=10), nullable=True),
         sa.Column("voucher", sa.String(length=100), nullable=False),
-        sa.Column("chain_n", sa.Integer(), nullable=True),
+        sa.Column("chain_n", sa.BigInteger(), nullable=True),
         sa.Column("chain_hash", sa.String(length=64), nullable=True),
         sa.ForeignKeyConstraint(["fund_id"], ["fund.id"], name=op.f("fk_entry_fund_id")),
         sa.ForeignKeyConstraint(["reverses"], ["entry.id"], name=op.f("fk_entry_reverses")),
