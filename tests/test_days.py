@@ -16,7 +16,7 @@ from monitor.clock import from_iso
 from monitor.evidence.log import compress
 from monitor.flows import days
 from monitor.flows.days import chain_closed_days, closed_logs, kept_from, prune_logs
-from monitor.settings import Settings
+from monitor.settings import Retention, Settings
 from monitor.store import audit, evidence_days, tables
 from monitor.store.database import opened
 from monitor.store.evidence_days import Day
@@ -174,7 +174,7 @@ def test_thirteen_whole_months_are_kept() -> None:
 @pytest.mark.parametrize("months", [0, 12, -1])
 def test_less_than_thirteen_months_are_refused(months: int) -> None:
     with pytest.raises(ValueError, match="greater than or equal to 13"):
-        Settings(retention={"evidence_months": months})
+        Retention(evidence_months=months)
 
 
 async def test_old_logs_go_once_the_chain_has_them_and_a_later_one(engine: AsyncEngine, settings: Settings) -> None:
