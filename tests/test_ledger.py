@@ -396,7 +396,7 @@ async def test_the_database_itself_refuses_to_touch_what_is_registered(engine: A
         update(tables.fund).values(spent_fen=25_000_001),
     ]
     if engine.dialect.name == "sqlite":
-        statements.append(text(f"INSERT OR REPLACE INTO entry SELECT * FROM entry WHERE id = {final}"))  # noqa: S608
+        statements.append(text(f"INSERT OR REPLACE INTO entry SELECT * FROM entry WHERE id = {final}"))
     else:
         statements.append(text("TRUNCATE entry CASCADE"))
     for statement in statements:

@@ -85,11 +85,11 @@ async def test_every_column_of_an_entry_its_shares_and_its_papers_are_covered(
         for column in COVERED:
             other = "7777" if column in NUMBERS else "'x'"
             async with engine.connect() as connection:
-                old = (await connection.exec_driver_sql(f"SELECT {column} FROM entry WHERE chain_n = 3")).scalar()  # noqa: S608
-            await spoil(engine, f"UPDATE entry SET {column} = {other} WHERE chain_n = 3")  # noqa: S608
+                old = (await connection.exec_driver_sql(f"SELECT {column} FROM entry WHERE chain_n = 3")).scalar()
+            await spoil(engine, f"UPDATE entry SET {column} = {other} WHERE chain_n = 3")
             assert await first_bad(engine, settings) == (3, "changed"), column
             back = "NULL" if old is None else str(old) if column in NUMBERS else f"'{old}'"
-            await spoil(engine, f"UPDATE entry SET {column} = {back} WHERE chain_n = 3")  # noqa: S608
+            await spoil(engine, f"UPDATE entry SET {column} = {back} WHERE chain_n = 3")
             assert await first_bad(engine, settings) is None, column
         site = sites(1)[0]
         for there, back in (
@@ -132,7 +132,7 @@ async def test_an_old_backup_put_back_is_found(database_url: str, tmp_path: Path
         hashed = "(SELECT chain_hash FROM entry WHERE chain_n = 4)"
         await spoil(
             engine,
-            f"UPDATE chain_head SET n = 4, hash = {hashed} WHERE tag = 'ledger'",  # noqa: S608
+            f"UPDATE chain_head SET n = 4, hash = {hashed} WHERE tag = 'ledger'",
             "DELETE FROM entry WHERE chain_n > 4",
             "UPDATE fund SET last_number = 4, spent_fen = 406",
         )
