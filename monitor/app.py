@@ -11,6 +11,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +24,7 @@ from monitor.clock import Clock
 from monitor.errors import MonitorError
 from monitor.flows.anchoring import Anchoring
 from monitor.flows.days import chain_closed_days, prune_logs
+from monitor.flows.ledger.figures import money_so_far
 from monitor.flows.month import month_so_far
 from monitor.flows.observe import Observer
 from monitor.flows.orders import keep_orders
@@ -133,8 +135,8 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
             "cut": lambda: _cut(observer, settings.evidence.cut_s),
             "save": lambda: _save(observer),
             "figures": lambda: _figures(observer, loaded, engine),
-            "tables": lambda: _tables(observer, known, engine, files),
             "orders": lambda: _orders(observer, loaded, engine),
+            "tables": lambda: _tables(observer, known, engine, files, settings.zone),
             "anchors": lambda: _anchors(anchoring, clock),
             "days": lambda: _days(engine, settings, clock),
             "mqtt": receiver.run,
@@ -254,8 +256,11 @@ async def _orders(observer: Observer, loaded: Loaded, engine: AsyncEngine) -> No
             log.warning("orders.failed", error=(str(error) or type(error).__name__).splitlines()[0])
 
 
-async def _tables(observer: Observer, known: Tokens, engine: AsyncEngine, files: MosquittoFiles | None) -> NoReturn:
-    """What people change while we run: tokens, mosquitto's files from them, and planned windows, which the log is told.
+async def _tables(
+    observer: Observer, known: Tokens, engine: AsyncEngine, files: MosquittoFiles | None, zone: tzinfo
+) -> NoReturn:
+    """What people change while we run: tokens, mosquitto's files from them, planned windows, which the log is told, and
+    the year's money.
 
     Survives a database that is away, and files that cannot be written (MosquittoFiles says so).
     """
@@ -267,6 +272,7 @@ async def _tables(observer: Observer, known: Tokens, engine: AsyncEngine, files:
                 await asyncio.to_thread(files.follow, rows, observer.clock.now())
             async with engine.connect() as connection:
                 windows = await in_force(connection)
+                observer.board.money = await money_so_far(connection, zone, observer.clock.now())
             for window in observer.judge.windows.missing(windows, observer.clock.now()):
                 observer.window(window)
             observer.board.windows = [w for told in windows if (w := told.counted()) is not None]

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from monitor.cli import agent, chains, evidence, kit, people, service, tokens, windows, workorders
+from monitor.cli import agent, chains, evidence, kit, ledger, people, service, tokens, windows, workorders
 from monitor.errors import ConfigError, MonitorError
 
 HELP = """智慧党建平台运行监测: watches the sites, judges availability by published rules, keeps the evidence.
@@ -25,6 +25,7 @@ program.add_typer(windows.program, name="window", help="Planned windows 计划�
 program.add_typer(workorders.program, name="workorder", help="Work orders 工单.")
 program.add_typer(tokens.program, name="token", help="Tokens of devices, relays and pings.")
 program.add_typer(people.program, name="user", help="People: who may do what, signing in and out.")
+program.add_typer(ledger.program, name="ledger", help="经费台账: the cost ledger, an auxiliary register.")
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, Table, func, or_, select
 
 from monitor.store import tables
 from monitor.store.digests import unpack as unpack_digest
@@ -62,6 +62,21 @@ def _person(row: Row) -> Iterable[Row]:
     yield row | {"roles": json.loads(row["roles"]), "townships": townships}
 
 
+def _of_funds(table: Table, *joined: tuple[Table, Any]) -> Callable[[Year], Select[Any]]:
+    """Rows of the year's funds, in order of their key; `joined`: the way from the table to `fund`."""
+
+    def rows(year: Year) -> Select[Any]:
+        found = select(table)
+        for other, on in joined:
+            found = found.join(other, on)
+        return found.where(tables.fund.c.year == year.number).order_by(*table.primary_key.columns)
+
+    return rows
+
+
+_FUND, _ENTRY, _CONTRACT = tables.fund, tables.entry, tables.contract
+_TO_FUND = (_FUND, _FUND.c.id == _ENTRY.c.fund_id)
+
 _PERSON = [c for c in tables.person.c if c.name != "password"]
 
 PARTS: Sequence[Part] = (
@@ -103,6 +118,45 @@ PARTS: Sequence[Part] = (
             select(tables.window)
             .where(_overlapping(tables.window.c.start_ms, tables.window.c.end_ms, year))
             .order_by(tables.window.c.start_ms, tables.window.c.id)
+        ),
+    ),
+    Part("fund", "专项资金", _of_funds(_FUND)),
+    Part(
+        "fund_change",
+        "年初预算、预算调整与结转",
+        _of_funds(tables.fund_change, (_FUND, _FUND.c.id == tables.fund_change.c.fund_id)),
+    ),
+    Part("contract", "合同", _of_funds(_CONTRACT, (_FUND, _FUND.c.id == _CONTRACT.c.fund_id))),
+    Part(
+        "stage",
+        "合同阶段、验收与考核扣款",
+        _of_funds(
+            tables.stage,
+            (_CONTRACT, _CONTRACT.c.id == tables.stage.c.contract_id),
+            (_FUND, _FUND.c.id == _CONTRACT.c.fund_id),
+        ),
+    ),
+    Part("entry", "经费台账的分录（已登记的另见链 ledger）", _of_funds(_ENTRY, _TO_FUND)),
+    Part(
+        "entry_site",
+        "分录的站点分摊",
+        _of_funds(tables.entry_site, (_ENTRY, _ENTRY.c.id == tables.entry_site.c.entry_id), _TO_FUND),
+    ),
+    Part(
+        "entry_paper",
+        "分录的附件",
+        _of_funds(tables.entry_paper, (_ENTRY, _ENTRY.c.id == tables.entry_paper.c.entry_id), _TO_FUND),
+    ),
+    Part(
+        "closing",
+        "月结与年结",
+        _of_funds(tables.closing, (_FUND, _FUND.c.id == tables.closing.c.fund_id)),
+    ),
+    Part(
+        "econ_class",
+        "该年度自定的支出经济分类",
+        lambda year: (
+            select(tables.econ_class).where(tables.econ_class.c.year == year.number).order_by(tables.econ_class.c.code)
         ),
     ),
     Part("person", "人员与角色（制作档案时）", lambda year: select(*_PERSON).order_by(tables.person.c.name), _person),

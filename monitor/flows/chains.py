@@ -13,11 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from monitor.core.chain import Record
 from monitor.store import audit, evidence_days
 from monitor.store.chains import Reader
+from monitor.store.ledger import chain as ledger
 
 #: Up to the first `/` of a tag.
 CHAINS: Mapping[str, Reader] = {
     audit.TAG: audit.records,
     evidence_days.TAG: evidence_days.records,
+    ledger.TAG: ledger.records,
 }
 #: Records of one query.
 AT_ONCE = 5_000

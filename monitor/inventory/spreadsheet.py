@@ -56,9 +56,13 @@ def read_table(folder: Path, name: str, required: Sequence[str], optional: Seque
         raise _wrong(f"{name}.csv", f"not found; expected {name}.csv or {name}.xlsx in the folder")
     if len(found) > 1:
         raise _wrong(f"{name}.csv", f"expected one of {name}.csv and {name}.xlsx, found both; remove one")
-    path = found[0]
+    return read_file(found[0], required, optional)
+
+
+def read_file(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Table:
+    """Read one file, by its ending. Raises ConfigError where nothing can be said about single rows."""
     mistakes: list[Mistake] = []
-    raw = read_csv(path) if path.suffix == ".csv" else read_xlsx(path, mistakes)
+    raw = read_xlsx(path, mistakes) if path.suffix.lower() == ".xlsx" else read_csv(path)
     rows = _not_blank(path.name, raw)
     number, cells = next(rows, (0, []))
     if not cells:

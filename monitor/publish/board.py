@@ -15,7 +15,7 @@ from monitor.core.timeline import UP, Value
 from monitor.core.uplink import Line, lines
 from monitor.core.window import Window
 from monitor.inventory.load import Loaded
-from monitor.publish.views import Counters, MonthFigures, SiteView, TerminalView
+from monitor.publish.views import Counters, MoneyFigures, MonthFigures, SiteView, TerminalView
 
 _SERVICE = {"ok": True, "fail": False, "na": None}
 
@@ -31,6 +31,7 @@ class Board:
         self.clock = clock
         self.counters = Counters()
         self.month: MonthFigures | None = None
+        self.money: MoneyFigures | None = None  # of this year's funds; None where there is none
         self.windows: Sequence[Window] = ()
         self.orders: Mapping[str, tuple[int, int]] | None = None  # level -> work orders not closed, of these overdue
         self.troubles: dict[str, str] = {}  # what keeps the service from its job, by part

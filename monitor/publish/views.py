@@ -100,6 +100,16 @@ class MonthFigures:
     after_exemptions: Mapping[str, LevelFigures] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class MoneyFigures:
+    """All funds of the fiscal year together, in fen (docs/ledger.md); `spent` by economic class."""
+
+    budget_fen: int
+    spent: Mapping[str, int]
+    approved_unpaid_fen: int = 0
+    forecast_fen: int = 0
+
+
 @dataclass(slots=True)
 class Counters:
     """What has been counted since the process began. Written on the event loop only.
@@ -144,6 +154,7 @@ class Telling(Protocol):
 
     @property
     def orders(self) -> Mapping[str, tuple[int, int]] | None: ...
+    def money(self) -> MoneyFigures | None: ...
 
     def terminals(self) -> Iterable[TerminalView]: ...
 

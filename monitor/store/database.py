@@ -46,6 +46,8 @@ def create(url: str) -> AsyncEngine:
                 "server_settings": {
                     "statement_timeout": str(STATEMENT_LIMIT_S * 1000),
                     "application_name": "zhdj-monitor",
+                    # What is acknowledged survives a power loss, whatever the database's own setting is.
+                    "synchronous_commit": "on",
                 },
             }
             return create_async_engine(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     ForeignKey,
     Index,
@@ -25,6 +26,8 @@ metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     }
 )
@@ -327,4 +330,185 @@ exemption = Table(
     Column("decided_by", String(64), nullable=False, default=""),
     Column("note", Text, nullable=False, default=""),
     Index(None, "order_id"),
+# --- the cost ledger 经费台账 (docs/ledger.md): amounts in fen, days as 2026-10-01 ------------------------------------
+# Registered entries with their sites and papers, changes of funds and closings are never changed nor deleted: triggers
+# refuse it (migration `ledger`).
+
+#: Economic classes 支出经济分类 of a fiscal year. A year without rows has those of core/ledger.py.
+econ_class = Table(
+    "econ_class",
+    metadata,
+    Column("year", Integer, primary_key=True, autoincrement=False),
+    Column("code", String(16), primary_key=True),
+    Column("name", String(100), nullable=False),
+)
+
+#: A fund 专项资金 of a year. What a writer must know under the lock of this row stands in it: budget with all changes,
+#: the sum of what is registered, the last number 台账序号, what is closed.
+fund = Table(
+    "fund",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("year", Integer, nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("account", String(100), nullable=False),
+    Column("purposes", Text, nullable=False),  # JSON: ["维护", ...]
+    Column("classes", Text, nullable=False),  # JSON: ["30213", ...]
+    Column("budget_fen", BigInteger, nullable=False),
+    Column("spent_fen", BigInteger, nullable=False),
+    Column("last_number", Integer, nullable=False),
+    Column("closed_month", Integer, nullable=False),  # the last month that is closed, 0 for none
+    Column("year_closed", Boolean, nullable=False),
+    Column("created_by", String(64), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    UniqueConstraint("year", "name"),
+    # The third lock on the same door: the rule is checked in core/ledger.py, and again by the statement that adds.
+    CheckConstraint("spent_fen <= budget_fen", name="balance"),
+    CheckConstraint("spent_fen >= 0", name="spent"),
+)
+
+#: The initial budget and every adjustment, each with its document number; `source`: appropriation, carry_over, other.
+fund_change = Table(
+    "fund_change",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("fund_id", Integer, ForeignKey("fund.id"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),  # initial, adjustment, carry_over
+    Column("source", String(16), nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("document", String(100), nullable=False),
+    Column("dated", String(10), nullable=False),
+    Column("memo", Text, nullable=False, default=""),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+)
+
+#: A contract that is paid in instalments.
+contract = Table(
+    "contract",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("fund_id", Integer, ForeignKey("fund.id"), nullable=False),
+    Column("number", String(100), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("payee", String(100), nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("signed_on", String(10), nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    UniqueConstraint("fund_id", "number"),
+)
+
+#: An instalment 按需拨付: payable once accepted, without the deductions 考核扣款. `paid_fen`: registered for it.
+stage = Table(
+    "stage",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("contract_id", Integer, ForeignKey("contract.id"), nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("paid_fen", BigInteger, nullable=False),
+    Column("deduction_fen", BigInteger, nullable=False),
+    Column("deduction_reason", Text, nullable=False, default=""),
+    Column("accepted_on", String(10)),
+    Column("acceptance", String(100), nullable=False, default=""),  # the number of the paper
+    Column("accepted_by", String(64), nullable=False, default=""),
+    UniqueConstraint("contract_id", "n"),
+    CheckConstraint("paid_fen <= amount_fen - deduction_fen", name="payable"),
+)
+
+#: An entry in any state. `reverses`: a red entry 红字, whose amount is negative. Numbers, dates of payment and links of
+#: the chain come with registering.
+entry = Table(
+    "entry",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("fund_id", Integer, ForeignKey("fund.id"), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("number", Integer),
+    Column("dated", String(10), nullable=False),
+    Column("memo", Text, nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("econ_class", String(16), nullable=False),
+    Column("cost_class", String(16), nullable=False),
+    Column("purpose", String(100), nullable=False),
+    Column("payee", String(100), nullable=False),
+    Column("work_order", String(100)),  # of the table `work_order`; text, because the two grow apart
+    Column("stage_id", Integer, ForeignKey("stage.id"), index=True),
+    Column("acceptance", String(100), nullable=False),
+    Column("reverses", Integer, ForeignKey("entry.id"), index=True),
+    Column("split", String(16), nullable=False),  # equal, terminals, weights, reversal
+    Column("batch", String(64), nullable=False),  # of an import: its digest
+    Column("drafted_by", String(64), nullable=False),
+    Column("drafted_ms", BigInteger, nullable=False),
+    Column("approved_by", String(64), nullable=False, default=""),
+    Column("approved_ms", BigInteger),
+    Column("registered_by", String(64), nullable=False, default=""),
+    Column("registered_ms", BigInteger),
+    Column("paid_on", String(10)),
+    Column("voucher", String(100), nullable=False, default=""),
+    Column("chain_n", BigInteger, unique=True),
+    Column("chain_hash", String(64)),
+    UniqueConstraint("fund_id", "number"),
+    Index(None, "fund_id", "state", "amount_fen"),
+    Index(None, "fund_id", "paid_on"),
+    Index(None, "work_order"),
+    Index(None, "batch"),
+)
+
+#: The share of a site in an entry; the township beside it, because villages are merged and money stays where it was.
+entry_site = Table(
+    "entry_site",
+    metadata,
+    Column("entry_id", Integer, ForeignKey("entry.id"), primary_key=True, autoincrement=False),
+    Column("site", String(64), primary_key=True),
+    Column("township", String(64), nullable=False),
+    Column("share_fen", BigInteger, nullable=False),
+    Index(None, "site"),
+)
+
+#: Invoices, acceptance sheets, photos of an entry, by their SHA-256 (hex).
+entry_paper = Table(
+    "entry_paper",
+    metadata,
+    Column("entry_id", Integer, ForeignKey("entry.id"), primary_key=True, autoincrement=False),
+    Column("sha256", String(64), primary_key=True),
+)
+
+#: What is registered, summed as it is registered: totals of 100,000 entries without reading them.
+fund_sum = Table(
+    "fund_sum",
+    metadata,
+    Column("fund_id", Integer, ForeignKey("fund.id"), primary_key=True, autoincrement=False),
+    Column("month", String(7), primary_key=True),  # 2026-10, of the payment
+    Column("econ_class", String(16), primary_key=True),
+    Column("site", String(64), primary_key=True),
+    Column("township", String(64), primary_key=True),
+    Column("spent_fen", BigInteger, nullable=False),
+)
+
+#: Closed months 月结 ("2026-10"; all before it are closed, too) and years 年结 ("2026"), with the figures at closing.
+closing = Table(
+    "closing",
+    metadata,
+    Column("fund_id", Integer, ForeignKey("fund.id"), primary_key=True, autoincrement=False),
+    Column("period", String(7), primary_key=True),
+    Column("budget_fen", BigInteger, nullable=False),
+    Column("spent_fen", BigInteger, nullable=False),
+    Column("carried_fen", BigInteger, nullable=False),
+    Column("carried_to", Integer, ForeignKey("fund.id")),
+    Column("closed_by", String(64), nullable=False),
+    Column("closed_ms", BigInteger, nullable=False),
+)
+
+#: Keys of requests that were carried out, so that a second try changes nothing and gets the first answer.
+request = Table(
+    "request",
+    metadata,
+    Column("key", String(128), primary_key=True),
+    Column("what", String(32), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("answer", Text, nullable=False),  # JSON
+    Column("at_ms", BigInteger, nullable=False),
 )

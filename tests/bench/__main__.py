@@ -21,6 +21,7 @@ from tests.bench.chains import chains
 from tests.bench.disk import disk
 from tests.bench.exposition import exposition
 from tests.bench.http import http_beats
+from tests.bench.ledger import cost_ledger
 from tests.bench.load import large_county
 from tests.bench.log import evidence_log
 from tests.bench.month import month_figures
@@ -54,6 +55,7 @@ BENCHMARKS: dict[str, Bench] = {
     "disk": disk,
     "log": evidence_log,
     "chains": chains,
+    "ledger": cost_ledger,
 }
 
 
