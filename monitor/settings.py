@@ -55,6 +55,12 @@ def _listen(text: str) -> str:
     return text
 
 
+def _server(text: str) -> str:
+    if not _LISTEN.fullmatch(text):
+        raise ValueError(f"expected host:port such as mail.example:25, not {text!r}")
+    return text
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -164,6 +170,39 @@ class Canaries(_Part):
     every_s: Annotated[float, Field(gt=0, le=300)] = 10.0
 
 
+class SignIn(_Part):
+    """[sign_in] Failures, sessions and the age of passwords (docs/security.md, Signing in)."""
+
+    attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    idle_min: Annotated[int, Field(ge=1, le=1440)] = 30
+    session_h: Annotated[int, Field(ge=1, le=168)] = 12
+    password_days: Annotated[int, Field(ge=0, le=3650)] = 0
+
+
+class Papers(_Part):
+    """[papers] Where papers (photos, invoices, acceptance sheets) are kept, by their content."""
+
+    folder: str = "var/papers"
+
+
+class Anchors(_Part):
+    """[anchors] The chains' newest heads outside the database: a file, and a daily message to the auditor."""
+
+    file: str = "var/anchors.jsonl"
+    mail_to: tuple[str, ...] = ()
+    mail_from: str = "zhdj-monitor@localhost"
+    smtp: Annotated[str, AfterValidator(_server)] = "localhost:25"
+    tls: Literal["none", "starttls", "tls"] = "none"
+    username: str = ""
+    password: SecretStr = SecretStr("")
+
+
+class Retention(_Part):
+    """[retention] How long the evidence log's days are kept, in months; what else is kept, we never prune."""
+
+    evidence_months: Annotated[int, Field(ge=13, le=360)] = 13
+
+
 class Settings(BaseSettings):
     """All of monitor.toml. `folder` is where it was read; relative paths are meant from the working directory."""
 
@@ -188,6 +227,10 @@ class Settings(BaseSettings):
     evidence: Evidence = Evidence()
     probes: Probes = Probes()
     canaries: Canaries = Canaries()
+    sign_in: SignIn = SignIn()
+    papers: Papers = Papers()
+    anchors: Anchors = Anchors()
+    retention: Retention = Retention()
 
     @property
     def zone(self) -> ZoneInfo:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, event, make_url
+from sqlalchemy import Connection, Table, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from monitor.errors import MonitorError
 
@@ -82,3 +85,30 @@ async def opened(url: str) -> AsyncIterator[AsyncEngine]:
         yield engine
     finally:
         await engine.dispose()
+
+
+#: Writers of this process take turns on SQLite: its own waiting is not fair, and sleeps longer the longer it waits.
+_turns: WeakKeyDictionary[AsyncEngine, asyncio.Lock] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction of a person's act: what it reads stays true until it ends.
+
+    On SQLite nobody else writes meanwhile (BEGIN IMMEDIATE). On PostgreSQL lock the rows that a decision rests on
+    (`with_for_update`).
+    """
+    if engine.dialect.name != "sqlite":
+        async with engine.begin() as connection:
+            yield connection
+        return
+    async with _turns.setdefault(engine, asyncio.Lock()), engine.begin() as connection:
+        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+
+
+def insert_into(connection: AsyncConnection, table: Table) -> postgresql.Insert:
+    """An insert with `on_conflict_do_nothing` and `on_conflict_do_update`, which both databases say alike."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)  # type: ignore[return-value]  # the same methods

@@ -144,6 +144,92 @@ token = Table(
     Column("revoked_ms", BigInteger),
 )
 
+# --- People, and the chains that make their acts evidence -------------------------------------------------------------
+
+#: People who may act. `roles` and `townships` are JSON lists; townships NULL: all of them.
+person = Table(
+    "person",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("roles", Text, nullable=False),
+    Column("townships", Text),
+    Column("password", String(255), nullable=False),  # argon2id, as its library writes it
+    Column("password_ms", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("disabled_ms", BigInteger),
+)
+
+#: Who is signed in: hashes of random tokens. `origin`: cli or web.
+session = Table(
+    "session",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("person", String(64), nullable=False, index=True),
+    Column("origin", String(8), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("ends_ms", BigInteger, nullable=False),
+)
+
+#: Failed attempts to sign in, by the name that was given, whether there is such a person or not.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("locked_ms", BigInteger, nullable=False),  # refused until then
+)
+
+#: The newest record of each chain: its row is the lock that makes one writer of many.
+chain_head = Table(
+    "chain_head",
+    metadata,
+    Column("tag", String(64), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
+#: What people did, and what became of it. A chain: `hash` covers all other columns of the row and the row before.
+audit = Table(
+    "audit",
+    metadata,
+    Column("n", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False, index=True),
+    Column("who", String(64), nullable=False, index=True),
+    Column("action", String(64), nullable=False),
+    Column("what", Text, nullable=False),
+    Column("outcome", String(8), nullable=False),  # done, refused, failed
+    Column("reason", Text, nullable=False, default=""),
+    Column("hash", String(64), nullable=False),
+)
+
+#: Local days of an observer's evidence log that are closed: what was in the log, and the hash of the day's row in
+#: `digest`. A chain for each observer.
+evidence_day = Table(
+    "evidence_day",
+    metadata,
+    Column("observer", String(32), primary_key=True),
+    Column("n", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("day", Integer, nullable=False),  # 20261001
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    UniqueConstraint("observer", "day"),
+)
+
+#: Papers (photos, invoices, acceptance sheets) by their content; the files lie in `[papers] folder`.
+paper = Table(
+    "paper",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("kept_by", String(64), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+
 # --- the register of positions 机位台账, inspections 巡检, meetings 会议保障 (docs/register.md): days as 2026-10-01 -----
 # Records, counts, visits with their findings, and notes are only added: triggers refuse to change them (migration
 # `rounds`). Numbers `n` have no gaps. `papers`: JSON, ["sha256", ...] of the table `paper`; `sites`: JSON, ["id", ...].

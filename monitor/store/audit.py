@@ -1,0 +1,72 @@
+"""The audit log: what people did, when, and what became of it. A chain (tag `audit`)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sqlalchemy import Row, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from monitor.core.chain import Record
+from monitor.store import chains
+from monitor.store.tables import audit
+
+TAG = "audit"
+Outcome = Literal["done", "refused", "failed"]
+#: What is kept of a text, characters: a name or a sentence from outside may be of any length.
+LONGEST = 2_000
+
+
+async def write(
+    connection: AsyncConnection, at_ms: int, who: str, action: str, what: str, outcome: Outcome, reason: str = ""
+) -> None:
+    """Append a record, in the caller's transaction, as the last thing in it."""
+    values = {
+        "at_ms": at_ms,
+        "who": _text(who)[:64],
+        "action": action,
+        "what": _text(what),
+        "outcome": outcome,
+        "reason": _text(reason),
+    }
+    made = await chains.append(connection, TAG, {"v": 1, "tag": TAG, **values})
+    await connection.execute(insert(audit).values(**values, n=made.n, hash=made.hash))
+
+
+def _text(text: str) -> str:
+    """What every database takes: no NUL, no half surrogate pairs."""
+    return text[:LONGEST].replace("\0", "�").encode("utf-8", "replace").decode()
+
+
+def body(row: Row[Any]) -> dict[str, Any]:
+    """What the hash of a row covers."""
+    return {
+        "v": 1,
+        "tag": TAG,
+        "at_ms": row.at_ms,
+        "who": row.who,
+        "action": row.action,
+        "what": row.what,
+        "outcome": row.outcome,
+        "reason": row.reason,
+    }
+
+
+async def records(connection: AsyncConnection, tag: str, after: int, limit: int) -> list[Record]:
+    """Up to `limit` records with a number greater than `after`, by number."""
+    found = await connection.execute(select(audit).where(audit.c.n > after).order_by(audit.c.n).limit(limit))
+    return [Record(row.n, body(row), row.hash) for row in found]
+
+
+async def rows(
+    connection: AsyncConnection, *, start_ms: int | None = None, end_ms: int | None = None, who: str | None = None
+) -> list[dict[str, Any]]:
+    """Records of `[start_ms, end_ms)` and of somebody, oldest first."""
+    wanted = select(audit).order_by(audit.c.n)
+    if start_ms is not None:
+        wanted = wanted.where(audit.c.at_ms >= start_ms)
+    if end_ms is not None:
+        wanted = wanted.where(audit.c.at_ms < end_ms)
+    if who is not None:
+        wanted = wanted.where(audit.c.who == who)
+    return [dict(row._mapping) for row in await connection.execute(wanted)]
