@@ -1,4 +1,4 @@
-"""The register's rules: at most one device at a position on any day, corrections that name what they correct, sheets."""
+"""The register's rules: at most one device at a position on any day, corrections name what they correct, sheets."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_void_removal_that_would_put_one_device_at_two_positions_is_refused() 
 
 
 def test_marks_are_tidied_as_they_are_typed() -> None:
-    typed = device(" DESKTOP  B ", "ａb 12", "aa-bb-cc-dd-ee-ff", "")
+    typed = device(" DESKTOP  B ", "\uff41b 12", "aa-bb-cc-dd-ee-ff", "")
     assert (typed.model, typed.serial, typed.mac) == ("DESKTOP B", "AB12", "AA:BB:CC:DD:EE:FF")
     assert a_mac("aabb.ccdd.eeff") == a_mac("AA:BB:CC:DD:EE:FF")
     with pytest.raises(ValueError, match="12 位"):
@@ -125,9 +125,7 @@ def history(tries: list[tuple[str, Act, int, Device, int | None]]) -> list[Recor
     records: list[Record] = []
     for site, act, day, thing, corrects in tries:
         bare = act in (Act.REMOVED, Act.VOID)
-        record = Record(
-            len(records) + 1, site, "pc", act, on(day), None if bare else thing, "为何", corrects=corrects
-        )
+        record = Record(len(records) + 1, site, "pc", act, on(day), None if bare else thing, "为何", corrects=corrects)
         others = cards([r for r in records if r.site != site])
         try:
             write(records, record, others)

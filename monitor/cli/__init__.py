@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from monitor.cli import agent, evidence, kit, service, tokens
+from monitor.cli import agent, evidence, inspections, kit, meetings, register, service, tokens
 from monitor.errors import ConfigError, MonitorError
 
 HELP = """智慧党建平台运行监测: watches the sites, judges availability by published rules, keeps the evidence.
@@ -22,6 +22,9 @@ for family in (service, evidence, agent):
     family.register(program)
 tokens.program.command("kit")(kit.write_kit)
 program.add_typer(tokens.program, name="token", help="Tokens of devices, relays and pings.")
+program.add_typer(register.program, name="register", help="机位台账: which device stands where; 盘点.")
+program.add_typer(inspections.program, name="inspection", help="巡检: planned rounds and visits.")
+program.add_typer(meetings.program, name="meeting", help="会议保障: meetings and who joined.")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Inspections 巡检: rounds that are planned, visits that were made, and what was found (docs/register.md).
 
-A round fixes its sites when it is planned, so that its coverage does not move with the inventory. Visits are only added;
-one that was written down wrongly is corrected by another that names it.
+A round fixes its sites when it is planned, so that its coverage does not move with the inventory. Visits are only
+added; one that was written down wrongly is corrected by another that names it.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Visit:
 
 
 def sites_in(scope: str, sites: Iterable[Site], first: date, last: date) -> tuple[str, ...]:
-    """The sites of a scope (`core/window`) that are in service on a day of `first` to `last`, in the inventory's order."""
+    """The sites of a scope (`core/window`) that are in service on a day of `first` to `last`, in inventory order."""
     window = Window(scope, 0, 0)
     return tuple(
         site.site_id
@@ -110,7 +110,7 @@ def in_force(visits: Iterable[Visit]) -> list[Visit]:
 
 
 def check(visit: Visit, of: Round | None, visits: Sequence[Visit], terminals: Sequence[str], today: date) -> None:
-    """May this visit be written? `visits`: those of the site so far; `terminals`: the site's kinds. Raises MonitorError."""
+    """May this visit be written? `visits`: those of the site so far; `terminals`: its kinds. Raises MonitorError."""
     if visit.on > today:
         raise MonitorError(f"{visit.on} 在今天（{today}）之后；巡检只记已发生的事")
     if not visit.who.strip():

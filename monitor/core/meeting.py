@@ -1,7 +1,7 @@
 """Meeting support 会议保障: who joined, as people noted it, beside what the monitor saw (docs/register.md).
 
-Neither corrects the other. A note is a person's word; what the monitor saw says only whether a terminal could be reached,
-and where it saw nothing it says unknown.
+Neither corrects the other. A note is a person's word; what the monitor saw says only whether a terminal could be
+reached, and where it saw nothing it says unknown.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The register of positions 机位台账: which device stood where, from which day to which (docs/register.md).
 
 Its truth is a list of records that only grows. A record says what was done at a position on a day: a device was
-installed 安装, took another's place 更换, was removed 拆除. A mistake is not rubbed out: a new record names the one that
-it corrects, and stands in its place from then on (`void`: what it names never happened). Cards 卡片 are worked out from
-the records: a card is a device at a position on the days `[since, until)`, so that a replacement closes one card and
-opens the next on the same day, and on no day two devices stand at one position.
+installed 安装, took another's place 更换, was removed 拆除. A mistake is not rubbed out: a new record names the one
+that it corrects, and stands in its place from then on (`void`: what it names never happened). Cards 卡片 are worked out
+from the records: a card is a device at a position on the days `[since, until)`, so that a replacement closes one card
+and opens the next on the same day, and on no day two devices stand at one position.
 """
 
 from __future__ import annotations
@@ -160,7 +160,8 @@ def cards(records: Iterable[Record]) -> list[Card]:
     for record in in_force(records):
         if record.act is Act.INSTALLED and standing is not None:
             raise MonitorError(
-                f"{_place(record)} 自 {standing.since} 起已有设备（{standing.device}），{record.on} 不能再安装；更换请登记为更换"
+                f"{_place(record)} 自 {standing.since} 起已有设备（{standing.device}），"
+                f"{record.on} 不能再安装；更换请登记为更换"
             )
         if record.act is not Act.INSTALLED:
             if standing is None:

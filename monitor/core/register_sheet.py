@@ -50,7 +50,7 @@ class Plan:
 
 
 def plan(rows: Iterable[SheetRow], known: Iterable[Record], next_n: int, today: date) -> Plan:
-    """`known`: every record of the register; new ones are numbered from `next_n`. Papers and author are the caller's."""
+    """`known`: every record of the register. New ones are numbered from `next_n`, and have no author yet."""
     result = Plan()
     of: dict[Position, list[Record]] = defaultdict(list)
     for record in known:
@@ -125,9 +125,9 @@ def _acts(places: Sequence[_Place]) -> Iterable[tuple[SheetRow, Act, date]]:
             gives_way = before is not None and before.until is None and before.row is None
             handed_over = before is not None and before.until == place.since and _closes(before)
             yield place.row, Act.REPLACED if gives_way or handed_over else Act.INSTALLED, place.since
-        if place.row is not None and place.until is not None and _closes(place):
-            if after is None or after.card is not None or after.since != place.until:
-                yield place.row, Act.REMOVED, place.until
+        taken_over = after is not None and after.card is None and after.since == place.until
+        if place.row is not None and place.until is not None and _closes(place) and not taken_over:
+            yield place.row, Act.REMOVED, place.until
 
 
 def _closes(place: _Place) -> bool:

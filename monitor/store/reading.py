@@ -14,7 +14,7 @@ from monitor.core.timeline import DOWN, UNKNOWN, UP, Edge, Step, Timeline, Value
 from monitor.core.window import Window
 from monitor.store.digests import Counts, unpack
 from monitor.store.edges import unpack as unpack_edge
-from monitor.store.tables import check, digest, loss, outage, span, status, window
+from monitor.store.tables import check, cut, digest, loss, outage, span, status, window
 
 _VALUES: tuple[Value, ...] = (DOWN, UNKNOWN, UP)
 Key = tuple[str, str, str]
@@ -75,6 +75,12 @@ async def _append(
                 for check_id, start, value in part:
                     if check_id is not None:
                         result[ids[check_id]].append(Step(start, _VALUES[value]))
+
+
+async def known_until(connection: AsyncConnection) -> dict[str, int]:
+    """By site the instant (ms) up to which its rows follow the log of its observer; later nothing is decided yet."""
+    query = select(check.c.site, func.min(cut.c.at_ms).label("at")).join(cut, cut.c.observer == check.c.observer)
+    return {r.site: r.at for r in await connection.execute(query.group_by(check.c.site))}
 
 
 async def windows(connection: AsyncConnection) -> list[Window]:

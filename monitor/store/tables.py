@@ -229,10 +229,11 @@ paper = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("kept_by", String(64), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
+)
 
-# --- the register of positions 机位台账, inspections 巡检, meetings 会议保障 (docs/register.md): days as 2026-10-01 -----
+# --- The register of positions 机位台账, inspections 巡检, meetings 会议保障 (docs/register.md): days as 2026-10-01 ---
 # Records, counts, visits with their findings, and notes are only added: triggers refuse to change them (migration
-# `rounds`). Numbers `n` have no gaps. `papers`: JSON, ["sha256", ...] of the table `paper`; `sites`: JSON, ["id", ...].
+# 0003). Numbers `n` have no gaps. `papers`: JSON, ["sha256", ...] of the table `paper`; `sites`: JSON, ["id", ...].
 
 #: What was done at a position: installed, replaced, removed; or the correction of such a record (core/register.py).
 position_record = Table(
