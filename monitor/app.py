@@ -21,6 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.clock import Clock
 from monitor.errors import MonitorError
+from monitor.flows.anchoring import Anchoring
+from monitor.flows.days import chain_closed_days, prune_logs
 from monitor.flows.month import month_so_far
 from monitor.flows.observe import Observer
 from monitor.flows.overview import load_overview
@@ -35,6 +37,7 @@ from monitor.intake.selfwatch import Echo, SelfWatch
 from monitor.intake.tokens import Token, Tokens, new_token
 from monitor.inventory.load import Loaded
 from monitor.publish.views import Overview
+from monitor.settings import Settings
 from monitor.store import reading, tokens
 from monitor.store.database import opened
 from monitor.store.view import View
@@ -47,6 +50,9 @@ FIGURES_S = 60.0
 TABLES_S = 5.0
 #: How often the database is tried for what waits, seconds.
 SAVE_S = 1.0
+#: How often the chains' heads are looked at, and the folder of the evidence log, seconds.
+ANCHORS_S = 5.0
+DAYS_S = 60.0
 #: Connections of HTTP and of the embedded broker, twice over.
 OPEN_FILES = 16_384
 
@@ -72,6 +78,7 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
         observer = Observer(loaded, clock, View(engine, settings.observer), Path(settings.evidence.folder))
         await observer.start()
         stack.push_async_callback(observer.stop)
+        anchoring = Anchoring(engine, settings, observer.board)
         known = Tokens([Token.of_row(row) for row in await tokens.rows(engine)], clock)
         tools = await stack.enter_async_context(Tools())
         files = MosquittoFiles.of(settings.mqtt)
@@ -121,6 +128,8 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
             "save": lambda: _save(observer),
             "figures": lambda: _figures(observer, loaded, engine),
             "tables": lambda: _tables(observer, known, engine, files),
+            "anchors": lambda: _anchors(anchoring, clock),
+            "days": lambda: _days(engine, settings, clock),
             "mqtt": receiver.run,
             "poller": poller.run,
             "selfwatch": watch.rounds,
@@ -241,3 +250,27 @@ async def _tables(observer: Observer, known: Tokens, engine: AsyncEngine, files:
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("tables.failed", error=type(error).__name__)
         await asyncio.sleep(TABLES_S)
+
+
+async def _anchors(anchoring: Anchoring, clock: Clock) -> NoReturn:
+    """Survives a database that is away; a file that cannot be written and a mail server that takes nothing, Anchoring
+    tells itself."""
+    started = False
+    while True:
+        try:
+            await (anchoring.step if started else anchoring.start)(clock.now())
+            started = True
+        except (SQLAlchemyError, OSError, TimeoutError, MonitorError) as error:
+            log.warning("anchors.waiting", error=type(error).__name__)
+        await asyncio.sleep(ANCHORS_S)
+
+
+async def _days(engine: AsyncEngine, settings: Settings, clock: Clock) -> NoReturn:
+    """Closed days of the log into the chain, old ones away. Survives a database or a folder that is away."""
+    while True:
+        try:
+            await chain_closed_days(engine, settings, clock.now())
+            await prune_logs(engine, settings, clock.now())
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            log.warning("days.failed", error=type(error).__name__)
+        await asyncio.sleep(DAYS_S)

@@ -193,6 +193,7 @@ class Anchors(_Part):
     mail_from: str = "zhdj-monitor@localhost"
     smtp: Annotated[str, AfterValidator(_server)] = "localhost:25"
     tls: Literal["none", "starttls", "tls"] = "none"
+    ca_file: str = ""
     username: str = ""
     password: SecretStr = SecretStr("")
 

@@ -11,6 +11,7 @@ import tarfile
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,9 @@ async def test_a_backup_under_load_restored_elsewhere_is_the_same(
         patched.setenv("ZHDJ_ANCHORS__FILE", str(new / "anchors.jsonl"))
         done = await asyncio.to_thread(run, "db", "restore", "--config", target, out)
         assert done.returncode == 0, done.stderr
-        assert "serve" in done.stderr
+        assert "verify" in done.stderr
+        done = await asyncio.to_thread(run, "verify", "--config", target)
+        assert done.returncode == 0, done.stdout + done.stderr
         # The figures of the time before the backup, by the log that was restored and by the one that went on.
         period = (before // 1000 * 1000 - 10_000, before // 1000 * 1000 - 1_000)
         assert await asyncio.to_thread(replayed, target, period) == await asyncio.to_thread(replayed, config, period)
@@ -392,6 +395,10 @@ def test_nothing_is_written_over_and_nothing_half_is_left(tmp_path: Path) -> Non
     assert [p.name for p in tmp_path.iterdir() if p.name != "old"] == ["b.tar.zst"]
 
 
+def _reached(count: Callable[[], int], wanted: int) -> bool:
+    return count() > wanted
+
+
 def test_a_copy_is_of_one_moment_however_much_is_written(tmp_path: Path) -> None:
     """Two tables that always change together, and a writer that never pauses."""
     config = place(tmp_path / "old")
@@ -419,8 +426,7 @@ def test_a_copy_is_of_one_moment_however_much_is_written(tmp_path: Path) -> None
     try:
         seen = []
         for n in range(4):
-            enough = 50 * (n + 1)
-            wait_for(lambda enough=enough: written > enough, 20, "rows")
+            wait_for(partial(_reached, lambda: written, 50 * (n + 1)), 20, "rows")
             out = take(config, tmp_path / f"{n}.tar.zst")
             folder = tmp_path / f"plain-{n}"
             folder.mkdir()

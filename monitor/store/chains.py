@@ -2,20 +2,24 @@
 
 A chain's records stand in a table of their own, with a column for every value of the body; `n` and `hash` stand beside
 them. What a chain's body is and how it is read back says the file of its table (store/audit.py is an example), and
-flows/verify.py has the list of all chains.
+flows/chains.py has the list of all chains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.core.chain import BEGINNING, Link, canonical, link
+from monitor.core.chain import BEGINNING, Link, Record, canonical, link
 from monitor.store.database import insert_into
 from monitor.store.tables import chain_head
+
+#: Reads a chain from its rows: up to so many records of the chain `tag` with a number greater than the given one, by
+#: number. Bodies are made from the rows; the stored hash is only what they are compared with.
+Reader = Callable[[AsyncConnection, str, int, int], Awaitable[list[Record]]]
 
 
 async def append(connection: AsyncConnection, tag: str, body: Mapping[str, Any]) -> Link:

@@ -107,6 +107,17 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
+@asynccontextmanager
+async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A reader that sees one moment for as long as it reads, while others write."""
+    async with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            await connection.exec_driver_sql("BEGIN")
+        else:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+        yield connection
+
+
 def insert_into(connection: AsyncConnection, table: Table) -> postgresql.Insert:
     """An insert with `on_conflict_do_nothing` and `on_conflict_do_update`, which both databases say alike."""
     if connection.dialect.name == "postgresql":

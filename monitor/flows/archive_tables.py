@@ -1,0 +1,118 @@
+"""Which tables a year's archive holds, and which of their rows belong to the year. A table more is a line in PARTS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Select, func, or_, select
+
+from monitor.store import tables
+from monitor.store.digests import unpack as unpack_digest
+from monitor.store.edges import unpack as unpack_edge
+
+Row = dict[str, Any]
+
+
+class Year(NamedTuple):
+    """A local year: its number, and `[start, end)` in ms."""
+
+    number: int
+    start: int
+    end: int
+
+
+class Part(NamedTuple):
+    """A table of the archive: `rows` selects the year's, `unfold` makes lines of a row (itself, if left out)."""
+
+    name: str
+    title: str
+    rows: Callable[[Year], Select[Any]]
+    unfold: Callable[[Row], Iterable[Row]] = lambda row: (row,)
+
+
+def _overlapping(start: Any, end: Any, year: Year) -> Any:
+    return (start < year.end) & or_(end.is_(None), end >= year.start)
+
+
+def _spans(year: Year) -> Select[Any]:
+    """Those of the year, and each check's last one before it: what it was when the year began."""
+    span = tables.span
+    before = select(span.c.check_id, func.max(span.c.start_ms).label("at"))
+    last = before.where(span.c.start_ms < year.start).group_by(span.c.check_id).subquery()
+    joined = span.outerjoin(last, span.c.check_id == last.c.check_id)
+    wanted = span.c.start_ms >= func.coalesce(last.c.at, year.start)
+    rows = select(span).select_from(joined).where(wanted, span.c.start_ms < year.end)
+    return rows.order_by(span.c.check_id, span.c.start_ms)
+
+
+def _span(row: Row) -> Iterable[Row]:
+    edge = unpack_edge(row.pop("edge"), row["start_ms"])
+    yield row | {"edge": edge._asdict() if edge is not None else None}
+
+
+def _digest(row: Row) -> Iterable[Row]:
+    for number, counts in unpack_digest(row["body"]).items():
+        yield {"observer": row["observer"], "day": row["day"], "check_id": number, **counts._asdict()}
+
+
+def _person(row: Row) -> Iterable[Row]:
+    townships = json.loads(row["townships"]) if row["townships"] is not None else None
+    yield row | {"roles": json.loads(row["roles"]), "townships": townships}
+
+
+_PERSON = [c for c in tables.person.c if c.name != "password"]
+
+PARTS: Sequence[Part] = (
+    Part("check", "检测项及其编号", lambda year: select(tables.check).order_by(tables.check.c.id)),
+    Part("span", "检测项的状态：自 start_ms 起为 value（0 中断、1 未知、2 正常），直到下一行", _spans, _span),
+    Part(
+        "outage",
+        "机位的中断",
+        lambda year: (
+            select(tables.outage)
+            .where(_overlapping(tables.outage.c.start_ms, tables.outage.c.over_ms, year))
+            .order_by(tables.outage.c.start_ms, tables.outage.c.key)
+        ),
+    ),
+    Part(
+        "loss",
+        "监测通道自身的中断",
+        lambda year: (
+            select(tables.loss)
+            .where(or_(tables.loss.c.lost_ms.is_(None), tables.loss.c.lost_ms < year.end))
+            .where(or_(tables.loss.c.restored_ms.is_(None), tables.loss.c.restored_ms >= year.start))
+            .order_by(tables.loss.c.observer, tables.loss.c.channel, tables.loss.c.n)
+        ),
+    ),
+    Part(
+        "digest",
+        "每日每个检测项的证据数：应收、实收、失败、迟到、最早、最晚",
+        lambda year: (
+            select(tables.digest)
+            .where(tables.digest.c.day.between(year.number * 10_000 + 101, year.number * 10_000 + 1231))
+            .order_by(tables.digest.c.observer, tables.digest.c.day)
+        ),
+        _digest,
+    ),
+    Part(
+        "window",
+        "计划检修",
+        lambda year: (
+            select(tables.window)
+            .where(_overlapping(tables.window.c.start_ms, tables.window.c.end_ms, year))
+            .order_by(tables.window.c.start_ms, tables.window.c.id)
+        ),
+    ),
+    Part("person", "人员与角色（制作档案时）", lambda year: select(*_PERSON).order_by(tables.person.c.name), _person),
+    Part(
+        "paper",
+        "凭据附件（文件在 papers/ 下，以内容的 SHA-256 命名）",
+        lambda year: (
+            select(tables.paper)
+            .where(tables.paper.c.at_ms >= year.start, tables.paper.c.at_ms < year.end)
+            .order_by(tables.paper.c.at_ms, tables.paper.c.sha256)
+        ),
+    ),
+)
