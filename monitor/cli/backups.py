@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from monitor.cli.progress import Progress
 from monitor.clock import wall_ms
 from monitor.flows.backup import backup
 from monitor.flows.restore import restore
@@ -22,20 +21,16 @@ Config = Annotated[Path, typer.Option("--config", help="The folder of monitor.to
 _NAMES = {"database": "数据库", "evidence": "证据日志", "papers": "附件", "anchors": "锚定", "config": "配置文件"}
 
 
-class _Progress:
-    """What is being copied and how much went through, on a terminal only, for what takes longer than two seconds."""
+class _Bytes:
+    """What is being copied, and how many bytes went through altogether."""
 
     def __init__(self) -> None:
-        self._since = self._shown = time.monotonic()
-        self._bytes = 0
-        self._console = Console(stderr=True)
+        self._progress = Progress()
+        self._done = 0
 
     def __call__(self, name: str, more: int) -> None:
-        self._bytes += more
-        now = time.monotonic()
-        if self._console.is_terminal and now - self._since > 2 and now - self._shown > 0.2:
-            self._shown = now
-            self._console.print(f"{self._bytes / 1e6:,.0f} MB  {name[:60]:60}", end="\r", highlight=False)
+        self._done += more
+        self._progress(name[:60], self._done)
 
 
 def make(
@@ -47,7 +42,7 @@ def make(
     It holds passwords and hashes of tokens: mode 0600, keep it as safe as the machine.
     """
     loaded = load(config, serving=False)
-    made = asyncio.run(backup(loaded, config, file, wall_ms(), _Progress()))
+    made = asyncio.run(backup(loaded, config, file, wall_ms(), _Bytes()))
     _count(made.files)
     print(f"{file}: {made.size:,} bytes ({made.bytes:,} 未压缩)")
 
@@ -60,7 +55,7 @@ def put_in_place(
     force: Annotated[bool, typer.Option("--force", help="Put aside what is there; nothing is deleted.")] = False,
 ) -> None:
     """恢复: a backup checked to the last byte and put in place, with the service stopped."""
-    done = asyncio.run(restore(file, config, wall_ms(), force=force, progress=_Progress()))
+    done = asyncio.run(restore(file, config, wall_ms(), force=force, progress=_Bytes()))
     _count(done.files)
     print(f"已恢复 {done.made_at} 的备份")
     for place in done.aside:
