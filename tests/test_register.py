@@ -258,10 +258,10 @@ async def test_a_count_is_judged_by_the_card_of_its_day(engine: AsyncEngine, loa
     ):
         with pytest.raises(MonitorError, match=says):
             await outcome(row)
-    report = await stocktake.report(engine, loaded, 2026, NOW)
+    report = await stocktake.report(engine, loaded, OPERATOR, 2026, NOW)
     assert (report.cards, report.agrees, report.outstanding) == (1, False, [])
     assert report.outcomes[Outcome.MISSING] == report.outcomes[Outcome.SURPLUS] == 1
-    assert (await stocktake.report(engine, loaded, 2025, NOW)).outstanding == []
+    assert (await stocktake.report(engine, loaded, OPERATOR, 2025, NOW)).outstanding == []
 
 
 async def test_a_sheet_is_taken_along_filled_in_and_taken_once(
@@ -270,7 +270,7 @@ async def test_a_sheet_is_taken_along_filled_in_and_taken_once(
     await register.write(engine, loaded, OPERATOR, record(Act.INSTALLED, "2026-10-01", A), NOW)
     await register.write(engine, loaded, OPERATOR, record(Act.INSTALLED, "2026-10-01", B, "V1", "tv"), NOW)
     file = tmp_path / "count.csv"
-    assert await stocktake.sheet(engine, loaded, 2026, file, NOW) == 2
+    assert await stocktake.sheet(engine, loaded, OPERATOR, 2026, file, NOW) == 2
     rows = list(csv.reader(io.StringIO(file.read_text("utf-8-sig"))))
     at = rows[0].index("实物")
     for row, what in zip(rows[1:], ["√", "B7"], strict=True):
@@ -279,12 +279,12 @@ async def test_a_sheet_is_taken_along_filled_in_and_taken_once(
 
     tried = await stocktake.take_sheet(engine, loaded, OPERATOR, 2026, file, NOW, dry_run=True)
     assert [c.outcome for c in tried.counts] == [Outcome.FOUND, Outcome.DIFFERENT]
-    assert len((await stocktake.report(engine, loaded, 2026, NOW)).outstanding) == 2
+    assert len((await stocktake.report(engine, loaded, OPERATOR, 2026, NOW)).outstanding) == 2
     await stocktake.take_sheet(engine, loaded, OPERATOR, 2026, file, NOW)
     again = await stocktake.take_sheet(engine, loaded, OPERATOR, 2026, file, NOW)
     assert (again.counts, again.unchanged) == ([], 2)
-    report = await stocktake.report(engine, loaded, 2026, NOW)
+    report = await stocktake.report(engine, loaded, OPERATOR, 2026, NOW)
     assert [(c.n, c.by, c.seen) for c in report.counts] == [(1, "lihua", ""), (2, "lihua", "B7")]
     out = tmp_path / "again.csv"
-    await stocktake.sheet(engine, loaded, 2026, out, NOW)
+    await stocktake.sheet(engine, loaded, OPERATOR, 2026, out, NOW)
     assert (await stocktake.take_sheet(engine, loaded, OPERATOR, 2026, out, NOW)).counts == []

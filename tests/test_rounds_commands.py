@@ -30,16 +30,17 @@ def signed_in(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     """A database with people in it, and the tokens of their sessions: hashing passwords takes its time."""
     path = tmp_path_factory.mktemp("people") / "monitor.db"
 
-    async def people() -> dict[str, str]:
+    async def sign_everybody_in() -> dict[str, str]:
         async with opened(f"sqlite+aiosqlite:///{path}") as engine:
             await add_person(engine, None, "chief", [Role.ADMIN], None, PASSWORD, wall_ms())
             tokens = {}
-            for name, role in (("lihua", Role.OPERATOR), ("guest", Role.VIEWER)):
-                await add_person(engine, ADMIN, name, [role], None, PASSWORD, wall_ms())
+            people = (("lihua", Role.OPERATOR, None), ("guest", Role.VIEWER, None), ("county", Role.VIEWER, ["T0"]))
+            for name, role, townships in people:
+                await add_person(engine, ADMIN, name, [role], townships, PASSWORD, wall_ms())
                 _, tokens[name] = await sign_in(engine, SignIn(), name, PASSWORD, wall_ms())
             return tokens
 
-    return path, asyncio.run(people())
+    return path, asyncio.run(sign_everybody_in())
 
 
 @pytest.fixture
@@ -177,3 +178,20 @@ def test_a_viewer_reads_and_writes_nothing(say: Say) -> None:
         say("register", "install", "V1/pc", "--model", "X", "--serial", "1", by="guest")
     with pytest.raises(MonitorError):
         say("register", "list", by="nobody")
+
+
+def test_somebody_limited_to_a_township_reads_about_its_sites_alone(say: Say, tmp_path: Path) -> None:
+    say("register", "install", "V1/pc", "--model", "X", "--serial", "1", "--on", "2026-10-02")
+    say("register", "count", 2026, "V1/pc", "√", "--on", "2026-10-03")
+    for words in (("list",), ("list", "--history"), ("differences",)):
+        assert json.loads(say("register", *words, "--json", by="county")) == []
+    assert json.loads(say("register", "stocktake", 2026, "--json", by="county"))["counts"] == []
+    assert say("register", "export", tmp_path / "out.csv", by="county").startswith("0 ")
+    assert say("register", "count-sheet", 2026, tmp_path / "count.csv", by="county").startswith("0 ")
+    say("inspection", "plan", "巡检", "--scope", "county", "--from", "2026-10-01", "--to", "2026-10-10")
+    say("inspection", "visit", "V1", "--round", 1, "--who", "李华", "--on", "2026-10-09")
+    shown = json.loads(say("inspection", "show", 1, "--json", by="county"))
+    assert (shown["visits"], shown["reached"], shown["missed"]) == ([], [], ["C1"])
+    times = ("--start", "2026-10-09T09:00+08:00", "--end", "2026-10-09T10:00+08:00")
+    say("meeting", "plan", "会", "--organiser", "组织部", "--scope", "county", *times)
+    assert [s["site"] for s in json.loads(say("meeting", "show", 1, "--json", by="county"))["sites"]] == ["C1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from monitor.core.inspection import RESULT_NAMES, STATE_NAMES, Coverage, Finding
 from monitor.core.text import percent
 from monitor.errors import MonitorError
 from monitor.flows import inspections
-from monitor.flows.register import local_day
+from monitor.flows.register import local_day, sees
 from monitor.inventory.load import Loaded
 
 Number = Annotated[int, typer.Argument(help="The round's number.")]
@@ -126,12 +127,13 @@ def list_rounds(
 ) -> None:
     """Rounds and how far they have come."""
 
-    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> list[Coverage]:
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> list[tuple[Coverage, dict[str, Any]]]:
         demand(actor, Action.STATUS_READ)
-        return await inspections.all_rounds(engine, loaded, wall_ms())
+        known = await inspections.all_rounds(engine, loaded, wall_ms())
+        return [(c, _round(c, loaded, actor)) for c in known if not overdue or c.state is State.OVERDUE]
 
-    found = [c for c in act(config, as_name, password_file, work) if not overdue or c.state is State.OVERDUE]
-    show([_round(c) for c in found], (_line(c) for c in found), as_json)
+    found = act(config, as_name, password_file, work)
+    show([answer for _, answer in found], (_line(c) for c, _ in found), as_json)
 
 
 @program.command("show")
@@ -140,17 +142,19 @@ def show_round(
 ) -> None:
     """A round: every visit, and the sites that are still missing."""
 
-    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[Coverage, list[Visit]]:
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[Coverage, dict[str, Any], list[Visit]]:
         demand(actor, Action.STATUS_READ)
         await inspections.find(engine, number)
         known = await inspections.all_rounds(engine, loaded, wall_ms())
-        return next(c for c in known if c.round.n == number), await inspections.visits(engine, number)
+        of = next(c for c in known if c.round.n == number)
+        visits = [v for v in await inspections.visits(engine, number) if sees(loaded, actor, v.site)]
+        return of, _round(of, loaded, actor), visits
 
-    of, visits = act(config, as_name, password_file, work)
+    of, answer, visits = act(config, as_name, password_file, work)
     if as_json:
-        show({**_round(of), "visits": [_visit(v) for v in visits]}, (), True)
+        show({**answer, "visits": [_visit(v) for v in visits]}, (), True)
         return
-    show(None, [_line(of), *(_visit_line(v) for v in visits), *((s, "未到") for s in of.missed)], False)
+    show(None, [_line(of), *(_visit_line(v) for v in visits), *((s, "未到") for s in answer["missed"])], False)
 
 
 @program.command()
@@ -172,7 +176,10 @@ def figures(
 # --- as it is shown ---------------------------------------------------------------------------------------------------
 
 
-def _round(c: Coverage) -> dict[str, Any]:
+def _round(c: Coverage, loaded: Loaded, actor: Actor) -> dict[str, Any]:
+    def seen(sites: Sequence[str]) -> list[str]:
+        return [site for site in sites if sees(loaded, actor, site)]
+
     return {
         "n": c.round.n,
         "name": c.round.name,
@@ -181,9 +188,9 @@ def _round(c: Coverage) -> dict[str, Any]:
         "to": c.round.due_to.isoformat(),
         "state": c.state.value,
         "planned": len(c.round.sites),
-        "reached": list(c.reached),
-        "late": list(c.late),
-        "missed": list(c.missed),
+        "reached": seen(c.reached),
+        "late": seen(c.late),
+        "missed": seen(c.missed),
         "coverage": c.ratio,
         "faults": c.faults,
         "by": c.round.by,

@@ -16,6 +16,7 @@ from monitor.core.days import start_of
 from monitor.core.meeting import SEEN_NAMES, Attendance, Meeting, Seen, Sight, SiteSupport, Support
 from monitor.core.text import length, percent
 from monitor.flows import meetings
+from monitor.flows.register import sees
 from monitor.inventory.load import Loaded
 
 Number = Annotated[int, typer.Argument(help="The meeting's number.")]
@@ -106,18 +107,19 @@ def show_meeting(
 ) -> None:
     """A meeting's sites: what was noted, beside what the monitor saw of their terminals."""
 
-    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> Support:
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[Support, list[SiteSupport]]:
         demand(actor, Action.STATUS_READ)
-        return await meetings.support(engine, loaded, number)
+        found = await meetings.support(engine, loaded, number)
+        return found, [s for s in found.sites if sees(loaded, actor, s.site)]
 
-    found = act(config, as_name, password_file, work)
+    found, shown = act(config, as_name, password_file, work)
     if as_json:
         seen = {word.value: found.count(word) for word in Seen}
-        sites = [_site(s) for s in found.sites]
+        sites = [_site(s) for s in shown]
         answer = {"planned": len(found.sites), "noted": found.noted, "reached": found.reached}
         show({**_meeting(found.meeting), **answer, "coverage": found.ratio, "seen": seen, "sites": sites}, (), True)
         return
-    show(None, [_line(found.meeting), *(_site_line(s) for s in found.sites)], False)
+    show(None, [_line(found.meeting), *(_site_line(s) for s in shown)], False)
     seen_text = "，".join(f"{SEEN_NAMES[word]} {found.count(word)}" for word in Seen)
     print(f"参会 {found.reached}/{len(found.sites)}（{percent(found.ratio)}）；监测：{seen_text}")
 

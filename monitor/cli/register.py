@@ -110,7 +110,8 @@ def list_cards(
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[list[Record], date, Loaded]:
         demand(actor, Action.STATUS_READ)
-        return await register.read(engine), local_day(loaded, wall_ms()), loaded
+        found = [r for r in await register.read(engine) if register.sees(loaded, actor, r.site)]
+        return found, local_day(loaded, wall_ms()), loaded
 
     records, today, loaded = act(config, as_name, password_file, work)
 
@@ -136,7 +137,8 @@ def differences(
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> list[register.Difference]:
         demand(actor, Action.STATUS_READ)
         cards = register.all_cards(await register.read(engine))
-        return register.differences(loaded.inventory, cards, local_day(loaded, wall_ms()))
+        found = register.differences(loaded.inventory, cards, local_day(loaded, wall_ms()))
+        return [d for d in found if register.sees(loaded, actor, d.site)]
 
     found = act(config, as_name, password_file, work)
     lines = ((f"{d.site}/{d.terminal}", DIFFERENCE_NAMES[d.kind], d.says) for d in found)
@@ -175,7 +177,7 @@ def export(
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> int:
         demand(actor, Action.STATUS_READ)
-        cards = register.all_cards(await register.read(engine))
+        cards = [c for c in register.all_cards(await register.read(engine)) if register.sees(loaded, actor, c.site)]
         today = local_day(loaded, wall_ms())
         return register.export(file, loaded.inventory, cards if history else on_day(cards, today))
 
@@ -233,8 +235,7 @@ def count_sheet(config: Config, year: Year, file: File, as_name: As = None, pass
     """Write a sheet to take along: every card, with room for what is there."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> int:
-        demand(actor, Action.STATUS_READ)
-        return await stocktake.sheet(engine, loaded, year, file, wall_ms())
+        return await stocktake.sheet(engine, loaded, actor, year, file, wall_ms())
 
     print(f"{act(config, as_name, password_file, work)} 个机位: {file}")
 
@@ -265,8 +266,7 @@ def show_stocktake(
     """A year's stock-take. Exit status 1 while book, card and thing are not one (账、卡、物相符)."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> Stocktake:
-        demand(actor, Action.STATUS_READ)
-        return await stocktake.report(engine, loaded, year, wall_ms())
+        return await stocktake.report(engine, loaded, actor, year, wall_ms())
 
     found = act(config, as_name, password_file, work)
     if as_json:

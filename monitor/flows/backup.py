@@ -22,11 +22,8 @@ from monitor.inventory.load import Loaded
 from monitor.store import snapshot
 from monitor.store.bundle import Bundle, Progress, silent, writing
 
-#: The configuration's files that go along: without them the log cannot be judged as it was.
-CONFIG_FILES = (
-    "monitor.toml",
-    *(f"{name}.{end}" for name in ("sites", "terminals", "checks") for end in ("csv", "xlsx")),
-)
+#: The configuration's files that go along, by how they end: without them the log cannot be judged as it was.
+CONFIG_SUFFIXES = (".toml", ".csv", ".xlsx")
 _TAIL = 1 << 16
 
 
@@ -84,9 +81,9 @@ async def _backup(
             if anchors:
                 (aside / "anchors").write_bytes(anchors)
                 bundle.add_file("anchors/anchors.jsonl", aside / "anchors")
-            for one in CONFIG_FILES:
-                if (config / one).is_file():
-                    bundle.add_file(f"config/{one}", config / one)
+            for one in sorted(config.iterdir()):
+                if one.suffix in CONFIG_SUFFIXES and one.is_file() and not one.name.startswith((".", "~")):
+                    bundle.add_file(f"config/{one.name}", one)
             files: dict[str, int] = {}
             for entry in bundle.entries:
                 folder = entry.name.partition("/")[0]

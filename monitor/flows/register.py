@@ -38,6 +38,11 @@ def township_of(loaded: Loaded, site: str) -> str | None:
     return found.township_code if found else None
 
 
+def sees(loaded: Loaded, actor: Actor, site: str) -> bool:
+    """May `actor` read about this site? Somebody limited to townships reads about those alone."""
+    return actor.townships is None or township_of(loaded, site) in actor.townships
+
+
 async def keep_papers(
     connection: AsyncConnection, loaded: Loaded, files: Sequence[Path], actor: Actor, at_ms: int
 ) -> tuple[str, ...]:

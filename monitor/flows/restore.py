@@ -22,7 +22,6 @@ from monitor.core.days import local_days
 from monitor.errors import MonitorError
 from monitor.evidence.log import EvidenceLog
 from monitor.evidence.reading import SUFFIXES
-from monitor.flows.backup import CONFIG_FILES
 from monitor.settings import Settings, load_settings
 from monitor.store import audit, snapshot
 from monitor.store.bundle import Progress, silent, unpack
@@ -76,9 +75,8 @@ def _config(folder: Path, config: Path) -> bool:
     if not (folder / "config" / "monitor.toml").is_file():
         raise MonitorError(f"{config}: no such folder, and the backup holds no configuration")
     config.mkdir(parents=True, mode=0o750)
-    for name in CONFIG_FILES:
-        if (folder / "config" / name).is_file():
-            shutil.copy(folder / "config" / name, config / name)  # modes go along: 0600, there may be passwords in it
+    for path in sorted((folder / "config").iterdir()):
+        shutil.copy(path, config / path.name)  # modes go along: 0600, there may be passwords in it
     return True
 
 

@@ -15,7 +15,7 @@ from monitor.core.register import Card, cards, on_day
 from monitor.core.stocktake import OUTCOME_NAMES, Count, Outcome, Stocktake, judge, last_words, stocktake
 from monitor.errors import ConfigError, Mistake, MonitorError
 from monitor.flows.acting import acting
-from monitor.flows.register import all_cards, keep_papers, local_day, read, township_of
+from monitor.flows.register import all_cards, keep_papers, local_day, read, sees, township_of
 from monitor.inventory.load import Loaded
 from monitor.inventory.register_tables import (
     COUNT_COLUMNS,
@@ -119,13 +119,16 @@ def _judged(loaded: Loaded, row: CountRow, year: int, own: Sequence[Card], today
     return Count(0, year, row.site, row.terminal, row.on, outcome, opened, seen, row.note)
 
 
-async def report(engine: AsyncEngine, loaded: Loaded, year: int, at_ms: int) -> Stocktake:
-    """A year's stock-take as it stands; what had to be counted is what stands now, or stood on the year's last day."""
+async def report(engine: AsyncEngine, loaded: Loaded, actor: Actor, year: int, at_ms: int) -> Stocktake:
+    """A year's stock-take as it stands, of what `actor` may see; what had to be counted is what stands now, or stood
+    on the year's last day."""
+    demand(actor, Action.STATUS_READ)
     async with engine.connect() as connection:
         known = all_cards(await rows.records(connection))
-        counts = await rows.counts(connection, year)
+        counts = [c for c in await rows.counts(connection, year) if sees(loaded, actor, c.site)]
     day = min(local_day(loaded, at_ms), date(year, 12, 31))
-    return stocktake(year, counts, (card.position for card in on_day(known, day)))
+    standing = [card.position for card in on_day(known, day) if sees(loaded, actor, card.site)]
+    return stocktake(year, counts, standing)
 
 
 # --- sheets -----------------------------------------------------------------------------------------------------------
@@ -135,12 +138,15 @@ _HEADINGS = (
 )  # fmt: skip
 
 
-async def sheet(engine: AsyncEngine, loaded: Loaded, year: int, file: Path, at_ms: int) -> int:
-    """A sheet to take along: the cards, and what was counted so far. 实物 takes a serial or asset number, √ or 无."""
-    known = list(on_day(all_cards(await read(engine)), local_day(loaded, at_ms)))
+async def sheet(engine: AsyncEngine, loaded: Loaded, actor: Actor, year: int, file: Path, at_ms: int) -> int:
+    """A sheet to take along: the cards that `actor` may see, and what was counted so far. 实物 takes a serial or asset
+    number, √ or 无."""
+    demand(actor, Action.STATUS_READ)
+    known = on_day(all_cards(await read(engine)), local_day(loaded, at_ms))
     async with engine.connect() as connection:
-        last = last_words(await rows.counts(connection, year))
-    standing = {card.position: card for card in known}
+        counts = await rows.counts(connection, year)
+    standing = {card.position: card for card in known if sees(loaded, actor, card.site)}
+    last = last_words(c for c in counts if sees(loaded, actor, c.site))
     lines = []
     for position in sorted({*standing, *last}):
         site, card, made = loaded.inventory.sites.get(position[0]), standing.get(position), last.get(position)

@@ -28,8 +28,7 @@ _LEVEL = 6
 _CHUNK = 1 << 20
 #: What may be in one: nothing that leads out of the folder it is unpacked into.
 _NAME = re.compile(
-    r"database/(?:monitor\.db|dump)|(?:evidence|config|anchors)/[A-Za-z0-9][\w.-]{0,200}|papers/[0-9a-f]{2}/[0-9a-f]{64}",
-    re.ASCII,
+    r"database/(?:monitor\.db|dump)|papers/[0-9a-f]{2}/[0-9a-f]{64}|(?:evidence|config|anchors)/[^/\\.\x00-\x1f][^/\\\x00-\x1f]*",
 )
 #: A manifest is a line a file.
 _LONGEST_MANIFEST = 256 << 20
@@ -60,6 +59,8 @@ class Bundle:
 
     def add(self, name: str, source: IO[bytes], size: int) -> None:
         """The next `size` bytes of `source`; raises MonitorError where there are fewer."""
+        if not _NAME.fullmatch(name):
+            raise MonitorError(f"{name!r} cannot be in a backup; rename the file")
         reader = _Hashing(source, size, lambda more: self._progress(name, more))
         info = tarfile.TarInfo(name)
         info.size, info.mode = size, 0o600

@@ -177,7 +177,8 @@ async def has_tables(url: str) -> bool:
     """Is there anything in the database that a restore would be in the way of?"""
     if is_sqlite(url):
         path = sqlite_file(url)
-        return path.exists() and path.stat().st_size > 0
+        # A -wal without its database would be taken for that of the one that is restored.
+        return any(part.exists() and part.stat().st_size > 0 for part in (path, path.with_name(path.name + "-wal")))
     async with _connected(url) as connection:
         query = (
             "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public'"
