@@ -153,6 +153,63 @@ def test_meetings(say: Say) -> None:
     say("meeting", "cancel", 1, "--why", "改期")
 
 
+@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+def test_a_rounds_sheet_is_taken_along_filled_in_and_taken_once(say: Say, tmp_path: Path, suffix: str) -> None:
+    say("inspection", "plan", "十月巡检", "--scope", "county", "--from", "2026-10-01", "--to", "2026-10-10")
+    filled = tmp_path / "filled.csv"
+    filled.write_text(
+        "站点编号,日期,巡检人,到达,数字电视,PC端,工单,备注\n"
+        "V1,2026-10-09,李华  王芳,是,正常,屏幕不亮,GD-7,\nT1,2026-10-09,李华,否,,,,道路中断\nC1,,,,,,,\n"
+    )
+    assert "试算，未写入：2，不变 0" in say("inspection", "import", 1, filled, "--dry-run")
+    assert json.loads(say("inspection", "show", 1, "--json"))["visits"] == []
+    taken = json.loads(say("inspection", "import", 1, filled, "--json"))["visits"]
+    assert [(v["n"], v["site"], v["reached"], v["by"]) for v in taken] == [
+        (1, "V1", True, "lihua"),
+        (2, "T1", False, "lihua"),
+    ]
+    assert [(f["terminal"], f["result"], f["note"], f["work_order"]) for f in taken[0]["findings"]] == [
+        ("pc", "fault", "屏幕不亮", "GD-7"), ("tv", "ok", "", "")
+    ]  # fmt: skip
+    assert "已写入：0，不变 2" in say("inspection", "import", 1, filled)
+    out = tmp_path / f"out.{suffix}"
+    assert say("inspection", "sheet", 1, out).startswith("3 ")
+    assert "已写入：0，不变 2" in say("inspection", "import", 1, out)
+
+    filled.write_text(
+        "site_id,visited_on,who,reached,pc\nV1,2026-10-09,李华,是,正常\nT1,2026-10-08,李华,不知道,\n"
+        "V9,2026-10-08,李华,是,\nC1,2026-10-08,,是,\nC1,2026-10-08,李,是,正常\n"
+    )
+    with pytest.raises(ConfigError) as error:
+        say("inspection", "import", 1, filled)
+    assert [(m.row, m.column) for m in error.value.mistakes] == [
+        (2, "site_id"), (3, "reached"), (4, "site_id"), (5, "site_id"), (6, "site_id")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+def test_a_meetings_sheet_is_filled_in_and_taken_once(say: Say, tmp_path: Path, suffix: str) -> None:
+    times = ("--start", "2026-10-09T09:00+08:00", "--end", "2026-10-09T10:00+08:00")
+    say("meeting", "plan", "会", "--organiser", "组织部", "--scope", "county", *times)
+    filled = tmp_path / "filled.csv"
+    filled.write_text(
+        "站点编号,参会,加入,离开,音画质量\nV1,是,09:02,2026-10-09T10:01:30+08:00,清晰\nT1,否,,,\nC1,,,,\n"
+    )
+    assert "试算，未写入：2，不变 0" in say("meeting", "import", 1, filled, "--dry-run")
+    assert json.loads(say("meeting", "show", 1, "--json"))["noted"] == 0
+    first, _ = json.loads(say("meeting", "import", 1, filled, "--json"))["notes"]
+    assert (first["joined"], first["left"]) == ("2026-10-09T01:02:00Z", "2026-10-09T02:01:30Z")
+    out = tmp_path / f"out.{suffix}"
+    assert say("meeting", "sheet", 1, out).startswith("3 ")
+    assert "已写入：0，不变 2" in say("meeting", "import", 1, out)
+    filled.write_text("site_id,reached,joined\nV1,是,noon\nT1,也许,\nX1,是,\nV1,否,09:00\n")
+    with pytest.raises(ConfigError) as error:
+        say("meeting", "import", 1, filled)
+    assert [(m.row, m.column) for m in error.value.mistakes] == [
+        (2, "joined"), (3, "reached"), (4, "site_id"), (5, "site_id")
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -10,7 +10,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
-from monitor.cli.showing import From, Papers, To, a_day, iso, show, show_one
+from monitor.cli.showing import DryRun, File, From, Papers, To, a_day, iso, show, show_one
 from monitor.clock import wall_ms
 from monitor.core.access import Action, Actor, demand
 from monitor.core.inspection import RESULT_NAMES, STATE_NAMES, Coverage, Finding, Result, Round, State, Visit
@@ -155,6 +155,35 @@ def show_round(
         show({**answer, "visits": [_visit(v) for v in visits]}, (), True)
         return
     show(None, [_line(of), *(_visit_line(v) for v in visits), *((s, "未到") for s in answer["missed"])], False)
+
+
+@program.command()
+def sheet(config: Config, number: Number, file: File, as_name: As = None, password_file: PasswordFile = None) -> None:
+    """Write a sheet to take along on a round, which `inspection import` reads back."""
+
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> int:
+        return await inspections.sheet(engine, loaded, actor, number, file)
+
+    print(f"{act(config, as_name, password_file, work)} 行: {file}")
+
+
+@program.command("import")
+def import_visits(
+    config: Config, number: Number, file: File, dry_run: DryRun = False, as_json: AsJson = False, as_name: As = None,
+    password_file: PasswordFile = None,
+) -> None:  # fmt: skip
+    """Take a filled-in sheet of a round, all of it or nothing; lines without a day are passed over."""
+
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> inspections.Taken:
+        return await inspections.take_sheet(engine, loaded, actor, number, file, wall_ms(), dry_run=dry_run)
+
+    found = act(config, as_name, password_file, work)
+    if as_json:
+        visits = [_visit(v) for v in found.visits]
+        show({"written": not dry_run, "visits": visits, "unchanged": found.unchanged}, (), True)
+        return
+    show(None, (_visit_line(v) for v in found.visits), False)
+    print(f"{'试算，未写入' if dry_run else '已写入'}：{len(found.visits)}，不变 {found.unchanged}")
 
 
 @program.command()

@@ -9,7 +9,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
-from monitor.cli.showing import From, Papers, To, a_day, an_instant, iso, show, show_one
+from monitor.cli.showing import DryRun, File, From, Papers, To, a_day, an_instant, iso, show, show_one
 from monitor.clock import wall_ms
 from monitor.core.access import Action, Actor, demand
 from monitor.core.days import start_of
@@ -125,6 +125,34 @@ def show_meeting(
 
 
 @program.command()
+def sheet(config: Config, number: Number, file: File, as_name: As = None, password_file: PasswordFile = None) -> None:
+    """Write a sheet to note who joined, which `meeting import` reads back."""
+
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> int:
+        return await meetings.sheet(engine, loaded, actor, number, file)
+
+    print(f"{act(config, as_name, password_file, work)} 行: {file}")
+
+
+@program.command("import")
+def import_notes(
+    config: Config, number: Number, file: File, dry_run: DryRun = False, as_json: AsJson = False, as_name: As = None,
+    password_file: PasswordFile = None,
+) -> None:  # fmt: skip
+    """Take a filled-in sheet of a meeting, all of it or nothing; lines that do not say 是 or 否 are passed over."""
+
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> meetings.Taken:
+        return await meetings.take_sheet(engine, loaded, actor, number, file, wall_ms(), dry_run=dry_run)
+
+    found = act(config, as_name, password_file, work)
+    if as_json:
+        notes = [{"site": note.site, **_noted(note)} for note in found.notes]
+        show({"written": not dry_run, "notes": notes, "unchanged": found.unchanged}, (), True)
+        return
+    print(f"{'试算，未写入' if dry_run else '已写入'}：{len(found.notes)}，不变 {found.unchanged}")
+
+
+@program.command()
 def figures(
     config: Config, first: From, last: To, as_json: AsJson = False, as_name: As = None,
     password_file: PasswordFile = None,
@@ -167,18 +195,20 @@ def _sight(s: Sight) -> dict[str, Any]:
 
 
 def _site(s: SiteSupport) -> dict[str, Any]:
-    noted = None
-    if s.note is not None:
-        noted = {
-            "reached": s.note.reached,
-            "joined": iso(s.note.joined),
-            "left": iso(s.note.left),
-            "quality": s.note.quality,
-            "papers": list(s.note.papers),
-            "by": s.note.by,
-        }
+    noted = _noted(s.note) if s.note is not None else None
     terminals = {kind: _sight(one) for kind, one in s.terminals.items()}
     return {"site": s.site, "note": noted, **_sight(s.seen), "terminals": terminals, "disagrees": s.disagrees}
+
+
+def _noted(note: Attendance) -> dict[str, Any]:
+    return {
+        "reached": note.reached,
+        "joined": iso(note.joined),
+        "left": iso(note.left),
+        "quality": note.quality,
+        "papers": list(note.papers),
+        "by": note.by,
+    }
 
 
 def _site_line(s: SiteSupport) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
-from monitor.cli.showing import From, Papers, To, a_day, a_position, iso, show, show_one
+from monitor.cli.showing import DryRun, File, From, Papers, To, a_day, a_position, iso, show, show_one
 from monitor.clock import wall_ms
 from monitor.core.access import Action, Actor, demand
 from monitor.core.register import ACT_NAMES, Act, Card, Device, Record, device, on_day
@@ -30,8 +30,6 @@ Asset = Annotated[str, typer.Option(help="资产编号.")]
 Mac = Annotated[str, typer.Option(help="MAC 地址.")]
 On = Annotated[str, typer.Option(help="The local day on which it was done; today without it.")]
 Why = Annotated[str, typer.Option(help="原因.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be written.")]
-File = Annotated[Path, typer.Argument(help="A .xlsx or .csv.")]
 
 program = typer.Typer(no_args_is_help=True)
 

@@ -16,6 +16,8 @@ from monitor.errors import MonitorError
 from monitor.inventory.cells import a_date
 
 Papers = Annotated[list[Path] | None, typer.Option("--paper", help="A photo or paper to keep; may be repeated.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be written.")]
+File = Annotated[Path, typer.Argument(help="A .xlsx or .csv.")]
 From = Annotated[str, typer.Option("--from", help="The first day, 2026-01-01.")]
 To = Annotated[str, typer.Option("--to", help="The last day, included.")]
 

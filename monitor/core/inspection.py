@@ -7,7 +7,7 @@ added; one that was written down wrongly is corrected by another that names it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
@@ -107,6 +107,24 @@ def in_force(visits: Iterable[Visit]) -> list[Visit]:
     known = list(visits)
     corrected = {visit.corrects for visit in known}
     return sorted((v for v in known if v.n not in corrected), key=lambda v: (v.on, v.n))
+
+
+def tidy(visit: Visit) -> Visit:
+    """With the spaces in its texts as a cell of a sheet has them, so that a sheet of visits says the same."""
+    findings = (replace(f, note=_line(f.note), work_order=_line(f.work_order)) for f in visit.findings)
+    ordered = tuple(sorted(findings, key=lambda f: f.terminal))
+    return replace(visit, who=_line(visit.who), note=_line(visit.note), findings=ordered)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def says_the_same(one: Visit, other: Visit) -> bool:
+    """Whoever wrote it down, and when."""
+    return replace(one, n=0, by="", at_ms=0, corrects=None, papers=()) == replace(
+        other, n=0, by="", at_ms=0, corrects=None, papers=()
+    )
 
 
 def check(visit: Visit, of: Round | None, visits: Sequence[Visit], terminals: Sequence[str], today: date) -> None:

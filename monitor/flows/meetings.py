@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from monitor.core.access import Action, Actor
+from monitor.core.access import Action, Actor, demand
 from monitor.core.figures import Counter
 from monitor.core.meeting import (
+    SEEN_NAMES,
     Attendance,
     Meeting,
     MeetingFigures,
@@ -23,12 +26,15 @@ from monitor.core.meeting import (
     sight,
 )
 from monitor.core.timeline import BEGINNING, Timeline, new_timeline, roll_up_values
-from monitor.errors import MonitorError
+from monitor.errors import ConfigError, Mistake, MonitorError
 from monitor.flows.acting import acting
 from monitor.flows.inspections import scoped_sites
 from monitor.flows.judging import parameters
-from monitor.flows.register import keep_papers, local_day, township_of
+from monitor.flows.register import keep_papers, local_day, sees, township_of
 from monitor.inventory.load import Loaded
+from monitor.inventory.round_tables import NOTE_COLUMNS, NOTE_HEADINGS, NOTE_OPTIONAL, clock_cell, read_notes
+from monitor.inventory.spreadsheet import read_file
+from monitor.publish.sheets import write_sheet
 from monitor.store import meetings as rows
 from monitor.store import reading
 from monitor.store.numbering import next_number
@@ -76,6 +82,7 @@ async def note(
 ) -> Attendance:
     """Note how a site took part; of several notes the last one counts. Raises MonitorError."""
     of = await find(engine, new.meeting)
+    new = replace(new, quality=" ".join(new.quality.split()))
     what = f"会议保障 第 {of.n} 号 {of.title} {new.site} {'参会' if new.reached else '未参会'}"
     township = township_of(loaded, new.site)
     async with acting(engine, actor, Action.WORKORDER_WRITE, what, at_ms, township=township) as connection:
@@ -135,3 +142,76 @@ async def figures(engine: AsyncEngine, loaded: Loaded, start: int, end: int) -> 
     async with engine.connect() as connection:
         known = await rows.meetings(connection, start=start, end=end)
         return meeting_figures([await _support(connection, loaded, m) for m in known if m.cancelled_ms is None])
+
+
+# --- sheets -----------------------------------------------------------------------------------------------------------
+
+_HEADINGS = ("站点编号", "站点名称", "乡镇", "参会", "加入", "离开", "音画质量", "监测")
+
+
+class Taken(NamedTuple):
+    """What a sheet adds, and how many of its rows are known already."""
+
+    notes: list[Attendance]
+    unchanged: int
+
+
+async def sheet(engine: AsyncEngine, loaded: Loaded, actor: Actor, n: int, file: Path) -> int:
+    """A sheet to fill in: a line for each site, with what was noted so far and what the monitor saw."""
+    demand(actor, Action.STATUS_READ)
+    of = await support(engine, loaded, n)
+    zone = loaded.settings.zone
+    lines = []
+    for one in of.sites:
+        there, note = loaded.inventory.sites.get(one.site), one.note
+        names = [one.site, there.name if there else "", there.township_name if there else ""]
+        said = ["", "", "", ""]
+        if note is not None:
+            times = [clock_cell(at, of.meeting, zone) for at in (note.joined, note.left)]
+            said = ["是" if note.reached else "否", *times, note.quality]
+        if sees(loaded, actor, one.site):
+            lines.append([*names, *said, SEEN_NAMES[one.seen.seen]])
+    return await asyncio.to_thread(write_sheet, file, f"会议{n}", _HEADINGS, lines)
+
+
+async def take_sheet(
+    engine: AsyncEngine, loaded: Loaded, actor: Actor, n: int, file: Path, at_ms: int, *, dry_run: bool = False
+) -> Taken:
+    """Note what a sheet says of meeting `n`: all of it or nothing. Raises ConfigError with every mistake."""
+    of = await find(engine, n)
+    table = await asyncio.to_thread(read_file, file, NOTE_COLUMNS, NOTE_OPTIONAL, NOTE_HEADINGS)
+    sheet_rows, mistakes = read_notes(table, of, loaded.settings.zone)
+    codes = {township_of(loaded, row.note.site) for row in sheet_rows}
+    township = codes.pop() if len(codes) == 1 else None
+
+    async def taken(connection: AsyncConnection) -> Taken:
+        last = last_notes(await rows.notes(connection, n))
+        result = Taken([], 0)
+        wrong = list(mistakes)
+        for number, new in sheet_rows:
+            before = last.get(new.site)
+            if before is not None and replace(before, n=0, by="", at_ms=0, papers=()) == new:
+                result = result._replace(unchanged=result.unchanged + 1)
+                continue
+            try:
+                check_note(new, of, at_ms)
+            except MonitorError as error:
+                wrong.append(Mistake(table.file, number, "site_id", str(error)))
+            result.notes.append(new)
+            last[new.site] = new
+        if wrong:
+            raise ConfigError(sorted(wrong))
+        return result
+
+    if dry_run:
+        demand(actor, Action.WORKORDER_WRITE, township=township)
+        async with engine.connect() as connection:
+            return await taken(connection)
+    what = f"会议保障 第 {n} 号 导入 {file.name}"
+    async with acting(engine, actor, Action.WORKORDER_WRITE, what, at_ms, township=township) as connection:
+        first = await next_number(connection, meeting_note)
+        found = await taken(connection)
+        made = [replace(one, n=i, by=actor.name, at_ms=at_ms) for i, one in enumerate(found.notes, first)]
+        for one in made:
+            await rows.add_note(connection, one)
+    return found._replace(notes=made)

@@ -52,7 +52,7 @@ class CountRow(NamedTuple):
     note: str
 
 
-class _Taker:
+class Taker:
     """The cells of one row; what is wrong with them is noted."""
 
     def __init__(self, file: str, row: Row, mistakes: list[Mistake]) -> None:
@@ -104,7 +104,7 @@ def read_cards(table: Table, inventory: Inventory) -> tuple[list[SheetRow], list
     rows: list[SheetRow] = []
     mistakes = list(table.mistakes)
     for row in table.rows:
-        take = _Taker(table.file, row, mistakes)
+        take = Taker(table.file, row, mistakes)
         site, terminal = take.position()
         thing = take.device()
         since, until = take.needed_day("installed_on"), take.day("removed_on")
@@ -122,7 +122,7 @@ def read_counts(table: Table) -> tuple[list[CountRow], list[Mistake]]:
     rows: list[CountRow] = []
     mistakes = list(table.mistakes)
     for row in table.rows:
-        take = _Taker(table.file, row, mistakes)
+        take = Taker(table.file, row, mistakes)
         seen = take.text("seen")
         if not seen and not row.broken:
             continue

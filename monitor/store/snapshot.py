@@ -60,7 +60,7 @@ def copy_sqlite(url: str, target: Path, progress: Progress = silent) -> str:
         raise MonitorError(f"{source}: there is no database")
     try:
         with (
-            closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=30)) as live,
+            closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as live,
             closing(sqlite3.connect(target)) as copy,
         ):
             # A transaction of our own: what is read is of one moment, and writers do not make the copy begin anew.
