@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from pydantic import SecretStr
 from sqlalchemy import delete, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,8 +15,9 @@ from monitor.core.chain import BEGINNING, canonical, link
 from monitor.core.walk import Anchor
 from monitor.evidence import anchors
 from monitor.flows.acting import acting
+from monitor.flows.chains import records
 from monitor.flows.verify import Found, verify
-from monitor.settings import Settings
+from monitor.settings import Anchors, Database, Evidence, Papers, Settings
 from monitor.store import evidence_days, tables
 from monitor.store.chains import heads
 from monitor.store.database import opened, writing
@@ -29,10 +31,10 @@ WHO = Actor("wang", frozenset({Role.OPERATOR}))
 def settings_of(folder: Path, url: str = "") -> Settings:
     """Everything below `folder`."""
     return Settings(
-        database={"url": url or f"sqlite+aiosqlite:///{folder / 'monitor.db'}"},
-        evidence={"folder": str(folder / "evidence")},
-        anchors={"file": str(folder / "anchors.jsonl")},
-        papers={"folder": str(folder / "papers")},
+        database=Database(url=SecretStr(url or f"sqlite+aiosqlite:///{folder / 'monitor.db'}")),
+        evidence=Evidence(folder=str(folder / "evidence")),
+        anchors=Anchors(file=str(folder / "anchors.jsonl")),
+        papers=Papers(folder=str(folder / "papers")),
     )
 
 
@@ -72,8 +74,6 @@ async def run(engine: AsyncEngine, *statements: str) -> None:
 
 async def forge(engine: AsyncEngine, tag: str) -> None:
     """Make a chain hold again in itself after its rows were changed: every hash, and the head, worked out anew."""
-    from monitor.flows.chains import records
-
     table = tables.audit if tag == "audit" else tables.evidence_day
     async with engine.begin() as connection:
         n, previous = 0, BEGINNING

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.access import Action, Actor, Forbidden, Role
 from monitor.core.chain import BEGINNING, canonical, link
@@ -100,10 +100,14 @@ async def test_fifty_writers_leave_one_chain_without_gaps(database_url: str, tmp
 
 async def test_what_is_undone_leaves_no_gap_and_is_audited(database_url: str, tmp_path: Path) -> None:
     async with opened(database_url) as engine:
+
+        async def half(connection: AsyncConnection) -> None:
+            await chains.append(connection, "ledger", {"v": 1, "tag": "ledger", "at_ms": NOW})
+            raise ZeroDivisionError("in the middle")
+
         with pytest.raises(ZeroDivisionError):
             async with acting(engine, WHO, Action.WORKORDER_WRITE, "order 1", NOW) as connection:
-                await chains.append(connection, "ledger", {"v": 1, "tag": "ledger", "at_ms": NOW})
-                raise ZeroDivisionError("in the middle")
+                await half(connection)
         with pytest.raises(MonitorError):
             async with acting(engine, WHO, Action.WORKORDER_WRITE, "order 2", NOW):
                 raise MonitorError("专项资金余额不足")

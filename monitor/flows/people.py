@@ -76,6 +76,7 @@ async def add_person(
     what = f"{name}: {_said(roles, townships)}"
     first = actor is None
     async with acting(engine, actor or SYSTEM, Action.USER_MANAGE, what, at_ms) as connection:
+        await people.alone(connection)
         if first and not await people.is_empty(connection):
             raise MonitorError("已有用户：须由管理员登录后添加（zhdj-monitor user sign-in）")
         if first and (Role.ADMIN not in roles or townships is not None):
@@ -94,6 +95,7 @@ async def change_roles(
     async with acting(engine, actor, Action.USER_MANAGE, what, at_ms) as connection:
         if not roles:
             raise MonitorError("至少须有一个角色")
+        await people.alone(connection)
         await _existing(connection, name)
         await people.set_roles(connection, name, roles, townships)
         await people.end_sessions(connection, name)
@@ -116,6 +118,7 @@ async def set_disabled(engine: AsyncEngine, actor: Actor, name: str, disabled: b
     """Nobody is deleted: what they did stays theirs."""
     what = f"{name}: {'disabled' if disabled else 'enabled'}"
     async with acting(engine, actor, Action.USER_MANAGE, what, at_ms) as connection:
+        await people.alone(connection)
         await _existing(connection, name)
         await people.set_disabled(connection, name, at_ms if disabled else None)
         await people.end_sessions(connection, name)
@@ -145,9 +148,9 @@ def _said(roles: Iterable[Role], townships: Iterable[str] | None) -> str:
 async def check(engine: AsyncEngine, limits: SignIn, name: str, password: str, at_ms: int) -> Person:
     """Who that is. Raises SignInRefused, with the same words and after the same time whether there is such a person or
     not; too many failures in a row lock the name for a while."""
-    name = name[:64]
+    name = audit.storable(name)[:64]
     async with writing(engine) as connection:
-        before = await people.attempts(connection, name)
+        before = await people.attempts(connection, name, at_ms)
         if before.locked_ms > at_ms:
             minutes = -(-(before.locked_ms - at_ms) // 60_000)
             raise SignInRefused(f"登录失败次数过多，请 {minutes} 分钟后再试")

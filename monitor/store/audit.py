@@ -23,17 +23,17 @@ async def write(
     """Append a record, in the caller's transaction, as the last thing in it."""
     values = {
         "at_ms": at_ms,
-        "who": _text(who)[:64],
+        "who": storable(who)[:64],
         "action": action,
-        "what": _text(what),
+        "what": storable(what),
         "outcome": outcome,
-        "reason": _text(reason),
+        "reason": storable(reason),
     }
     made = await chains.append(connection, TAG, {"v": 1, "tag": TAG, **values})
     await connection.execute(insert(audit).values(**values, n=made.n, hash=made.hash))
 
 
-def _text(text: str) -> str:
+def storable(text: str) -> str:
     """What every database takes: no NUL, no half surrogate pairs."""
     return text[:LONGEST].replace("\0", "�").encode("utf-8", "replace").decode()
 

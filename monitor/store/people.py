@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.access import Actor, Role
@@ -73,6 +73,12 @@ async def find(connection: AsyncConnection, name: str) -> Person | None:
     """Somebody by name, also one who is disabled."""
     row = (await connection.execute(select(person).where(person.c.name == name))).one_or_none()
     return None if row is None else _person(row)
+
+
+async def alone(connection: AsyncConnection) -> None:
+    """Nobody else adds or changes people until the transaction ends (on SQLite nobody does anyway)."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("LOCK TABLE person IN SHARE ROW EXCLUSIVE MODE"))
 
 
 async def is_empty(connection: AsyncConnection) -> bool:
@@ -155,18 +161,18 @@ async def end_sessions(connection: AsyncConnection, name: str) -> None:
 MOST_NAMES = 10_000
 
 
-async def attempts(connection: AsyncConnection, name: str) -> Attempt:
-    """Failures under a name; locks the row, where there is one, until the transaction ends."""
+async def attempts(connection: AsyncConnection, name: str, at_ms: int) -> Attempt:
+    """Failures under a name; its row is made if there is none, and locked until the transaction ends."""
+    new = {"name": name, "failures": 0, "at_ms": at_ms, "locked_ms": 0}
+    await connection.execute(insert_into(connection, attempt).values(new).on_conflict_do_nothing())
     wanted = select(attempt.c.failures, attempt.c.locked_ms).where(attempt.c.name == name).with_for_update()
-    row = (await connection.execute(wanted)).one_or_none()
-    return Attempt(0, 0) if row is None else Attempt(*row)
+    return Attempt(*(await connection.execute(wanted)).one())
 
 
 async def count_attempt(connection: AsyncConnection, name: str, at_ms: int, now: Attempt) -> None:
-    """So many failures now."""
-    values = {"name": name, "failures": now.failures, "at_ms": at_ms, "locked_ms": now.locked_ms}
-    put = insert_into(connection, attempt).values(values)
-    await connection.execute(put.on_conflict_do_update(index_elements=[attempt.c.name], set_=values))
+    """So many failures now, of a name that `attempts` was asked for."""
+    values = {"failures": now.failures, "at_ms": at_ms, "locked_ms": now.locked_ms}
+    await connection.execute(update(attempt).where(attempt.c.name == name).values(values))
     many = (await connection.execute(select(func.count()).select_from(attempt))).scalar() or 0
     if many > MOST_NAMES:
         oldest = select(attempt.c.name).order_by(attempt.c.at_ms).limit(many - MOST_NAMES)
