@@ -99,6 +99,12 @@ async def _append(
                         result[ids[check_id]].append(Step(start, _VALUES[value]))
 
 
+async def known_until(connection: AsyncConnection) -> dict[str, int]:
+    """By site the instant (ms) up to which its rows follow the log of its observer; later nothing is decided yet."""
+    query = select(check.c.site, func.min(cut.c.at_ms).label("at")).join(cut, cut.c.observer == check.c.observer)
+    return {r.site: r.at for r in await connection.execute(query.group_by(check.c.site))}
+
+
 async def windows(connection: AsyncConnection) -> list[Window]:
     """Every planned window that counts, as it counts."""
     return [w for told in await windows_in_force(connection) if (w := told.counted()) is not None]

@@ -330,6 +330,8 @@ exemption = Table(
     Column("decided_by", String(64), nullable=False, default=""),
     Column("note", Text, nullable=False, default=""),
     Index(None, "order_id"),
+)
+
 # --- the cost ledger 经费台账 (docs/ledger.md): amounts in fen, days as 2026-10-01 ------------------------------------
 # Registered entries with their sites and papers, changes of funds and closings are never changed nor deleted: triggers
 # refuse it (migration `ledger`).
@@ -379,6 +381,47 @@ fund_change = Table(
     Column("document", String(100), nullable=False),
     Column("dated", String(10), nullable=False),
     Column("memo", Text, nullable=False, default=""),
+)
+
+# --- The register of positions 机位台账, inspections 巡检, meetings 会议保障 (docs/register.md): days as 2026-10-01 ---
+# Records, counts, visits with their findings, and notes are only added: triggers refuse to change them (migration
+# 0003). Numbers `n` have no gaps. `papers`: JSON, ["sha256", ...] of the table `paper`; `sites`: JSON, ["id", ...].
+
+#: What was done at a position: installed, replaced, removed; or the correction of such a record (core/register.py).
+position_record = Table(
+    "position_record",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("site", String(64), nullable=False),
+    Column("terminal", String(16), nullable=False),
+    Column("act", String(16), nullable=False),
+    Column("on_day", String(10), nullable=False),
+    Column("model", String(100)),  # NULL: nothing stands there afterwards
+    Column("serial", String(100), nullable=False, index=True),
+    Column("mac", String(17), nullable=False, index=True),
+    Column("asset", String(100), nullable=False, index=True),
+    Column("why", Text, nullable=False),
+    Column("corrects", Integer, unique=True),
+    Column("papers", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Index(None, "site", "terminal"),
+)
+
+#: A count of a position in a year's stock-take 盘点; the last one of a position counts (core/stocktake.py).
+stock_count = Table(
+    "stock_count",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("year", Integer, nullable=False, index=True),
+    Column("site", String(64), nullable=False),
+    Column("terminal", String(16), nullable=False),
+    Column("on_day", String(10), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("card", Integer),  # the record that opened the card of that day
+    Column("seen", String(100), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("papers", Text, nullable=False),
     Column("made_by", String(64), nullable=False),
     Column("made_ms", BigInteger, nullable=False),
 )
@@ -511,4 +554,83 @@ request = Table(
     Column("digest", String(64), nullable=False),
     Column("answer", Text, nullable=False),  # JSON
     Column("at_ms", BigInteger, nullable=False),
+)
+
+#: A planned round of inspections (core/inspection.py).
+inspection_round = Table(
+    "inspection_round",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(100), nullable=False),
+    Column("scope", String(128), nullable=False),
+    Column("sites", Text, nullable=False),
+    Column("due_from", String(10), nullable=False),
+    Column("due_to", String(10), nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("cancelled_by", String(64), nullable=False, default=""),
+    Column("cancelled_ms", BigInteger),
+    Column("cancelled_why", Text, nullable=False, default=""),
+)
+
+#: A visit of a site; `round` NULL: outside of any round.
+inspection_visit = Table(
+    "inspection_visit",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("round", Integer, index=True),
+    Column("site", String(64), nullable=False, index=True),
+    Column("on_day", String(10), nullable=False, index=True),
+    Column("who", Text, nullable=False),
+    Column("reached", Boolean, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("corrects", Integer, unique=True),
+    Column("papers", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+)
+
+#: What a visit found at a terminal. `work_order`: its number as people write it; text, because the two grow apart.
+inspection_finding = Table(
+    "inspection_finding",
+    metadata,
+    Column("visit", Integer, primary_key=True, autoincrement=False),
+    Column("terminal", String(16), primary_key=True),
+    Column("result", String(16), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("work_order", String(100), nullable=False),
+)
+
+#: A meeting that was supported (core/meeting.py).
+meeting = Table(
+    "meeting",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("title", String(200), nullable=False),
+    Column("organiser", String(100), nullable=False),
+    Column("start_ms", BigInteger, nullable=False, index=True),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("scope", String(128), nullable=False),
+    Column("sites", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("cancelled_by", String(64), nullable=False, default=""),
+    Column("cancelled_ms", BigInteger),
+    Column("cancelled_why", Text, nullable=False, default=""),
+)
+
+#: What somebody noted of a site at a meeting; the last note of a site counts.
+meeting_note = Table(
+    "meeting_note",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("meeting", Integer, nullable=False, index=True),
+    Column("site", String(64), nullable=False),
+    Column("reached", Boolean, nullable=False),
+    Column("joined_ms", BigInteger),
+    Column("left_ms", BigInteger),
+    Column("quality", Text, nullable=False),
+    Column("papers", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
 )
