@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from monitor.core.maintenance import Rate, Verdict, rates, site_verdict, terminal_verdict
 from monitor.core.measure import Counted, Measure, counted_down, measure_counted, reaches_back_to
 from monitor.core.service import Profile, ServiceTimes
 from monitor.core.sites import Inventory, Level, Site, Terminal
-from monitor.core.timeline import UP, Interval, Step, Timeline, new_timeline, roll_up_values
-from monitor.core.window import Window, length, subtract, union
+from monitor.core.timeline import FOREVER, UP, Interval, Step, Timeline, new_timeline, roll_up_values
+from monitor.core.window import Window, intersect, length, subtract, union
 
 Key = tuple[str, str, str]
 
@@ -78,13 +79,14 @@ class Counter:
         self._scopes_of: dict[str, tuple[str, ...]] = {}
         #: Sites with windows of single terminals.
         self._single = {s.removeprefix("terminal:").partition("/")[0] for s in self._windows if "/" in s}
-        self._intervals: dict[tuple[Profile, tuple[str, ...], Interval], tuple[Counted, Counted]] = {}
-        self._steady: dict[tuple[Profile, tuple[str, ...], Interval, str], Measure | None] = {}
+        # By `id` of a profile, which the service times keep: its own hash takes longer than all else.
+        self._intervals: dict[tuple[int, tuple[str, ...], Interval], tuple[Counted, Counted]] = {}
+        self._steady: dict[tuple[int, tuple[str, ...], Interval, str], Measure | None] = {}
         self._choose = max if parameters.terminal_policy == "any" else min
 
     def terminal_timeline(self, site: str, kind: str, checks: Mapping[Key, Timeline]) -> Timeline:
         """The roll-up of a terminal's checks; one without any is unknown."""
-        parts = [checks[c.key] for c in self.inventory.checks_of.get((site, kind), ()) if c.key in checks]
+        parts = [t for c in self.inventory.checks_of.get((site, kind), ()) if (t := checks.get(c.key)) is not None]
         if len(parts) == 1:
             return parts[0]
         return roll_up_values(parts, self._choose) if parts else new_timeline()
@@ -175,7 +177,7 @@ class Counter:
         scopes = self._scopes(site, terminal)
         if _is_steady(timeline, period):
             # Most members, in an ordinary month: nothing happened, so those with the same hours have the same figures.
-            steady = (profile, scopes, period, timeline[-1].value)
+            steady = (id(profile), scopes, period, timeline[-1][1])
             if steady not in self._steady:
                 self._steady[steady] = self._measure(site, timeline, period, profile, scopes)
             return self._steady[steady]
@@ -194,7 +196,7 @@ class Counter:
         self, profile: Profile, scopes: tuple[str, ...], reach: Interval, keep: bool
     ) -> tuple[Counted, Counted]:
         """In service, and counted: outside of planned windows too."""
-        key = (profile, scopes, reach)
+        key = (id(profile), scopes, reach)
         found = self._intervals.get(key)
         if found is None:
             hours = self.service.intervals(profile, *reach)
@@ -261,9 +263,9 @@ class Counter:
 def _is_steady(timeline: Sequence[Step], period: Interval) -> bool:
     """One value over all of the period, and no outage that lasts into it."""
     last = timeline[-1]
-    if last.at > period[0]:
+    if last[0] > period[0]:
         return False
-    return last.value == UP or len(timeline) == 1
+    return last[1] == UP or len(timeline) == 1
 
 
 def _of_site(watched: Sequence[Sequence[Step]], period: Interval) -> Sequence[Step]:
@@ -271,6 +273,28 @@ def _of_site(watched: Sequence[Sequence[Step]], period: Interval) -> Sequence[St
     if len(watched) == 1:
         return watched[0]
     for timeline in watched:
-        if timeline[-1].value == UP and timeline[-1].at <= period[0]:
+        if timeline[-1][1] == UP and timeline[-1][0] <= period[0]:
             return timeline  # up all the time: so is the site, whatever the others were
-    return roll_up_values(watched, max) if watched else new_timeline()
+    if not watched:
+        return new_timeline()
+    # Hardly ever are all of its terminals away at once: where they were only before the first beat, that is all.
+    away = reduce(intersect, map(_away, watched))
+    if len(away) == 1 and all(len(t) > 1 and t[1][1] == UP for t in watched):
+        return [watched[0][0], Step(away[0][1], UP)]
+    return roll_up_values(watched, max)
+
+
+def _away(timeline: Sequence[Step]) -> list[Interval]:
+    """Where it is not up."""
+    result: list[Interval] = []
+    since: int | None = None
+    for step in timeline:
+        if step[1] != UP:
+            if since is None:
+                since = step[0]
+        elif since is not None:
+            result.append((since, step[0]))
+            since = None
+    if since is not None:
+        result.append((since, FOREVER))
+    return result

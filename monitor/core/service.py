@@ -81,7 +81,8 @@ class ServiceTimes:
 
     def profile(self, site: Site, terminal: Terminal | None = None) -> Profile:
         """The hashable key of the service times of a site or of a terminal of it: share work among equals."""
-        key: tuple[object, ...] = (site.level, site.commissioned_on, site.retired_on)
+        # The level's value: the hash of a member is a function of enum's, and this is asked for every terminal.
+        key: tuple[object, ...] = (site.level._value_, site.commissioned_on, site.retired_on)
         if terminal is not None:
             key = (*key, terminal.kind, terminal.commissioned_on, terminal.retired_on)
         found = self._profiles.get(key)

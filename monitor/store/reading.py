@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Select, func, select, union_all
+import msgspec
+from sqlalchemy import ColumnElement, Select, Text, cast, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.outage import Outage
@@ -21,13 +22,20 @@ _VALUES: tuple[Value, ...] = (DOWN, UNKNOWN, UP)
 Key = tuple[str, str, str]
 #: Rows that are taken over at a stretch: some milliseconds.
 ROWS_AT_ONCE = 2_000
+#: The same where a row holds a check's whole month.
+CHECKS_AT_ONCE = 500
+#: How a database puts the numbers of a group into one JSON list.
+_list_of = {"sqlite": func.json_group_array, "postgresql": func.json_agg}
+_decode = msgspec.json.Decoder(list[int]).decode
+_new_step = tuple.__new__
 
 
 async def timelines(connection: AsyncConnection, lo: int, hi: int, *, edges: bool = False) -> Mapping[Key, Timeline]:
     """The timelines of all checks on `[lo, hi)` ms, and for a site with an outage that lasts into `lo` from where it
     began: limits run from there. Before what was read, a timeline says unknown."""
-    ids = {r.id: (r.site, r.terminal, r.check) for r in await connection.execute(select(check))}
-    result: dict[Key, Timeline] = {key: new_timeline() for key in ids.values()}
+    known = await connection.execute(select(check.c.id, check.c.site, check.c.terminal, check.c.check))
+    keys_of: dict[int, Key] = {number: (site, terminal, name) for number, site, terminal, name in known}
+    found: dict[int, Timeline] = {number: new_timeline() for number in keys_of}
     columns = [span.c.check_id, span.c.start_ms, span.c.value] + ([span.c.edge] if edges else [])
     # Two selects, each answered by the index on (over_ms, start_ms) alone: most outages of the month begin in it.
     keys = select(outage.c.key).where(outage.c.start_ms < lo)
@@ -49,10 +57,13 @@ async def timelines(connection: AsyncConnection, lo: int, hi: int, *, edges: boo
         .where(span.c.start_ms <= lo, span.c.start_ms >= func.coalesce(_in_force(lasting.c.began), lasting.c.began))
     )
     inside = select(*columns).where(span.c.start_ms > lo, span.c.start_ms < hi)
-    await _append(result, ids, connection, before, edges)
-    for query in (longer, inside):
-        await _append(result, ids, connection, query.order_by(span.c.check_id, span.c.start_ms), edges)
-    return result
+    await _append(found, connection, before, edges)
+    await _append(found, connection, longer.order_by(span.c.check_id, span.c.start_ms), edges)
+    if edges:
+        await _append(found, connection, inside.order_by(span.c.check_id, span.c.start_ms), edges)
+    else:
+        await _append_packed(found, connection, (span.c.start_ms > lo) & (span.c.start_ms < hi))
+    return {key: found[number] for number, key in keys_of.items()}
 
 
 async def some_timelines(connection: AsyncConnection, since: Mapping[tuple[str, str], int]) -> Mapping[Key, Timeline]:
@@ -83,20 +94,30 @@ def _in_force(instant: Any) -> Any:
     return found.correlate_except(earlier).scalar_subquery()
 
 
-async def _append(
-    result: dict[Key, Timeline], ids: dict[int, Key], connection: AsyncConnection, query: Select[Any], edges: bool
-) -> None:
+async def _append(found: dict[int, Timeline], connection: AsyncConnection, query: Select[Any], edges: bool) -> None:
     """In parts: a large county's month has more than a million rows, and beats come in meanwhile."""
     async with connection.stream(query.execution_options(yield_per=ROWS_AT_ONCE)) as rows:
         async for part in rows.partitions():
             if edges:
                 for check_id, start, value, edge in part:
                     if check_id is not None:
-                        result[ids[check_id]].append(Step(start, _VALUES[value], unpack_edge(edge, start)))
+                        found[check_id].append(Step(start, _VALUES[value], unpack_edge(edge, start)))
             else:
                 for check_id, start, value in part:
                     if check_id is not None:
-                        result[ids[check_id]].append(Step(start, _VALUES[value]))
+                        found[check_id].append(_new_step(Step, (start, _VALUES[value], None)))
+
+
+async def _append_packed(found: dict[int, Timeline], connection: AsyncConnection, where: ColumnElement[bool]) -> None:
+    """A row a check instead of one a step, with all of its steps as numbers: a third of the time."""
+    numbers = _list_of[connection.dialect.name](span.c.start_ms * 4 + span.c.value)
+    query = select(span.c.check_id, cast(numbers, Text)).where(where).group_by(span.c.check_id)
+    async with connection.stream(query.execution_options(yield_per=CHECKS_AT_ONCE)) as rows:
+        async for part in rows.partitions():
+            for check_id, text in part:
+                packed = _decode(text)
+                packed.sort()
+                found[check_id] += [_new_step(Step, (n >> 2, _VALUES[n & 3], None)) for n in packed]
 
 
 async def known_until(connection: AsyncConnection) -> dict[str, int]:
