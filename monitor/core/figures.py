@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
+from monitor.core.eras import Parameters
 from monitor.core.maintenance import Rate, Verdict, rates, site_verdict, terminal_verdict
 from monitor.core.measure import Counted, Measure, counted_down, measure_counted, reaches_back_to
 from monitor.core.service import Profile, ServiceTimes
@@ -14,18 +15,6 @@ from monitor.core.timeline import FOREVER, UP, Interval, Step, Timeline, new_tim
 from monitor.core.window import Window, intersect, length, subtract, union
 
 Key = tuple[str, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """What the rules leave open. `repair_limit_ms` by level; the plans by level, or None for the inventory's own."""
-
-    terminal_policy: str
-    coverage_min: float
-    availability_min: float
-    repair_limit_ms: Mapping[str, int]
-    planned_sites: Mapping[str, int]
-    planned_terminals: Mapping[str, int] | None
 
 
 @dataclass(frozen=True, slots=True)

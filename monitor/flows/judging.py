@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from monitor.core.changes import Collector
 from monitor.core.days import local_days
 from monitor.core.engine import Engine
-from monitor.core.figures import Parameters
+from monitor.core.eras import Parameters
 from monitor.core.window import Window
 from monitor.evidence.lines import (
     AnyLine,

@@ -69,14 +69,14 @@ async def timelines(connection: AsyncConnection, lo: int, hi: int, *, edges: boo
 async def some_timelines(connection: AsyncConnection, since: Mapping[tuple[str, str], int]) -> Mapping[Key, Timeline]:
     """The timelines of the checks of some terminals ((site, terminal)), each at least from its instant (ms) on."""
     rows = await connection.execute(select(check).where(check.c.site.in_({site for site, _ in since})))
-    ids = {r.id: (r.site, r.terminal, r.check) for r in rows if (r.site, r.terminal) in since}
-    result: dict[Key, Timeline] = {key: new_timeline() for key in ids.values()}
+    keys: dict[int, Key] = {r.id: (r.site, r.terminal, r.check) for r in rows if (r.site, r.terminal) in since}
+    found: dict[int, Timeline] = {number: new_timeline() for number in keys}
     if since:
         lo = min(since.values())
         query = select(span.c.check_id, span.c.start_ms, span.c.value).join(check, span.c.check_id == check.c.id)
-        query = query.where(span.c.check_id.in_(ids), span.c.start_ms >= func.coalesce(_in_force(lo), lo))
-        await _append(result, ids, connection, query.order_by(span.c.check_id, span.c.start_ms), False)
-    return result
+        query = query.where(span.c.check_id.in_(keys), span.c.start_ms >= func.coalesce(_in_force(lo), lo))
+        await _append(found, connection, query.order_by(span.c.check_id, span.c.start_ms), False)
+    return {key: found[number] for number, key in keys.items()}
 
 
 async def edges_at(connection: AsyncConnection, site: str, terminal: str, at: int) -> list[tuple[str, Edge]]:
