@@ -634,3 +634,25 @@ meeting_note = Table(
     Column("made_by", String(64), nullable=False),
     Column("made_ms", BigInteger, nullable=False),
 )
+
+# --- versions of the inventory (docs/inventory.md) --------------------------------------------------------------------
+
+#: What sites, terminals, checks and limits there are, from when on. Number 1 is what the service began with; the
+#: evidence log tells when each was taken up (`held`), and these rows can be rebuilt from it.
+inventory_version = Table(
+    "inventory_version",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("state", String(12), nullable=False),  # proposed, approved, withdrawn, held
+    Column("digest", String(64), nullable=False),
+    Column(
+        "files", String(64), nullable=False, default=""
+    ),  # digest of the configuration's own files then; "": unknown
+    Column("body", LargeBinary, nullable=False),  # inventory/versions.pack
+    Column("proposed_by", String(64), nullable=False),
+    Column("proposed_ms", BigInteger, nullable=False),
+    Column("approved_by", String(64), nullable=False, default=""),
+    Column("approved_ms", BigInteger),
+    Column("held_ms", BigInteger),
+)
