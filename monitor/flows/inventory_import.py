@@ -4,7 +4,6 @@ on the running service judges by it (docs/inventory.md). A folder with a mistake
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -52,7 +51,7 @@ async def read(engine: AsyncEngine, config: Path, folder: Path, day: date | None
     A folder without monitor.toml keeps the settings of the newest version. Raises ConfigError with every mistake of the
     folder, MonitorError for a day that has passed.
     """
-    own = load(config, serving=False) if os.path.realpath(folder) != os.path.realpath(config) else None
+    own = None if _same(folder, config) else load(config, serving=False)
     async with engine.connect() as connection:
         newest = await _newest(connection)
         body = (await versions.get(connection, newest.number))[1] if newest else b""
@@ -174,6 +173,10 @@ async def _compared(connection: AsyncConnection, loaded: Loaded, one: int | None
     found = differences(before, after)
     said = warnings(before, after, version.since) if found and version.state != "held" else []
     return Shown(version, after, found, said)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
 
 
 def _since(settings: Settings, day: date | None, now: int) -> int:

@@ -47,11 +47,9 @@ class _Rows(msgspec.Struct):
     checks: list[Check]
 
 
-_Judging: Any = create_model(
-    "_Judging",
-    __config__=ConfigDict(extra="forbid", frozen=True),
-    **{key: (Settings.model_fields[key].rebuild_annotation(), ...) for key in JUDGING},
-)
+#: The settings `JUDGING`, all of them, without what BaseSettings would take from the environment.
+_FIELDS: dict[str, Any] = {key: (Settings.model_fields[key].rebuild_annotation(), ...) for key in JUDGING}
+_Judging: Any = create_model("_Judging", __config__=ConfigDict(extra="forbid", frozen=True), **_FIELDS)
 
 
 def body_of(loaded: Loaded) -> dict[str, Any]:
@@ -152,8 +150,8 @@ def settings_from(loaded: Loaded, since: int) -> int:
 
 
 def eras_of(versions: Sequence[Version]) -> list[Era]:
-    """What held when. Sites, terminals and checks of a version hold from its `since`; its settings from the month's start
-    that follows, so that a month is judged by one set of limits. Of two changes in a month the later settings win.
+    """What held when. Sites, terminals and checks of a version hold from its `since`; its settings from the next
+    month's start, so that a month is judged by one set of limits. Of two changes in a month the later settings win.
 
     The first version held since `BEGINNING`. Raises MonitorError where there is none. Neighbours differ; those with
     equal settings share one `ServiceTimes`, which keeps what it has computed.
