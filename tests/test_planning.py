@@ -13,7 +13,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from monitor.core.calendar import WorkCalendar
-from monitor.core.figures import Counter, Parameters
+from monitor.core.eras import Parameters
+from monitor.core.figures import Counter
 from monitor.core.measure import measure
 from monitor.core.planning import Repeat, check_declared, earliest_start, instant, is_retroactive, occurrences
 from monitor.core.service import ServiceTimes

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from monitor.clock import Clock
 from monitor.core.beats import HeartbeatWatch
 from monitor.core.engine import Engine, TerminalWatch
-from monitor.core.figures import Counter, Parameters
+from monitor.core.eras import Parameters
+from monitor.core.figures import Counter
 from monitor.core.outage import Outage
 from monitor.core.sites import Site, Terminal
 from monitor.core.status import site_state
