@@ -1,11 +1,11 @@
-"""Versions of the inventory: what one says survives being kept, and what held when is what a calendar on the wall says."""
+"""Versions of the inventory: what one says survives being kept, and each instant is judged by what held then."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import pairwise
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
