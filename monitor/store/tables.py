@@ -381,47 +381,6 @@ fund_change = Table(
     Column("document", String(100), nullable=False),
     Column("dated", String(10), nullable=False),
     Column("memo", Text, nullable=False, default=""),
-)
-
-# --- The register of positions 机位台账, inspections 巡检, meetings 会议保障 (docs/register.md): days as 2026-10-01 ---
-# Records, counts, visits with their findings, and notes are only added: triggers refuse to change them (migration
-# 0003). Numbers `n` have no gaps. `papers`: JSON, ["sha256", ...] of the table `paper`; `sites`: JSON, ["id", ...].
-
-#: What was done at a position: installed, replaced, removed; or the correction of such a record (core/register.py).
-position_record = Table(
-    "position_record",
-    metadata,
-    Column("n", Integer, primary_key=True, autoincrement=False),
-    Column("site", String(64), nullable=False),
-    Column("terminal", String(16), nullable=False),
-    Column("act", String(16), nullable=False),
-    Column("on_day", String(10), nullable=False),
-    Column("model", String(100)),  # NULL: nothing stands there afterwards
-    Column("serial", String(100), nullable=False, index=True),
-    Column("mac", String(17), nullable=False, index=True),
-    Column("asset", String(100), nullable=False, index=True),
-    Column("why", Text, nullable=False),
-    Column("corrects", Integer, unique=True),
-    Column("papers", Text, nullable=False),
-    Column("made_by", String(64), nullable=False),
-    Column("made_ms", BigInteger, nullable=False),
-    Index(None, "site", "terminal"),
-)
-
-#: A count of a position in a year's stock-take 盘点; the last one of a position counts (core/stocktake.py).
-stock_count = Table(
-    "stock_count",
-    metadata,
-    Column("n", Integer, primary_key=True, autoincrement=False),
-    Column("year", Integer, nullable=False, index=True),
-    Column("site", String(64), nullable=False),
-    Column("terminal", String(16), nullable=False),
-    Column("on_day", String(10), nullable=False),
-    Column("outcome", String(16), nullable=False),
-    Column("card", Integer),  # the record that opened the card of that day
-    Column("seen", String(100), nullable=False),
-    Column("note", Text, nullable=False),
-    Column("papers", Text, nullable=False),
     Column("made_by", String(64), nullable=False),
     Column("made_ms", BigInteger, nullable=False),
 )
@@ -554,6 +513,49 @@ request = Table(
     Column("digest", String(64), nullable=False),
     Column("answer", Text, nullable=False),  # JSON
     Column("at_ms", BigInteger, nullable=False),
+)
+
+# --- The register of positions 机位台账, inspections 巡检, meetings 会议保障 (docs/register.md): days as 2026-10-01 ---
+# Records, counts, visits with their findings, and notes are only added: triggers refuse to change them (migration
+# 0005). Numbers `n` have no gaps. `papers`: JSON, ["sha256", ...] of the table `paper`; `sites`: JSON, ["id", ...].
+
+#: What was done at a position: installed, replaced, removed; or the correction of such a record (core/register.py).
+position_record = Table(
+    "position_record",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("site", String(64), nullable=False),
+    Column("terminal", String(16), nullable=False),
+    Column("act", String(16), nullable=False),
+    Column("on_day", String(10), nullable=False),
+    Column("model", String(100)),  # NULL: nothing stands there afterwards
+    Column("serial", String(100), nullable=False, index=True),
+    Column("mac", String(17), nullable=False, index=True),
+    Column("asset", String(100), nullable=False, index=True),
+    Column("why", Text, nullable=False),
+    Column("corrects", Integer, unique=True),
+    Column("papers", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Index(None, "site", "terminal"),
+)
+
+#: A count of a position in a year's stock-take 盘点; the last one of a position counts (core/stocktake.py).
+stock_count = Table(
+    "stock_count",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("year", Integer, nullable=False, index=True),
+    Column("site", String(64), nullable=False),
+    Column("terminal", String(16), nullable=False),
+    Column("on_day", String(10), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("card", Integer),  # the record that opened the card of that day
+    Column("seen", String(100), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("papers", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
 )
 
 #: A planned round of inspections (core/inspection.py).
