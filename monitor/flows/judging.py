@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from monitor.core.changes import Collector
 from monitor.core.days import local_days
 from monitor.core.engine import Engine
-from monitor.core.eras import Parameters
 from monitor.core.window import Window
 from monitor.evidence.lines import (
     AnyLine,
@@ -69,17 +68,3 @@ class Judge:
         if reason is not None:
             self.refused[reason] += 1
         return reason
-
-
-def parameters(loaded: Loaded) -> Parameters:
-    """What the configuration says of what the rules leave open."""
-    settings = loaded.settings
-    rules = settings.maintenance
-    return Parameters(
-        settings.policy.terminal,
-        rules.coverage_min,
-        rules.availability_min,
-        {k: round(v * 3_600_000) for k, v in rules.repair_limit_h.model_dump().items()},
-        rules.planned_sites.model_dump(),
-        rules.planned_terminals.model_dump() if rules.planned_terminals else None,
-    )

@@ -29,11 +29,11 @@ from monitor.core.timeline import BEGINNING, Timeline, new_timeline, roll_up_val
 from monitor.errors import ConfigError, Mistake, MonitorError
 from monitor.flows.acting import acting
 from monitor.flows.inspections import scoped_sites
-from monitor.flows.judging import parameters
 from monitor.flows.register import keep_papers, local_day, sees, township_of
 from monitor.inventory.load import Loaded
 from monitor.inventory.round_tables import NOTE_COLUMNS, NOTE_HEADINGS, NOTE_OPTIONAL, clock_cell, read_notes
 from monitor.inventory.spreadsheet import read_file
+from monitor.inventory.versions import parameters
 from monitor.publish.sheets import write_sheet
 from monitor.store import meetings as rows
 from monitor.store import reading

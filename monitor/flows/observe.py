@@ -39,10 +39,11 @@ from monitor.evidence.lines import (
 )
 from monitor.evidence.log import EvidenceLog, compress, mend
 from monitor.evidence.reading import Read, trace_files
-from monitor.flows.judging import Judge, parameters
+from monitor.flows.judging import Judge
 from monitor.flows.replay import rebuild
 from monitor.flows.told_windows import line_of
 from monitor.inventory.load import Loaded
+from monitor.inventory.versions import parameters
 from monitor.publish.board import Board
 from monitor.store.view import Position, View
 

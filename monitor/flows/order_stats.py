@@ -20,9 +20,9 @@ from monitor.core.timeline import Interval
 from monitor.core.window import length, subtract
 from monitor.core.workorder import CAUSES, name_of
 from monitor.errors import MonitorError
-from monitor.flows.judging import parameters
 from monitor.flows.replay import figures
 from monitor.inventory.load import Loaded
+from monitor.inventory.versions import parameters
 from monitor.store import orders, reading
 from monitor.store.orders import Listed, Order
 

@@ -20,8 +20,9 @@ from monitor.core.timeline import Interval
 from monitor.errors import MonitorError
 from monitor.evidence.lines import OpenedLine
 from monitor.evidence.reading import Read, in_order, plain_name, read_lines, trace_files
-from monitor.flows.judging import Judge, parameters
+from monitor.flows.judging import Judge
 from monitor.inventory.load import Loaded
+from monitor.inventory.versions import parameters
 from monitor.store import reading
 from monitor.store.database import opened
 from monitor.store.exemptions import approved as exempted
