@@ -8,20 +8,24 @@ from typing import Any
 from monitor.core.channel import Channel
 from monitor.core.heartbeat import Beat, Will, back, judge
 from monitor.core.sites import Check
-from monitor.core.timeline import BEGINNING, UP, Edge, Step, value_at
-from monitor.core.watch import Watch, load_timeline, timeline_state
+from monitor.core.timeline import BEGINNING, UP, Edge, Step, load_timeline, timeline_state, value_at
+from monitor.core.watch import Watch
 
 
 class Silence:
-    """The time between two beats that a late beat could still split, with the wills that came in it."""
+    """The time between two beats that a late beat could still split, with the wills that came in it.
 
-    __slots__ = ("edge", "wills", "x", "y")
+    `settled`: the number of the loss up to whose restore nothing can change any more, None where all still can.
+    """
+
+    __slots__ = ("edge", "settled", "wills", "x", "y")
 
     def __init__(self, x: Beat | None, edge: Edge | None) -> None:
         self.x = x
         self.edge = edge  # how x came back, if it did
         self.y: Beat | None = None
         self.wills: list[Will] = []
+        self.settled: int | None = None
 
     @property
     def start(self) -> int:
@@ -42,14 +46,14 @@ class HeartbeatWatch(Watch):
         """An ordinary beat, received at `at` on an observed channel. Returns as `timeline.replace` does."""
         last = self.open
         x = last.x
+        if x is not None and at == x.at:
+            return None
         if x is not None and self.timeline[-1].value == UP and at - x.at <= self.patience and not x.late:
             last.x = Beat(at, False, evidence)
             last.edge = None
             if last.wills:
                 last.wills = []
             self.deadline = at + self.patience
-            return None
-        if x is not None and at == x.at:
             return None
         beat = Beat(at, False, evidence)
         last.y = beat
@@ -69,6 +73,7 @@ class HeartbeatWatch(Watch):
         beat = Beat(sent, True, evidence)
         first, second = Silence(found.x, found.edge), Silence(beat, back(found.x, beat, self.patience))
         first.y, second.y = beat, found.y
+        first.settled = found.settled
         first.wills = [w for w in found.wills if w.at < sent]
         second.wills = [w for w in found.wills if w.at >= sent]  # one at a restore counts for that
         lo, steps = self._judged(first)
@@ -87,7 +92,11 @@ class HeartbeatWatch(Watch):
             if following.x == y:
                 following.edge = edge
         there = value_at(self.timeline, y.at)
-        steps.append(Step(y.at, there.value, edge if there.value == UP else there.edge))
+        if there.value == UP:
+            steps.append(Step(y.at, UP, edge))
+        else:  # a late beat after which nothing is known: so far nobody saw that something began there
+            own = there.edge if there.at == y.at else Edge(y.at, y.at, "channel")
+            steps.append(Step(y.at, there.value, own))
         return self.put(lo, steps, y.at)
 
     def will(self, at: int, how: str) -> int | None:
@@ -105,14 +114,46 @@ class HeartbeatWatch(Watch):
 
     def forget(self, before: int) -> int:
         self.silences = [s for s in self.silences if s.y is not None and s.y.at >= before]
-        return (self.silences[0] if self.silences else self.open).start
+        for silence in (*self.silences, self.open):
+            self._settle(silence, before)
+        return self._from(self.silences[0] if self.silences else self.open)
+
+    def needs(self, before: int) -> int:
+        return min(
+            self.channel.number_at(s.start) if s.settled is None else s.settled for s in (*self.silences, self.open)
+        )
+
+    def _settle(self, silence: Silence, before: int) -> None:
+        """No beat will stand before `before` any more: what rules 1 to 4 say up to the last restore there is final.
+
+        A loss of no length is left out: the instant of its restore is that of a step before it, too.
+        """
+        x, channel = silence.x, self.channel
+        if x is not None and x.at + self.patience >= before:
+            return
+        i = bisect_left(channel.restores, before) - 1
+        while i >= 0 and channel.losses[i] >> 1 == channel.restores[i]:
+            i -= 1
+        number = channel.dropped + i
+        if i < 0 or channel.restores[i] <= silence.start or number <= (silence.settled or 0):
+            return
+        silence.settled = number
+        silence.wills = [w for w in silence.wills if w.at >= channel.restores[i]]
+
+    def _from(self, silence: Silence) -> int:
+        """The instant from which on a silence is judged."""
+        if silence.settled is None:
+            return silence.start
+        return self.channel.restores[silence.settled - self.channel.dropped]
 
     def _judged(self, silence: Silence) -> tuple[int, list[Step]]:
         """Where the judgement of a silence begins, and its steps. Sets the deadline if the silence is the open one."""
         y = silence.y.at if silence.y else None
-        judgement = judge(silence.x, y, silence.wills, self.channel, self.interval, self.grace)
+        judgement = judge(silence.x, y, silence.wills, self.channel, self.interval, self.grace, silence.settled)
         if silence.y is None:
             self.deadline = judgement.deadline
+        if silence.settled is not None:
+            return self._from(silence), judgement.steps
         if silence.x is None:
             return BEGINNING + 1, judgement.steps
         return silence.x.at, [Step(silence.x.at, UP, silence.edge), *judgement.steps]
@@ -150,12 +191,13 @@ class HeartbeatWatch(Watch):
 def _plain(silence: Silence) -> list[Any]:
     x, y = silence.x, silence.y
     edge = list(silence.edge) if silence.edge else None
-    return [list(x) if x else None, list(y) if y else None, edge, [list(w) for w in silence.wills]]
+    return [list(x) if x else None, list(y) if y else None, edge, [list(w) for w in silence.wills], silence.settled]
 
 
 def _silence(state: list[Any]) -> Silence:
-    x, y, edge, wills = state
+    x, y, edge, wills, settled = state
     silence = Silence(Beat(*x) if x else None, Edge(*edge) if edge else None)
     silence.y = Beat(*y) if y else None
     silence.wills = [Will(*w) for w in wills]
+    silence.settled = settled
     return silence

@@ -64,9 +64,9 @@ class Collector:
         result = []
         for name, channel in self.engine.channels.items():
             known, last = self._losses.get(name, (0, None))
-            since = channel.history(max(0, known - 1))
-            result += [
-                (name, n, *loss) for n, loss in enumerate(since, max(0, known - 1)) if n >= known or loss != last
-            ]
-            self._losses[name] = (max(0, known - 1) + len(since), since[-1])
+            first = max(channel.dropped, known - 1)
+            since = channel.history(first)
+            result += [(name, n, *loss) for n, loss in enumerate(since, first) if n >= known or loss != last]
+            self._losses[name] = (first + len(since), since[-1])
+            channel.told = first + len(since) - 1
         return result

@@ -14,14 +14,21 @@ from monitor.core.timeline import BEGINNING
 
 
 class Channel:
-    """The losses and restores of one channel, oldest first. Before its first restore it is lost."""
+    """The losses and restores of one channel, oldest first. Before its first restore it is lost.
 
-    __slots__ = ("evidence_at", "life", "losses", "name", "restores")
+    Losses are numbered from 0, the time before the first restore. The lists begin with number `dropped`: what is older
+    was forgotten.
+    """
+
+    __slots__ = ("dropped", "evidence_at", "first", "life", "losses", "name", "restores", "told")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.losses: list[int] = [2 * BEGINNING]  # places
         self.restores: list[int] = []  # instants; restores[i] ends the loss at losses[i]
+        self.first: int | None = None  # the first restore
+        self.dropped = 0
+        self.told = 0  # losses up to this number were written down; nothing else may be forgotten
         self.evidence_at = BEGINNING  # last evidence or restore: no later loss can stand before it
         self.life = BEGINNING  # observed at every instant up to here, unless `losses` says otherwise
 
@@ -32,7 +39,7 @@ class Channel:
     @property
     def lost_at(self) -> int | None:
         """The instant of the loss that goes on, None while the channel is observed or was never restored."""
-        return self.losses[-1] >> 1 if self.is_lost and len(self.losses) > 1 else None
+        return self.losses[-1] >> 1 if self.is_lost and self.first is not None else None
 
     def restore(self, at: int) -> bool:
         """Observed from `at` on. False if it already was: then it only is a sign of life."""
@@ -40,6 +47,8 @@ class Channel:
         if not self.is_lost:
             return False
         self.restores.append(at)
+        if self.first is None:
+            self.first = at
         self.evidence_at = at
         return True
 
@@ -49,7 +58,7 @@ class Channel:
         place = 2 * stands + (stands < at)
         if not self.is_lost:
             self.losses.append(place)
-        elif len(self.losses) > 1 and since is not None and place < self.losses[-1]:
+        elif self.first is not None and since is not None and place < self.losses[-1]:
             self.losses[-1] = place
         else:
             return False
@@ -70,24 +79,37 @@ class Channel:
 
         What was `received` restores the channel, so a loss that goes on ends there.
         """
-        if not self.restores or instant <= self.restores[0]:
+        if self.first is None or instant <= self.first:
             return False
         i = self.loss_at(instant)
         end = self.restores[i] if i < len(self.restores) else received
         return self.losses[i] >> 1 == instant or instant < end
 
     def history(self, first: int = 0) -> list[tuple[int, int | None]]:
-        """(lost, restored) of the losses from number `first` on, ms; number 0 is the time before the first restore."""
-        ends: list[int | None] = [*self.restores[first:]]
+        """(lost, restored) of the losses from number `first` on (or the oldest that is known), ms."""
+        i = max(0, first - self.dropped)
+        ends: list[int | None] = [*self.restores[i:]]
         if self.is_lost:
             ends.append(None)
-        return [(place >> 1, end) for place, end in zip(self.losses[first:], ends, strict=True)]
+        return [(place >> 1, end) for place, end in zip(self.losses[i:], ends, strict=True)]
+
+    def number_at(self, instant: int) -> int:
+        """The number of the oldest loss that a question about `instant`, or anything later, has to do with."""
+        return self.dropped + self.loss_at(instant)
+
+    def forget(self, number: int) -> None:
+        """Let go of the losses before this number, as far as they were written down."""
+        i = min(number, self.told) - self.dropped
+        if i > 0:
+            del self.losses[:i]
+            del self.restores[:i]
+            self.dropped += i
 
     def state(self) -> list[Any]:
         """Everything, as plain values, for a checkpoint."""
-        return [self.losses[1:], self.restores, self.evidence_at, self.life]
+        return [self.losses, self.restores, self.evidence_at, self.life, self.first, self.dropped]
 
     def load(self, state: list[Any]) -> None:
         """Take over what `state` gave."""
-        self.losses[1:], self.restores, self.evidence_at, self.life = state
-        self.restores = list(self.restores)
+        losses, restores, self.evidence_at, self.life, self.first, self.dropped = state
+        self.losses, self.restores = list(losses), list(restores)

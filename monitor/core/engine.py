@@ -8,6 +8,7 @@ order of the table in §7 (channel, will, heartbeat, probe).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from typing import Any
@@ -15,12 +16,22 @@ from typing import Any
 from monitor.core.beats import HeartbeatWatch
 from monitor.core.channel import Channel
 from monitor.core.digest import Digest, expected
-from monitor.core.heartbeat import LATE_LIMIT_MS
+from monitor.core.heartbeat import BELIEVED_MS, LATE_LIMIT_MS
 from monitor.core.outage import Outage, OutageBook
 from monitor.core.probe import ProbeWatch
 from monitor.core.sites import CHANNELS, Inventory
 from monitor.core.status import NOTHING_KNOWN, Status, site_status
-from monitor.core.timeline import BEGINNING, DOWN, UNKNOWN, UP, Step, Timeline, new_timeline, replace, roll_up, value_at
+from monitor.core.timeline import (
+    BEGINNING,
+    DOWN,
+    Step,
+    Timeline,
+    load_timeline,
+    new_timeline,
+    replace,
+    roll_up,
+    timeline_state,
+)
 from monitor.core.watch import Watch
 
 #: Local days, as ms: the day that holds an instant -> (its name YYYY-MM-DD, its start, its end).
@@ -55,6 +66,7 @@ class Engine:
         self.confirmed: list[int] = []  # instants at which outages could be confirmed, until somebody takes them
         self.digests: list[Digest] = []  # of days that ended, until somebody takes them
         self.at = BEGINNING
+        self._policy = policy
         self._choose = _CHOOSE[policy]
         self.day_of = days
         self._day = ("", BEGINNING, BEGINNING)
@@ -97,7 +109,7 @@ class Engine:
         channel = watch.channel
         # Most beats were sent after the last restore, and need no further look.
         late = sent is not None and sent <= at and (channel.is_lost or sent <= channel.restores[-1])
-        late = late and sent is not None and channel.gap_at(sent, at)
+        late = late and sent is not None and at - sent <= BELIEVED_MS and channel.gap_at(sent, at)
         if late and sent is not None and at - sent > LATE_LIMIT_MS:
             return "too_late"
         self._evidence(at, channel)
@@ -192,14 +204,14 @@ class Engine:
             watch.queued = False
             if watch.deadline is None:
                 continue
-            if watch.deadline < at:
-                due = watch.deadline
-                since = watch.rejudge()
-                if since is not None and watch.timeline[-1].value == DOWN:
-                    self.confirmed.append(due)
-                self._after(watch, since)
-            else:
+            if watch.deadline > due:  # it moved since: its turn is later, and the order that of the deadlines
                 self._queue(watch)
+                continue
+            due = watch.deadline
+            since = watch.rejudge()
+            if since is not None and watch.timeline[-1].value == DOWN:
+                self.confirmed.append(due)
+            self._after(watch, since)
 
     def _restore(self, at: int, channel: Channel) -> None:
         if channel.restore(at):
@@ -287,23 +299,20 @@ class Engine:
             self._began = at
         self._day = self.day_of(at)
         self._forget(at - LATE_LIMIT_MS)
+        for channel in self.channels.values():
+            needed = (w.needs(at - LATE_LIMIT_MS) for w in self._of_channel[channel.name])
+            channel.forget(min([channel.number_at(at - BELIEVED_MS), *needed]))
 
     def _forget(self, before: int) -> None:
-        """Cut every terminal's timelines at its last up before anything that can still change."""
+        """Cut timelines at their last step before anything that can still change."""
         for terminal in self.terminals.values():
             limit = min([before, *(w.forget(before) for w in terminal.watches)])
             limit = min([limit, *(w.changed_from for w in terminal.watches if w.changed_from is not None)])
-            i = len(terminal.timeline) - 1
-            while i > 0 and (terminal.timeline[i].at > limit or terminal.timeline[i].value != UP):
-                i -= 1
-            if i <= 0:
-                continue
-            at = terminal.timeline[i].at
+            i = bisect_left(terminal.timeline, limit, key=_at) - 1
+            if i > 0:
+                terminal.book.forget(terminal.timeline, i)
             for timeline in {id(t): t for t in (terminal.timeline, *(w.timeline for w in terminal.watches))}.values():
-                there = value_at(timeline, at)
-                rest = [s for s in timeline if s.at > there.at]
-                timeline[:] = [*new_timeline(), *([there] if there.value != UNKNOWN else []), *rest]
-            terminal.book.forget(at)
+                del timeline[1 : max(1, bisect_left(timeline, limit, key=_at) - 1)]
 
     def state(self) -> dict[str, Any]:
         """Everything that judging needs from the past, as plain values (JSON)."""
@@ -314,7 +323,7 @@ class Engine:
             "channels": {name: c.state() for name, c in self.channels.items()},
             "checks": [[*w.check.key, w.day_state(), w.state()] for w in self._numbered],
             "sites": [[site, *status] for site, status in self.sites.items()],
-            "terminals": [[*k, t.seen, t.book.state()] for k, t in self.terminals.items()],
+            "terminals": [[*k, t.seen, t.book.state(), self._rolled_up(t)] for k, t in self.terminals.items()],
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -329,7 +338,7 @@ class Engine:
                 watch.load(rest)
                 self._queue(watch)
         self.sites = {site: Status(*status) for site, *status in state["sites"] if site in self.inventory.sites}
-        for site, kind, seen, book in state["terminals"]:
+        for site, kind, seen, book, rolled_up in state["terminals"]:
             terminal = self.terminals.get((site, kind))
             if terminal is None:
                 continue
@@ -337,9 +346,17 @@ class Engine:
             terminal.book.load(book)
             if len(terminal.watches) == 1:
                 terminal.timeline = terminal.watches[0].timeline
+            elif terminal.watches and rolled_up[:-1] == self._rolled_up(terminal)[:-1]:
+                terminal.timeline = load_timeline(rolled_up[-1])
             elif terminal.watches:
                 terminal.timeline[:] = roll_up([w.timeline for w in terminal.watches], self._choose)
         self.tell_all()
+
+    def _rolled_up(self, terminal: TerminalWatch) -> list[Any]:
+        """Of several checks: the rule, which they are, and their timeline, which may reach back beyond theirs."""
+        if len(terminal.watches) < 2:
+            return []
+        return [self._policy, *(w.check.check for w in terminal.watches), timeline_state(terminal.timeline)]
 
     def tell_all(self) -> None:
         """All that is known counts as changed: an empty database knows none of it."""
@@ -351,3 +368,7 @@ class Engine:
             if len(terminal.timeline) > 1 or terminal.book.outages:
                 self._changed_terminals[terminal] = None
                 terminal.book.changed = dict(terminal.book.outages)
+
+
+def _at(step: Step) -> int:
+    return step.at

@@ -6,12 +6,15 @@ from typing import Any
 
 from monitor.core.channel import Channel
 from monitor.core.sites import Check
-from monitor.core.timeline import BEGINNING, DOWN, UNKNOWN, UP, Edge, Step
-from monitor.core.watch import Watch, load_timeline, timeline_state
+from monitor.core.timeline import BEGINNING, DOWN, UNKNOWN, UP, Edge, Step, load_timeline, timeline_state
+from monitor.core.watch import Watch
 
 
 class ProbeWatch(Watch):
-    """What is still open begins at `base`: the last success, or the first failure of the streak that goes on."""
+    """What is still open begins at `base`: the last success, or the first failure of the streak that goes on.
+
+    Nothing is open at `BEGINNING`: before the first result, and long after the last.
+    """
 
     __slots__ = ("base", "base_edge", "streak", "streak_after_success", "success", "times", "until")
 
@@ -42,6 +45,8 @@ class ProbeWatch(Watch):
             edge = Edge(before, at, "ok", [before, False], [at, True])
         else:
             healed = False
+            if at == self.base:
+                return None
             if near and self.base > BEGINNING:
                 if self.timeline[-1].value == UP:
                     self.base, self.base_edge, self.success = at, None, at
@@ -84,7 +89,8 @@ class ProbeWatch(Watch):
         """The last result holds until the channel is lost or its life has passed, whichever comes first."""
         if self.base == BEGINNING:
             return None
-        steps = [self._opening()]
+        lo = self._open_from
+        steps = [self._opening()] if lo == self.base else []
         end = self.until + self.patience
         i = self.channel.next_loss(2 * self.until)
         loss = self.channel.losses[i] >> 1 if i is not None else None
@@ -95,10 +101,20 @@ class ProbeWatch(Watch):
             steps.append(Step(end, UNKNOWN, Edge(end, end, "expired")))
         else:
             self.deadline = end
-        return self.put(self.base, steps)
+        return self.put(lo, steps)
+
+    @property
+    def _open_from(self) -> int:
+        """A streak that is confirmed is down up to its last failure, whatever comes."""
+        return self.until if self.streak >= self.check.failures else self.base
 
     def forget(self, before: int) -> int:
-        return before if self.base == BEGINNING else min(before, self.base)  # what a probe says is never late
+        if self.until + self.patience < min(before, self.channel.evidence_at):
+            self.base = BEGINNING  # how far the last result reaches is decided: no loss can stand there any more
+        return before if self.base == BEGINNING else min(before, self._open_from)  # what a probe says is never late
+
+    def needs(self, before: int) -> int:
+        return self.channel.number_at(before if self.base == BEGINNING else self.until)
 
     def state(self) -> list[Any]:
         edge = list(self.base_edge) if self.base_edge else None

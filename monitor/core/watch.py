@@ -7,7 +7,7 @@ from typing import Any
 
 from monitor.core.channel import Channel
 from monitor.core.sites import Check
-from monitor.core.timeline import Edge, Step, Timeline, new_timeline, replace
+from monitor.core.timeline import Step, Timeline, new_timeline, replace
 
 
 class Watch:
@@ -55,6 +55,10 @@ class Watch:
         """Let go of what ended before `before`. Returns the earliest instant that may still be judged anew."""
         raise NotImplementedError
 
+    def needs(self, before: int) -> int:
+        """The number of the oldest loss of the channel that judging still asks for; `forget(before)` was called."""
+        raise NotImplementedError
+
     def state(self) -> list[Any]:
         """Everything that judging needs from the past, as plain values, for a checkpoint."""
         raise NotImplementedError
@@ -75,13 +79,3 @@ class Watch:
 
     def load_day(self, state: Sequence[Any]) -> None:
         self.received, self.failed, self.late, self.first, self.last = state
-
-
-def timeline_state(timeline: Timeline) -> list[Any]:
-    """A timeline as plain values, for a checkpoint."""
-    return [[s.at, s.value, list(s.edge) if s.edge else None] for s in timeline]
-
-
-def load_timeline(state: list[Any]) -> Timeline:
-    """What `timeline_state` gave, as a timeline."""
-    return [Step(at, value, Edge(*edge) if edge else None) for at, value, edge in state]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Table, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.changes import Changes
@@ -42,7 +43,9 @@ class View:
             new = [k for k in inventory.checks if k not in known]
             if new:
                 values = [{"site": k[0], "terminal": k[1], "check": k[2], "observer": self.observer} for k in new]
-                await connection.execute(insert(tables.check), values)
+                # Another observer that starts on the same database may have been quicker: the number is that one's.
+                own = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+                await connection.execute(own(tables.check).on_conflict_do_nothing(), values)
             rows: list[Any] = list(await connection.execute(select(tables.check)))
         self._ids = {(r.site, r.terminal, r.check): r.id for r in rows}
 
