@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import zstandard
 
 from monitor.errors import MonitorError
-from monitor.evidence.lines import ORDER, AnyLine, OpenedLine, WrittenBeat, encode_all, moment
+from monitor.evidence.lines import ORDER, AnyLine, InventoryLine, OpenedLine, WrittenBeat, encode_all, moment
 from monitor.evidence.reading import plain_name, read_lines
 
 #: How much may wait for a cut.
@@ -69,14 +69,16 @@ class EvidenceLog:
         """Is a line at `at` the first of a day? Then the owner must call `begin_day` before it appends."""
         return at >= self._day_end
 
-    def begin_day(self, at: int, version: str, inventory: str, state: dict[str, Any]) -> None:
+    def begin_day(
+        self, at: int, version: str, inventory: str, state: dict[str, Any], versions: Sequence[InventoryLine] = ()
+    ) -> None:
         """Open the day's file with what judging needs from the past; what waits for the old one goes there."""
         if self._path is not None:
             self._ending.append(_Lines(self._path, self._waiting))
         day, _, self._day_end = self._day_of(at)
         self._path = self.folder / f"{self.observer}-{day}.jsonl"
         self._waiting = []
-        self.append([OpenedLine(moment(at), self.observer, version, inventory=inventory, state=state)], at)
+        self.append([OpenedLine(moment(at), self.observer, version, inventory=inventory, state=state, versions=[*versions] or None)], at)
 
     def resume_day(self, path: Path, at: int) -> None:
         """Go on in a day's file after a restart. Whatever stands in it has been read, up to `at`."""
