@@ -301,12 +301,14 @@ class Engine:
         self._forget(at - LATE_LIMIT_MS)
         for channel in self.channels.values():
             needed = (w.needs(at - LATE_LIMIT_MS) for w in self._of_channel[channel.name])
-            channel.forget(min([channel.number_at(at - BELIEVED_MS), *needed]))
+            channel.forget(min([channel.number_at(at - BELIEVED_MS), *(n for n in needed if n is not None)]))
 
     def _forget(self, before: int) -> None:
         """Cut timelines at their last step before anything that can still change."""
         for terminal in self.terminals.values():
-            limit = min([before, *(w.forget(before) for w in terminal.watches)])
+            limit = min([before, *[w.forget(before) for w in terminal.watches]])
+            if not terminal.book.outages and all(len(w.timeline) < 3 for w in terminal.watches):
+                continue  # up since it is known: almost all
             limit = min([limit, *(w.changed_from for w in terminal.watches if w.changed_from is not None)])
             i = bisect_left(terminal.timeline, limit, key=_at) - 1
             if i > 0:
@@ -314,16 +316,20 @@ class Engine:
             for timeline in {id(t): t for t in (terminal.timeline, *(w.timeline for w in terminal.watches))}.values():
                 del timeline[1 : max(1, bisect_left(timeline, limit, key=_at) - 1)]
 
-    def state(self) -> dict[str, Any]:
-        """Everything that judging needs from the past, as plain values (JSON)."""
+    def state(self, pack: Callable[[list[Any]], Any] = list) -> dict[str, Any]:
+        """Everything that judging needs from the past, as plain values (JSON).
+
+        `pack` is called with what is said of each check and terminal: whoever turns it into bytes at once is spared
+        millions of small values that stand beside each other.
+        """
         return {
             "at": self.at,
             "day": list(self._day),
             "began": self._began,
             "channels": {name: c.state() for name, c in self.channels.items()},
-            "checks": [[*w.check.key, w.day_state(), w.state()] for w in self._numbered],
+            "checks": [pack([*w.check.key, w.day_state(), w.state()]) for w in self._numbered],
             "sites": [[site, *status] for site, status in self.sites.items()],
-            "terminals": [[*k, t.seen, t.book.state(), self._rolled_up(t)] for k, t in self.terminals.items()],
+            "terminals": [pack([*k, t.seen, t.book.state(), self._rolled_up(t)]) for k, t in self.terminals.items()],
         }
 
     def load(self, state: dict[str, Any]) -> None:

@@ -98,6 +98,11 @@ def encode(line: Line) -> bytes:
     return _encoder.encode(line) + b"\n"
 
 
+def packed(item: list[Any]) -> msgspec.Raw:
+    """Part of a state, as it will stand in its line."""
+    return msgspec.Raw(_encoder.encode(item))
+
+
 def decode(data: bytes, where: str) -> AnyLine:
     """Raises MonitorError that says where and what was expected."""
     try:

@@ -31,6 +31,7 @@ from monitor.evidence.lines import (
     WillLine,
     millis,
     moment,
+    packed,
 )
 from monitor.evidence.log import EvidenceLog, compress, mend
 from monitor.evidence.reading import Read, trace_files
@@ -307,7 +308,7 @@ class Observer:
         if not self.log.starts_day(at):
             return at
         self._uncut.append(self.judge.collector.take())
-        state = self.engine.state() | {"offsets": self.offsets.state()}
+        state = self.engine.state(packed) | {"offsets": self.offsets.state(packed)}
         self.log.begin_day(at, __version__, self.loaded.digest, state)
         return self.log.stamp(at, kind)
 
