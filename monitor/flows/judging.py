@@ -9,6 +9,7 @@ from monitor.core.days import local_days
 from monitor.core.engine import Engine
 from monitor.core.figures import Parameters
 from monitor.core.window import Window, check_scope
+from monitor.errors import MonitorError
 from monitor.evidence.lines import (
     AnyLine,
     ChannelLine,
@@ -51,7 +52,11 @@ class Judge:
             window = Window(check_scope(line.scope), millis(line.start), millis(line.end), line.reason, at)
             self.collector.windows.append(window)
         elif line.state is not None and not self.began:
-            engine.load(line.state)
+            try:
+                engine.load(line.state)
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+                wrote = f"it was written by version {line.version or 'unknown'}"
+                raise MonitorError(f"this version does not understand the head of this day ({wrote})") from None
         self.began = True
         engine.confirmed.clear()  # how late it was confirmed says something of a live service only
         if reason is not None:
