@@ -135,12 +135,16 @@ class HeartbeatWatch(Watch):
         return sum(self._terms_at(instant)) if self.terms else self.patience
 
     def forget(self, before: int) -> int:
+        if self.open.start >= before and not self.silences:
+            return self.open.start  # like almost all
         self.silences = [s for s in self.silences if s.y is not None and s.y.at >= before]
         for silence in (*self.silences, self.open):
             self._settle(silence, before)
         return self._from(self.silences[0] if self.silences else self.open)
 
-    def needs(self, before: int) -> int:
+    def needs(self, before: int) -> int | None:
+        if self.open.start >= before and not self.silences:
+            return None
         return min(
             self.channel.number_at(s.start) if s.settled is None else s.settled for s in (*self.silences, self.open)
         )

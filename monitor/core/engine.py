@@ -436,12 +436,14 @@ class Engine:
             main.variants = [v for v in main.variants if v in used]
             for channel in (main, *main.variants):
                 needed = (w.needs(at - LATE_LIMIT_MS) for w in watches if w.channel is channel)
-                channel.forget(min([channel.number_at(at - BELIEVED_MS), *needed]))
+                channel.forget(min([channel.number_at(at - BELIEVED_MS), *(n for n in needed if n is not None)]))
 
     def _forget(self, before: int) -> None:
         """Cut timelines at their last step before anything that can still change."""
         for terminal in self.terminals.values():
-            limit = min([before, *(w.forget(before) for w in terminal.watches if w.ended is None)])
+            limit = min([before, *[w.forget(before) for w in terminal.watches if w.ended is None]])
+            if not terminal.book.outages and all(len(w.timeline) < 3 for w in terminal.watches) and terminal.shared:
+                continue  # up since it is known: almost all
             limit = min([limit, *(w.changed_from for w in terminal.watches if w.changed_from is not None)])
             i = bisect_left(terminal.timeline, limit, key=_at) - 1
             if i > 0:
@@ -451,8 +453,12 @@ class Engine:
             if not terminal.shared:
                 terminal.watches = [w for w in terminal.watches if w.ended is None or w.ended > limit]
 
-    def state(self) -> dict[str, Any]:
-        """Everything that judging needs from the past, as plain values (JSON)."""
+    def state(self, pack: Callable[[list[Any]], Any] = list) -> dict[str, Any]:
+        """Everything that judging needs from the past, as plain values (JSON).
+
+        `pack` is called with what is said of each check and terminal: whoever turns it into bytes at once is spared
+        millions of small values that stand beside each other.
+        """
         ended = [w for t in self.terminals.values() for w in t.watches if w.number not in self._numbered]
         return {
             "at": self.at,
@@ -462,10 +468,10 @@ class Engine:
             "channels": {name: c.state() for name, c in self.channels.items()},
             "variants": {name: [v.state() for v in c.variants] for name, c in self.channels.items() if c.variants},
             "checks": [
-                [*w.check.key, w.day_state(), w.state(), self._row(w)] for w in (*self._numbered.values(), *ended)
+                pack([*w.check.key, w.day_state(), w.state(), self._row(w)]) for w in (*self._numbered.values(), *ended)
             ],
             "sites": [[site, *status] for site, status in self.sites.items()],
-            "terminals": [[*k, t.seen, t.book.state(), self._rolled_up(t)] for k, t in self.terminals.items()],
+            "terminals": [pack([*k, t.seen, t.book.state(), self._rolled_up(t)]) for k, t in self.terminals.items()],
         }
 
     def _row(self, watch: Watch) -> list[Any] | None:

@@ -122,8 +122,8 @@ class ProbeWatch(Watch):
             self.base = BEGINNING  # how far the last result reaches is decided: no loss can stand there any more
         return before if self.base == BEGINNING else min(before, self._open_from)  # what a probe says is never late
 
-    def needs(self, before: int) -> int:
-        return self.channel.number_at(before if self.base == BEGINNING else self.until)
+    def needs(self, before: int) -> int | None:
+        return None if self.base == BEGINNING or self.until >= before else self.channel.number_at(self.until)
 
     def state(self) -> list[Any]:
         edge = list(self.base_edge) if self.base_edge else None

@@ -61,8 +61,9 @@ class Watch:
         """Let go of what ended before `before`. Returns the earliest instant that may still be judged anew."""
         raise NotImplementedError
 
-    def needs(self, before: int) -> int:
-        """The number of the oldest loss of the channel that judging still asks for; `forget(before)` was called."""
+    def needs(self, before: int) -> int | None:
+        """The number of the oldest loss of the channel that judging still asks for, None where that is none before
+        `before`. Call `forget(before)` first."""
         raise NotImplementedError
 
     def state(self) -> list[Any]:

@@ -148,6 +148,11 @@ def encode_all(lines: Sequence[Line | WrittenBeat]) -> bytes:
     return _encoder.encode_lines(lines)
 
 
+def packed(item: list[Any]) -> msgspec.Raw:
+    """Part of a state, as it will stand in its line."""
+    return msgspec.Raw(_encoder.encode(item))
+
+
 def decode(data: bytes, where: str) -> AnyLine:
     """Raises MonitorError that says where and what was expected."""
     try:

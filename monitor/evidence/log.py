@@ -47,6 +47,7 @@ class EvidenceLog:
         self._written = 0
         self._waiting: list[bytes] = []
         self._size = 0
+        self._head = 0  # of it, what the head of the newest day takes
         self._ending: list[_Lines] = []
 
     def lock(self) -> None:
@@ -78,7 +79,11 @@ class EvidenceLog:
         day, _, self._day_end = self._day_of(at)
         self._path = self.folder / f"{self.observer}-{day}.jsonl"
         self._waiting = []
-        self.append([OpenedLine(moment(at), self.observer, version, inventory=inventory, state=state, versions=[*versions] or None)], at)
+        before = self._size
+        line = OpenedLine(moment(at), self.observer, version, inventory=inventory, state=state)
+        line.versions = list(versions) or None
+        self.append([line], at)
+        self._head = self._size - before
 
     def resume_day(self, path: Path, at: int) -> None:
         """Go on in a day's file after a restart. Whatever stands in it has been read, up to `at`."""
@@ -89,8 +94,8 @@ class EvidenceLog:
 
     @property
     def is_full(self) -> bool:
-        """Has the disk taken nothing for so long that nothing more can be kept?"""
-        return self._size > LIMIT_BYTES
+        """Has the disk taken nothing for so long that nothing more can be kept? A day's head alone is no sign of it."""
+        return self._size - self._head > LIMIT_BYTES
 
     def append(self, lines: Sequence[AnyLine | WrittenBeat], at: int) -> None:
         """Take lines of one kind, all of the instant that `stamp` gave. Ask `is_full` first."""
@@ -114,6 +119,8 @@ class EvidenceLog:
     def taken(self, job: Job) -> None:
         """What a job held is durable."""
         self._size -= job.size
+        if job.days[-1].path == self._path:
+            self._head = 0
 
     def give_back(self, job: Job) -> None:
         """What a job did not write waits again, before what came since: also where a day ended meanwhile."""

@@ -12,6 +12,7 @@ from monitor.core.days import local_days
 from monitor.core.engine import Engine
 from monitor.core.timeline import BEGINNING
 from monitor.core.window import Window
+from monitor.errors import MonitorError
 from monitor.evidence.lines import (
     AnyLine,
     ChannelLine,
@@ -147,7 +148,11 @@ class Judge:
             self.tell(line, at)
             self.pass_to(at)
         elif line.state is not None and not self.began:
-            self._head(line, line.state)
+            try:
+                self._head(line, line.state)
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+                wrote = f"it was written by version {line.version or 'unknown'}"
+                raise MonitorError(f"this version does not understand the head of this day ({wrote})") from None
         self.began = True
         self.engine.confirmed.clear()  # how late it was confirmed says something of a live service only
         if reason is not None:
