@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from monitor.core.changes import Collector
 from monitor.core.days import local_days
 from monitor.core.engine import Engine
-from monitor.core.eras import Parameters
+from monitor.core.eras import Era, Parameters
+from monitor.core.timeline import BEGINNING
 from monitor.core.window import Window
 from monitor.evidence.lines import (
     AnyLine,
@@ -83,3 +84,8 @@ def parameters(loaded: Loaded) -> Parameters:
         rules.planned_sites.model_dump(),
         rules.planned_terminals.model_dump() if rules.planned_terminals else None,
     )
+
+
+def eras_of_one(loaded: Loaded) -> list[Era]:
+    """One configuration, as if it had held for ever."""
+    return [Era(BEGINNING, loaded.inventory, loaded.service, parameters(loaded))]

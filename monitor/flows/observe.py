@@ -39,7 +39,7 @@ from monitor.evidence.lines import (
 )
 from monitor.evidence.log import EvidenceLog, compress, mend
 from monitor.evidence.reading import Read, trace_files
-from monitor.flows.judging import Judge, parameters
+from monitor.flows.judging import Judge, eras_of_one
 from monitor.flows.replay import rebuild
 from monitor.flows.told_windows import line_of
 from monitor.inventory.load import Loaded
@@ -103,7 +103,7 @@ class Observer:
         self.view = view
         self.judge = Judge(loaded)
         self.engine = self.judge.engine
-        self.board = Board(loaded, parameters(loaded), self.engine, clock)
+        self.board = Board(loaded, eras_of_one(loaded), self.engine, clock)
         self.folder = folder
         self.offsets = ClockOffsets()
         self.sequences = Sequences()

@@ -23,7 +23,7 @@ from monitor.core.timeline import Timeline
 from monitor.core.window import length, subtract
 from monitor.core.workorder import AGAIN_MS, LineNow, OrderState, Root, began_together, root_of
 from monitor.flows.acting import acting
-from monitor.flows.judging import parameters
+from monitor.flows.judging import eras_of_one, parameters
 from monitor.flows.overview import township_lines
 from monitor.inventory.load import Loaded
 from monitor.store import orders, reading
@@ -102,7 +102,7 @@ class _Keeper:
             windows = await reading.windows(connection)
             statuses = await reading.statuses(connection)
             going_on = await reading.open_outages(connection)
-        self.counter = Counter(self.inventory, parameters(self.loaded), self.loaded.service, windows)
+        self.counter = Counter(eras_of_one(self.loaded), windows)
         up = {
             site
             for (site, terminal), (value, _, _) in statuses.items()

@@ -20,7 +20,7 @@ from monitor.core.timeline import Interval
 from monitor.errors import MonitorError
 from monitor.evidence.lines import OpenedLine
 from monitor.evidence.reading import Read, in_order, plain_name, read_lines, trace_files
-from monitor.flows.judging import Judge, parameters
+from monitor.flows.judging import Judge, eras_of_one
 from monitor.inventory.load import Loaded
 from monitor.store import reading
 from monitor.store.database import opened
@@ -152,6 +152,6 @@ async def _figures(connection: AsyncConnection, loaded: Loaded, period: Interval
 async def _count(connection: AsyncConnection, loaded: Loaded, period: Interval) -> Figures:
     checks = await reading.timelines(connection, *period)
     windows = await reading.windows(connection)
-    counter = FigureCounter(loaded.inventory, parameters(loaded), loaded.service, windows)
+    counter = FigureCounter(eras_of_one(loaded), windows)
     # In a thread: a large county's month takes seconds, and beats come in meanwhile.
     return await asyncio.to_thread(counter.count_all, period, checks, await exempted(connection))

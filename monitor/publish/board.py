@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from monitor.clock import Clock
 from monitor.core.beats import HeartbeatWatch
 from monitor.core.engine import Engine, TerminalWatch
-from monitor.core.eras import Parameters
+from monitor.core.eras import Era
 from monitor.core.figures import Counter
 from monitor.core.outage import Outage
 from monitor.core.sites import Site, Terminal
@@ -24,10 +24,11 @@ _SERVICE = {"ok": True, "fail": False, "na": None}
 class Board:
     """A view over the engine, with what is counted beside it. Read and written on the event loop only."""
 
-    def __init__(self, loaded: Loaded, parameters: Parameters, engine: Engine, clock: Clock) -> None:
+    def __init__(self, loaded: Loaded, eras: Sequence[Era], engine: Engine, clock: Clock) -> None:
         self.loaded = loaded
         self.inventory = loaded.inventory
-        self.parameters = parameters
+        self.eras = eras
+        self.parameters = eras[-1].parameters
         self.engine = engine
         self.clock = clock
         self.counters = Counters()
@@ -86,7 +87,7 @@ class Board:
     def terminals(self) -> Iterator[TerminalView]:
         """Every position of the inventory."""
         now = self.clock.now()
-        counter = Counter(self.inventory, self.parameters, self.loaded.service, self.windows)
+        counter = Counter(self.eras, self.windows)
         for key, terminal in self.inventory.terminals.items():
             site = self.inventory.sites[terminal.site_id]
             watch = self.engine.terminals[key]
