@@ -56,8 +56,9 @@ class Judge:
     @property
     def loaded(self) -> Loaded:
         """What the newest version says that holds already; its settings may hold from the next month's start only."""
-        since = self.eras[self.taken - 1].since
-        return next(v.loaded for v in reversed(self.versions) if v.since <= since or v is self.versions[0])
+        era = self.eras[self.taken - 1]
+        newest = next(v for v in reversed(self.versions) if v.since <= era.since)
+        return replace(newest.loaded, service=era.service)
 
     def pass_to(self, at: int) -> bool:
         """What holds from an instant up to `at` on is taken up, each at its own. False if there was nothing."""

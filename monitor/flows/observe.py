@@ -47,7 +47,7 @@ from monitor.flows.judging import Judge
 from monitor.flows.replay import rebuild
 from monitor.flows.told_windows import line_of
 from monitor.inventory.load import Loaded
-from monitor.inventory.versions import body_of, parameters
+from monitor.inventory.versions import body_of
 from monitor.publish.board import Board
 from monitor.store.view import Position, View
 
@@ -106,7 +106,7 @@ class Observer:
         self.clock = clock
         self.view = view
         self.judge = Judge(loaded)
-        self.board = Board(loaded, parameters(loaded), self.judge.engine, clock)
+        self.board = Board(loaded, self.judge.eras, self.judge.engine, clock)
         self.folder = folder
         self.offsets = ClockOffsets()
         self.sequences = Sequences()
@@ -321,7 +321,7 @@ class Observer:
             self._follow()
 
     def _follow(self) -> None:
-        self.board.follow(self.judge.loaded, self.judge.eras[self.judge.taken - 1], self.engine)
+        self.board.follow(self.judge.loaded, self.judge.eras[: self.judge.taken], self.engine)
 
     # --- channels -----------------------------------------------------------------------------------------------
 
