@@ -85,6 +85,7 @@ class FakeBoard:
     counters: Counters = field(default_factory=Counters)
     month: MonthFigures | None = None
     reasons: list[str] = field(default_factory=list)
+    warnings: dict[str, str] = field(default_factory=dict)
 
     def sites(self) -> Iterable[SiteView]:
         return self.site_views

@@ -33,6 +33,7 @@ class Board:
         self.month: MonthFigures | None = None
         self.windows: Sequence[Window] = ()
         self.troubles: dict[str, str] = {}  # what keeps the service from its job, by part
+        self.warnings: dict[str, str] = {}  # what somebody should look at meanwhile, likewise
 
     # --- told by the observer -----------------------------------------------------------------------------------
 
@@ -61,10 +62,11 @@ class Board:
 
     def trouble(self, part: str, what: str) -> None:
         """Something is wrong with a part, or ("") no longer."""
-        if what:
-            self.troubles[part] = what
-        else:
-            self.troubles.pop(part, None)
+        _tell(self.troubles, part, what)
+
+    def warn(self, part: str, what: str) -> None:
+        """Somebody should look at a part, or ("") no longer; the service does its job."""
+        _tell(self.warnings, part, what)
 
     # --- asked by metrics and pages -----------------------------------------------------------------------------
 
@@ -155,3 +157,10 @@ def _is_pending(watch: TerminalWatch, now: int) -> bool:
     return any(
         isinstance(w, HeartbeatWatch) and w.deadline is not None and now > w.deadline - w.grace for w in watch.watches
     )
+
+
+def _tell(told: dict[str, str], part: str, what: str) -> None:
+    if what:
+        told[part] = what
+    else:
+        told.pop(part, None)
