@@ -88,6 +88,7 @@ class FakeBoard:
         default_factory=lambda: {"county": (0, 0), "township": (1, 0), "village": (4, 2)}
     )
     reasons: list[str] = field(default_factory=list)
+    warnings: dict[str, str] = field(default_factory=dict)
 
     def sites(self) -> Iterable[SiteView]:
         return self.site_views
