@@ -238,17 +238,26 @@ async def _accepts(host: str, port: int) -> bool:
         writer.close()
 
 
+async def _pause(seconds: float) -> None:
+    """Between two rounds of a loop. Told to stop while a database hangs, its driver answers with a time-out of its own
+    in place of the cancellation; a loop that survives time-outs would go on for ever."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    await asyncio.sleep(seconds)
+
+
 async def _cut(observer: Observer, every_s: float) -> NoReturn:
     """Survives a disk that takes nothing (Observer.cut says so)."""
     while True:
-        await asyncio.sleep(every_s)
+        await _pause(every_s)
         await observer.cut()
 
 
 async def _save(observer: Observer) -> NoReturn:
     """Survives a database that is away (Observer.save says so)."""
     while True:
-        await asyncio.sleep(SAVE_S)
+        await _pause(SAVE_S)
         await observer.save()
 
 
@@ -259,14 +268,14 @@ async def _figures(observer: Observer, engine: AsyncEngine) -> NoReturn:
             observer.board.month = await month_so_far(engine, observer.judge.loaded, observer.clock.now())
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("figures.failed", error=type(error).__name__)
-        await asyncio.sleep(FIGURES_S if not observer.loaded.settings.demo else TABLES_S)
+        await _pause(FIGURES_S if not observer.loaded.settings.demo else TABLES_S)
 
 
 async def _orders(observer: Observer, engine: AsyncEngine) -> NoReturn:
     """Survives a database that is away, another process that was quicker, and a year without a calendar."""
     passes = 0
     while True:
-        await asyncio.sleep(ORDERS_S)
+        await _pause(ORDERS_S)
         try:
             now, thorough = observer.clock.now(), passes % THOROUGH == 0
             passes += 1
@@ -329,7 +338,7 @@ async def _tables(
             observer.board.windows = [w for told in windows if (w := told.counted()) is not None]
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("tables.failed", error=type(error).__name__)
-        await asyncio.sleep(TABLES_S)
+        await _pause(TABLES_S)
 
 
 async def _anchors(anchoring: Anchoring, clock: Clock) -> NoReturn:
@@ -342,7 +351,7 @@ async def _anchors(anchoring: Anchoring, clock: Clock) -> NoReturn:
             started = True
         except (SQLAlchemyError, OSError, TimeoutError, MonitorError) as error:
             log.warning("anchors.waiting", error=type(error).__name__)
-        await asyncio.sleep(ANCHORS_S)
+        await _pause(ANCHORS_S)
 
 
 async def _days(engine: AsyncEngine, settings: Settings, clock: Clock) -> NoReturn:
@@ -353,4 +362,4 @@ async def _days(engine: AsyncEngine, settings: Settings, clock: Clock) -> NoRetu
             await prune_logs(engine, settings, clock.now())
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("days.failed", error=type(error).__name__)
-        await asyncio.sleep(DAYS_S)
+        await _pause(DAYS_S)

@@ -18,7 +18,7 @@ from monitor.core.access import SYSTEM
 from monitor.errors import MonitorError
 from monitor.evidence.reading import open_log, plain_name
 from monitor.settings import Settings
-from monitor.store import audit, evidence_days
+from monitor.store import audit, chains, evidence_days
 from monitor.store.database import writing
 from monitor.store.evidence_days import Day
 
@@ -92,6 +92,7 @@ async def chain_closed_days(engine: AsyncEngine, settings: Settings, at_ms: int)
             log.error("evidence_day.failed", file=path.name, error=str(error))
             continue
         async with writing(engine) as connection:
+            await chains.hold(connection, evidence_days.tag_of(observer))
             if number in await evidence_days.days(connection, observer):
                 continue
             digest = await evidence_days.digest_hash(connection, observer, number)

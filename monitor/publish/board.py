@@ -38,6 +38,7 @@ class Board:
         self.windows: Sequence[Window] = ()
         self.orders: Mapping[str, tuple[int, int]] | None = None  # level -> work orders not closed, of these overdue
         self.troubles: dict[str, str] = {}  # what keeps the service from its job, by part
+        self.warnings: dict[str, str] = {}  # what somebody should look at meanwhile, likewise
 
     def follow(self, loaded: Loaded, eras: Sequence[Era], engine: Engine) -> None:
         """Another inventory, other hours or limits hold from now on: those of the last era."""
@@ -74,10 +75,11 @@ class Board:
 
     def trouble(self, part: str, what: str) -> None:
         """Something is wrong with a part, or ("") no longer."""
-        if what:
-            self.troubles[part] = what
-        else:
-            self.troubles.pop(part, None)
+        _tell(self.troubles, part, what)
+
+    def warn(self, part: str, what: str) -> None:
+        """Somebody should look at a part, or ("") no longer; the service does its job."""
+        _tell(self.warnings, part, what)
 
     # --- asked by metrics and pages -----------------------------------------------------------------------------
 
@@ -168,3 +170,10 @@ def _is_pending(watch: TerminalWatch, now: int) -> bool:
     return any(
         isinstance(w, HeartbeatWatch) and w.deadline is not None and now > w.deadline - w.grace for w in watch.watches
     )
+
+
+def _tell(told: dict[str, str], part: str, what: str) -> None:
+    if what:
+        told[part] = what
+    else:
+        told.pop(part, None)
