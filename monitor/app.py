@@ -277,6 +277,7 @@ async def _anchors(anchoring: Anchoring, clock: Clock) -> NoReturn:
 
 async def _days(engine: AsyncEngine, settings: Settings, clock: Clock) -> NoReturn:
     """Closed days of the log into the chain, old ones away. Survives a database or a folder that is away."""
+    await _pause(TABLES_S)  # after everything else that a start asks of the database
     while True:
         try:
             await chain_closed_days(engine, settings, clock.now())

@@ -20,6 +20,8 @@ from monitor.errors import MonitorError
 
 #: How long a statement may run and how long one waits for a lock.
 STATEMENT_LIMIT_S = 30
+#: How long a loop looks for what is new.
+LOOK_S = 10.0
 #: PostgreSQL's advisory lock of whoever makes or alters the tables; any number that others do not take.
 UPGRADE_LOCK = 0x7A68646A
 
@@ -111,6 +113,14 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         return
     async with _turns.setdefault(engine, asyncio.Lock()), engine.begin() as connection:
         await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+
+
+@asynccontextmanager
+async def looking(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A short read of a loop's, given up with TimeoutError after ten seconds: also where the loop was told to stop
+    meanwhile, which a driver whose server hangs would otherwise answer only when its statement's time is over."""
+    async with asyncio.timeout(LOOK_S), engine.connect() as connection:
         yield connection
 
 
