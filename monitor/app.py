@@ -39,7 +39,7 @@ from monitor.inventory.load import Loaded
 from monitor.publish.views import Overview
 from monitor.settings import Settings
 from monitor.store import reading, tokens
-from monitor.store.database import opened
+from monitor.store.database import looking, opened
 from monitor.store.view import View
 from monitor.web.server import create_app
 
@@ -251,12 +251,13 @@ async def _tables(observer: Observer, known: Tokens, engine: AsyncEngine, files:
     """
     while True:
         try:
-            rows = await tokens.rows(engine)
+            async with looking(engine) as connection:
+                rows = await tokens.rows_of(connection)
+                windows = await reading.windows(connection)
             known.replace(map(Token.of_row, rows))
             if files is not None:
                 await asyncio.to_thread(files.follow, rows, observer.clock.now())
-            async with engine.connect() as connection:
-                observer.board.windows = await reading.windows(connection)
+            observer.board.windows = windows
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("tables.failed", error=type(error).__name__)
         await _pause(TABLES_S)
