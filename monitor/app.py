@@ -43,7 +43,7 @@ from monitor.inventory.load import Loaded, load
 from monitor.publish.views import Overview
 from monitor.settings import Settings
 from monitor.store import tokens
-from monitor.store.database import opened
+from monitor.store.database import looking, opened
 from monitor.store.view import View
 from monitor.store.windows import in_force
 from monitor.web.server import create_app
@@ -326,13 +326,13 @@ async def _tables(
     """
     while True:
         try:
-            rows = await tokens.rows(engine)
+            async with looking(engine) as connection:
+                rows = await tokens.rows_of(connection)
+                windows = await in_force(connection)
+                observer.board.money = await money_so_far(connection, zone, observer.clock.now())
             known.replace(map(Token.of_row, rows))
             if files is not None:
                 await asyncio.to_thread(files.follow, rows, observer.clock.now())
-            async with engine.connect() as connection:
-                windows = await in_force(connection)
-                observer.board.money = await money_so_far(connection, zone, observer.clock.now())
             for window in observer.judge.windows.missing(windows, observer.clock.now()):
                 observer.window(window)
             observer.board.windows = [w for told in windows if (w := told.counted()) is not None]
@@ -356,6 +356,7 @@ async def _anchors(anchoring: Anchoring, clock: Clock) -> NoReturn:
 
 async def _days(engine: AsyncEngine, settings: Settings, clock: Clock) -> NoReturn:
     """Closed days of the log into the chain, old ones away. Survives a database or a folder that is away."""
+    await _pause(TABLES_S)  # after everything else that a start asks of the database
     while True:
         try:
             await chain_closed_days(engine, settings, clock.now())

@@ -21,6 +21,7 @@ from monitor.publish.board import Board
 from monitor.publish.mail import MailFailed, send
 from monitor.settings import Settings
 from monitor.store.chains import heads
+from monitor.store.database import looking
 
 log = structlog.get_logger()
 
@@ -52,20 +53,23 @@ class Anchoring:
         """
         written = await asyncio.to_thread(anchors.read, self.path)
         self._mailed = written.mailed
-        async with self.engine.connect() as connection:
+        async with looking(self.engine) as connection:
             now = await heads(connection)
-            for tag, anchor in written.newest().items():
-                head = now.get(tag, Link(0, ""))
-                if head.n < anchor.n or (head.n == anchor.n and head.hash != anchor.hash):
-                    says = f"{tag}: the database has record {head.n}, the anchors of {anchor.at} have {anchor.n}"
-                    log.error("chain.behind_anchors", chain=tag, head=head.n, anchor=anchor.n, at=anchor.at)
-                    self.board.warn("chains", f"{says}; run zhdj-monitor verify")
-        await self.step(at_ms)
+        for tag, anchor in written.newest().items():
+            head = now.get(tag, Link(0, ""))
+            if head.n < anchor.n or (head.n == anchor.n and head.hash != anchor.hash):
+                says = f"{tag}: the database has record {head.n}, the anchors of {anchor.at} have {anchor.n}"
+                log.error("chain.behind_anchors", chain=tag, head=head.n, anchor=anchor.n, at=anchor.at)
+                self.board.warn("chains", f"{says}; run zhdj-monitor verify")
+        await self._step(now, at_ms)
 
     async def step(self, at_ms: int) -> None:
         """Write down the heads that are new, all of them on a new local day; send the day's message if it is due."""
-        async with self.engine.connect() as connection:
+        async with looking(self.engine) as connection:
             now = await heads(connection)
+        await self._step(now, at_ms)
+
+    async def _step(self, now: dict[str, Link], at_ms: int) -> None:
         today = local_day(at_ms, self.settings).isoformat()
         new = {tag: head for tag, head in now.items() if today != self._day or self._written.get(tag) != head}
         if new:
