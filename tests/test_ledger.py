@@ -217,6 +217,8 @@ async def test_a_second_try_with_the_same_key_changes_nothing(engine: AsyncEngin
     folder = Path("/nonexistent")
     made = [await draft(ask(engine, key="d1"), county(), new_entry(100), folder) for _ in range(2)]
     assert made[0] == made[1]
+    with refuses("请求号 d1 已用于另一笔业务"):
+        await draft(ask(engine, key="d1"), county(), new_entry(100, sites(2)), folder)
     await approve(ask(engine, APPROVER), [made[0]["id"]])
     told = [await register(ask(engine, key="r1"), [made[0]["id"]], PAID, "记-1") for _ in range(3)]
     assert told[0] == told[1] == told[2]
