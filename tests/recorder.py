@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.clock import Clock
+from monitor.flows.observe import Told
 
 
 @dataclass
@@ -41,6 +42,12 @@ class Recorder:
             | {"sent_at": sent_at, "boot": boot, "seq": seq, "services": services}
         )
         return None
+
+    def heartbeats(self, via: str, beats: Sequence[Told]) -> list[str | None]:
+        return [
+            self.heartbeat(b.site, b.terminal, via, sent_at=b.sent_at, boot=b.boot, seq=b.seq, services=b.services)
+            for b in beats
+        ]
 
     def will(self, site: str, terminal: str, via: str, *, goodbye: bool = False) -> str | None:
         if reason := self.answers.get((site, terminal)):

@@ -7,11 +7,24 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitor.core.figures import _of_site
 from monitor.core.maintenance import rates, site_verdict, terminal_verdict
 from monitor.core.measure import Measure, measure
 from monitor.core.sites import Level
 from monitor.core.status import site_state
-from monitor.core.timeline import Interval, Timeline, new_timeline, replace, roll_up, spans
+from monitor.core.timeline import (
+    DOWN,
+    UNKNOWN,
+    UP,
+    Interval,
+    Timeline,
+    Value,
+    new_timeline,
+    replace,
+    roll_up,
+    roll_up_values,
+    spans,
+)
 from monitor.core.timeline import Step as TimelineStep
 from monitor.core.window import Window, intersect, length, subtract, union
 from tests import model, strategies
@@ -171,3 +184,20 @@ def test_scopes_of_windows() -> None:
     assert Window("terminal:T1-V1/tv", 0, 1).covers(village, "tv")
     assert not Window("terminal:T1-V1/tv", 0, 1).covers(village)
     assert not Window("terminal:T1-V1/tv", 0, 1).covers(village, "pc")
+
+
+_TERMINAL = st.lists(st.tuples(st.integers(0, 40), st.sampled_from((UP, DOWN, UNKNOWN))), max_size=8)
+
+
+@given(st.lists(_TERMINAL, max_size=4))
+def test_a_site_is_up_where_any_of_its_terminals_is(drawn: list[list[tuple[int, Value]]]) -> None:
+    """However it is found: the short way, for terminals that are never away together, says what the long one says."""
+    timelines = []
+    for steps in drawn:
+        timeline = new_timeline()
+        replace(timeline, 0, [TimelineStep(at, value) for at, value in sorted(dict(steps).items())])
+        timelines.append(timeline)
+    told = _of_site(timelines, (0, 50))
+    expected = roll_up_values(timelines, max) if timelines else new_timeline()
+    assert measure(told, (0, 50), [(-1, 60)], [], 5) == measure(expected, (0, 50), [(-1, 60)], [], 5)
+    assert [(s.at, s.value) for s in told if s.at > 0] == [(s.at, s.value) for s in expected if s.at > 0]

@@ -42,6 +42,8 @@ PROMISED = {
     "zhdj_unknown_seconds": {"level"},
     "zhdj_maintenance_rate_ratio": {"level"},
     "zhdj_sites_verdict": {"level", "verdict"},
+    "zhdj_workorders_open": {"level"},
+    "zhdj_workorders_overdue": {"level"},
     "zhdj_budget_yuan": set(),
     "zhdj_spent_yuan": {"econ_class"},
     "zhdj_approved_unpaid_yuan": set(),

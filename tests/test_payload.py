@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.errors import Refused
-from monitor.intake.payload import MAX_BATCH, MAX_ITEMS, Beat, Item, parse_beat, parse_item, split_batch
+from monitor.intake.payload import (
+    MAX_BATCH,
+    MAX_ITEM,
+    MAX_ITEMS,
+    Beat,
+    Item,
+    parse_batch,
+    parse_beat,
+    parse_item,
+    split_batch,
+)
 
 T = TypeVar("T")
 REASONS = {"malformed", "too_large"}
@@ -73,6 +83,7 @@ def test_boot_may_be_a_number() -> None:
         (b'{"sent_at": 99999999999999999}', "sent_at"),
         (b'{"sent_at": 1.5}', "sent_at"),
         (b'{"services": {"learning": "well"}}', "learning"),
+        (b'{"services": {"learning": "ok\\n"}}', "learning"),
         (b'{"services": "ok"}', "services"),
         (b'{"x": ' + b"[" * 1000, "nested"),
         (b"\x00", "malformed"),
@@ -135,7 +146,7 @@ def test_any_body_gives_items_or_named_refusals(data: bytes) -> None:
 
 def test_one_object_or_an_array() -> None:
     one = b' {"site": "s", "terminal": "pc", "seq": 1, "status": "off"}'
-    assert [parse_item(p) for p in split_batch(one)] == [Item("s", "pc", "off", Beat(seq=1))]
+    assert [parse_item(p) for p in split_batch(one)] == [Item(site="s", terminal="pc", status="off", seq=1)]
     assert len(split_batch(b"[" + one + b"," + one + b"]")) == 2
 
 
@@ -161,3 +172,39 @@ def test_a_batch_has_limits() -> None:
     with pytest.raises(Refused) as caught:
         split_batch(b"[]")
     assert caught.value.reason == "malformed"
+
+
+def test_a_whole_batch_is_read_as_each_of_its_objects_is() -> None:
+    """All at once where it can be, one by one where one of them is in the way: the same comes out."""
+    good = [
+        b'{"site":"s","terminal":"pc","seq":1,"boot":"b","sent_at":1790812800250,"services":{"learning":"ok"}}',
+        b'{"site":"s","terminal":"tv","status":"off"}',
+    ]
+    odd = [
+        b'{"site":"s","terminal":"pc","boot":42,"sent_at":"2026-10-01T08:00:00+08:00"}',
+        b'{"site":"s","terminal":"pc","services":{"learning\\n":"ok","dancing":"?","emergency":null}}',
+    ]
+    bad = [
+        b'{"site":"s\\n","terminal":"pc"}',
+        b'{"site":"s","terminal":"pc","boot":"\\u0000"}',
+        b'{"site":"s","terminal":"pc","x":"' + b"y" * MAX_ITEM + b'"}',
+        b"7",
+    ]
+    for parts in (good, good + odd, good + bad, [*good, *odd, *bad], good[:1], bad[:1]):
+        body = b"[" + b",".join(parts) + b"]"
+        read = parse_batch(body)
+        for part, item in zip(parts, read, strict=True):
+            alone = outcome(parse_item, part)
+            if isinstance(alone, Refused):
+                assert isinstance(item, Refused)
+                assert (item.reason, str(item)) == (alone.reason, str(alone))
+            else:
+                assert item == alone
+                assert part not in bad
+
+
+@given(st.lists(_ANY, min_size=1, max_size=4))
+def test_a_batch_of_anything_gives_one_outcome_for_each(parts: list[bytes]) -> None:
+    read = outcome(parse_batch, b"[" + b",".join(parts) + b"]")
+    if not isinstance(read, Refused):
+        assert all(isinstance(one, (Item, Refused)) for one in read)

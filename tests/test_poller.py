@@ -15,10 +15,11 @@ from monitor.core.sites import Check
 from monitor.intake import poller as poller_module
 from monitor.intake import probes
 from monitor.intake.poller import Poller, phase_s
-from monitor.intake.probes import ProbeResult, Tools
+from monitor.intake.probes import ProbeResult, Tools, asker, icmp
 from tests.recorder import Recorder
 from tests.services import HOST, wait_for_async
 from tests.targets import listening, silent, tools
+from tests.test_probes import FakeSocket
 
 __all__ = ["listening", "silent", "tools"]
 
@@ -127,13 +128,14 @@ async def test_a_slow_target_skips_its_turn_and_never_runs_twice_at_once(played:
     async def answer(target: str) -> ProbeResult:
         at_once[target] += 1
         most[target] = max(most[target], at_once[target])
-        await asyncio.sleep(0.12)
+        missed = poller.skipped
+        await wait_for_async(lambda: poller.skipped >= missed + 2, what="two turns to be missed")
         at_once[target] -= 1
         return ProbeResult(True)
 
     played(answer)
     recorder = Recorder()
-    poller = Poller(checks("tcp", ["a", "b"], 50), recorder, tools, concurrency=4, timeout_s=1)
+    poller = Poller(checks("tcp", ["a", "b"], 50), recorder, tools, concurrency=4, timeout_s=10)
     async with polling(poller):
         await wait_for_async(lambda: len(recorder.results) >= 6, what="six results")
     assert set(most.values()) == {1}
@@ -205,3 +207,50 @@ async def test_a_defect_ends_the_poller(played: Any, tools: Tools) -> None:
         async with asyncio.timeout(5):
             await poller.run()
     assert caught.group_contains(ZeroDivisionError)
+
+
+@pytest.mark.skipif(not icmp.allowed(), reason="this machine lets nobody send ICMP")
+async def test_echoes_need_no_task(tools: Tools) -> None:
+    """Those that answer, one that never does, and a name, which must be looked up first."""
+    recorder = Recorder()
+    living = [f"127.0.2.{i + 1}" for i in range(50)]
+    rows = checks("icmp", [*living, "240.0.0.1", "localhost"], 150)
+    asked_line = 0
+
+    async def line_works() -> bool:
+        nonlocal asked_line
+        asked_line += 1
+        return True
+
+    poller = Poller(rows, recorder, tools, concurrency=10, timeout_s=0.1, line_works=line_works)
+    async with polling(poller):
+        wanted = {(name, name != "240.0.0.1") for name in (*living, "240.0.0.1", "localhost")}
+        await wait_for_async(lambda: {(r[0], r[3]) for r in recorder.results} >= wanted, what="a result of each")
+        tasks = {task.get_name() for task in asyncio.all_tasks()}
+        assert not any(name.startswith("probe icmp 127.") for name in tasks)
+    assert {r[0] for r in recorder.results if not r[3]} == {"240.0.0.1"}
+    assert asked_line >= 1
+    assert all(r[5] == "echo" for r in recorder.results if r[3])
+
+
+async def test_an_echo_without_an_answer_ends_with_its_time(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several limits at once, each kept; whoever is asked again has the whole of it again."""
+    fake = FakeSocket()
+    monkeypatch.setattr(icmp, "_open", lambda family: (fake, True))
+    loop = asyncio.get_running_loop()
+    told: list[tuple[str, float]] = []
+    started = loop.time()
+
+    def ask(name: str, limit: float) -> None:
+        asking = asker(tools, "icmp", "10.0.0.1", limit, lambda _: told.append((name, loop.time() - started)))
+        assert asking is not None
+        asking()
+
+    for name, limit in (("long", 0.3), ("short", 0.1), ("long", 0.3)):
+        ask(name, limit)
+    await wait_for_async(lambda: len(told) == 3, what="three results")
+    assert [name for name, _ in told] == ["short", "long", "long"]
+    assert all(at >= (0.09 if name == "short" else 0.29) for name, at in told)
+    ask("again", 0.3)
+    await wait_for_async(lambda: len(told) == 4, what="a fourth")
+    assert told[3][1] - told[2][1] >= 0.29

@@ -122,7 +122,7 @@ async def test_only_its_own_answer_counts(tools: Tools, monkeypatch: pytest.Monk
     echo = asyncio.create_task(probe(tools, "icmp", "10.0.0.1", 5))
     sent = await wait_for_async(lambda: _read(fake.far), what="the request")
     assert sent[:2] == b"\x08\x00"
-    assert icmp._checksum(sent) == 0
+    assert icmp.checksum(int.from_bytes(sent)) == 0
     ip = b"\x45" + bytes(19)
     answer = b"\x00" + sent[1:]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from monitor.core.token import DEVICE, KINDS, PING, RELAY, hash_token, make_token
-from monitor.intake.limits import RateLimit
+from monitor.intake.limits import BEATS_BURST, BEATS_PER_S, RateLimit
 from monitor.intake.mosquitto import acl_file, password_file, password_hash
 from monitor.intake.tokens import Token, Tokens, new_token
 
@@ -140,11 +140,27 @@ def test_the_acl_names_the_service_and_the_pattern_of_devices() -> None:
 
 
 def test_a_token_bucket_refills_and_forgets() -> None:
-    limit = RateLimit(per_s=2, burst=3, keys=2)
+    limit = RateLimit(per_s=2, burst=3, keys=4)
     assert [limit.allow("a", 0) for _ in range(4)] == [True, True, True, False]
     assert limit.allow("b", 0)
     assert [limit.allow("a", 1) for _ in range(3)] == [True, True, False]
-    # A clock that goes back neither gives nor takes.
-    assert not limit.allow("a", 0.5)
-    assert limit.allow("c", 1)
-    assert len(limit._buckets) == 2
+    assert not limit.allow("a", 1.1)
+    for n in range(100):
+        assert limit.allow(n, 1)
+        assert len(limit) <= 4
+    assert limit.allow("a", 1)
+
+
+def test_a_burst_is_whole_at_any_time_of_day() -> None:
+    """Seconds since 1970 leave few digits for tenths of a second."""
+    limit = RateLimit(per_s=BEATS_PER_S, burst=BEATS_BURST)
+    taken = [limit.allow("a", 1_790_812_800.123) for _ in range(int(BEATS_BURST) + 5)]
+    assert taken == [True] * int(BEATS_BURST) + [False] * 5
+    assert [limit.allow("a", 1_790_812_801.123) for _ in range(11)] == [True] * 10 + [False]
+
+
+def test_nobody_is_refused_because_our_clock_was_set_back() -> None:
+    for back in (1, 60, 99, 101, 600, 86_400):
+        limit = RateLimit(per_s=BEATS_PER_S, burst=BEATS_BURST)
+        assert limit.allow("a", 1_000_000)
+        assert all(limit.allow("a", 1_000_000 - back) for _ in range(5))

@@ -85,6 +85,9 @@ class FakeBoard:
     lines: dict[str, bool | None] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
     month: MonthFigures | None = None
+    orders: Mapping[str, tuple[int, int]] | None = field(
+        default_factory=lambda: {"county": (0, 0), "township": (1, 0), "village": (4, 2)}
+    )
     money: MoneyFigures | None = None
     reasons: list[str] = field(default_factory=list)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate
 
 from monitor.core.timeline import BEGINNING, DOWN, UNKNOWN, UP, Interval, Step, spans
 from monitor.core.window import intersect, subtract
@@ -65,21 +65,25 @@ def _ratio(part: int, whole: int) -> float | None:
 class Counted:
     """Sorted disjoint intervals that answer at once how much of them lies before an instant."""
 
-    __slots__ = ("_before", "_ends", "_starts", "intervals")
+    __slots__ = ("columns", "intervals")
 
     def __init__(self, intervals: Sequence[Interval]) -> None:
         self.intervals = intervals
-        self._starts = [start for start, _ in intervals]
-        self._ends = [end for _, end in intervals]
-        self._before = [0, *accumulate(end - start for start, end in intervals)]
+        #: Starts, ends, and how much lies before each start (and, at the end, before all that follows).
+        self.columns = (
+            [start for start, _ in intervals],
+            [end for _, end in intervals],
+            [0, *accumulate(end - start for start, end in intervals)],
+        )
 
     def until(self, instant: int) -> int:
         """Milliseconds before `instant`."""
-        i = bisect_right(self._starts, instant)
+        starts, ends, before = self.columns
+        i = bisect_right(starts, instant)
         if not i:
             return 0
-        over = self._ends[i - 1] - instant
-        return self._before[i] - over if over > 0 else self._before[i]
+        over = ends[i - 1] - instant
+        return before[i] - over if over > 0 else before[i]
 
     def inside(self, start: int, end: int) -> int:
         """Milliseconds in `[start, end)`."""
@@ -108,29 +112,48 @@ def measure_counted(
 ) -> Measure:
     """As `measure`; `counted` is what is in service outside of planned windows."""
     lo, hi = period
-    sums = {UP: 0, DOWN: 0, UNKNOWN: 0}
     first, last = counted.until(lo), counted.until(hi)
-    outages = overdue = 0
+    starts, ends, before = counted.columns
+    down = unknown = outages = overdue = 0
     used = inside = 0  # counted down ms of the outage so far, and those of them that lie in the period
-    value, done = timeline[0].value, 0
-    for step in chain(timeline[1:], (Step(hi, UP),)):
-        now = counted.until(step.at) if step.at < hi else last
-        here = max(0, now - max(done, first))
-        sums[value] += here
-        if value == DOWN:
-            used += now - done
-            inside += here
-            # What is beyond the limit and what is after `lo` are both ends of this span: the shorter one is in both.
-            overdue += max(0, min(used - repair_limit_ms, here))
-        if step.at >= hi:
+    value, done = timeline[0][1], 0
+    # Steps by their places: a large county's month has more than a million, and up is what the others leave.
+    for step in timeline[1:]:
+        at = step[0]
+        if at >= hi:
             break
-        if step.value == UP:
+        i = bisect_right(starts, at)  # `counted.until(at)`, without the call
+        now = 0
+        if i:
+            over = ends[i - 1] - at
+            now = before[i] - over if over > 0 else before[i]
+        if value != UP and now > first:
+            here = now - (done if done > first else first)
+            if value == DOWN:
+                used += now - done
+                inside += here
+                down += here
+                # Beyond the limit and after `lo`: both are ends of this span, so the shorter one is in both.
+                if used > repair_limit_ms:
+                    overdue += min(used - repair_limit_ms, here)
+            else:
+                unknown += here
+        elif value == DOWN:
+            used += now - done
+        value, done = step[1], now
+        if value == UP:
             outages += inside > 0
             used = inside = 0
-        value, done = step.value, now
+    here = last - max(done, first)
+    if value == DOWN:
+        inside += here
+        down += here
+        overdue += max(0, min(used + last - done - repair_limit_ms, here))
+    elif value == UNKNOWN:
+        unknown += here
     outages += inside > 0
-    planned = in_service.inside(lo, hi) - (last - first)
-    return Measure(sums[UP], sums[DOWN], sums[UNKNOWN], planned, outages, overdue)
+    total = last - first
+    return Measure(total - down - unknown, down, unknown, in_service.inside(lo, hi) - total, outages, overdue)
 
 
 def counted_down(timeline: Sequence[Step], start: int, end: int, counted: Sequence[Interval]) -> list[Interval]:
@@ -143,12 +166,13 @@ def reaches_back_to(timeline: Sequence[Step], instant: int) -> int:
     """Where the outage began that lasts into `instant`, or `instant` itself: how far back hours are needed."""
     start: int | None = None
     for step in timeline:
-        if step.at >= instant:
-            if step.at == instant and step.value == UP:
+        at, value = step[0], step[1]
+        if at >= instant:
+            if at == instant and value == UP:
                 start = None
             break
-        if step.value == UP:
+        if value == UP:
             start = None
-        elif step.value == DOWN and start is None:
-            start = step.at
+        elif value == DOWN and start is None:
+            start = at
     return instant if start is None else max(start, BEGINNING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 #: "Lately": between one and two times this many ordinary beats.
@@ -19,9 +20,9 @@ class ClockOffsets:
         # boot, least of now, least of before, how many; and of the last beat that waited: received, sent
         self._known: dict[tuple[str, str], list[Any]] = {}
 
-    def state(self) -> list[Any]:
-        """Everything, as plain values, for a checkpoint."""
-        return [[*terminal, *known] for terminal, known in self._known.items()]
+    def state(self, pack: Callable[[list[Any]], Any] = list) -> list[Any]:
+        """Everything, as plain values, for a checkpoint; `pack` as in `Engine.state`."""
+        return [pack([*terminal, *known]) for terminal, known in self._known.items()]
 
     def load(self, state: list[Any]) -> None:
         """Take over what `state` gave."""
@@ -34,13 +35,17 @@ class ClockOffsets:
         if known is None or known[0] != boot:
             self._known[terminal] = [boot, took, took, 1, None, None]
             return received
-        known[1] = min(known[1], took)
-        offset: int = min(known[1], known[2])
+        _, least, before, count, waited, _ = known
+        if took < least:
+            known[1] = least = took
+        offset: int = least if least < before else before
         if took - offset <= WAITED_MS:
-            known[3] += 1
-            known[4] = known[5] = None
-            if known[3] > LATELY:
-                known[1:4] = [took, known[1], 1]
+            if count < LATELY:
+                known[3] = count + 1
+            else:
+                known[1:4] = [took, least, 1]
+            if waited is not None:
+                known[4] = known[5] = None
         elif known[4] is not None and _steady(received - known[4], sent - known[5]):
             self._known[terminal] = [boot, took, took, 1, None, None]
             return received

@@ -1,7 +1,8 @@
 """Timelines: step functions of time with the values up, down and unknown (docs/rules.md §1, §4).
 
 A timeline is a list of steps in order of time; each step holds until the next, the last one for ever. It begins
-with a step at `BEGINNING` whose value is unknown, and no two neighbours have the same value.
+with a step at `BEGINNING` whose value is unknown, and no two neighbours have the same value (except that where an old
+part was cut off, the step after `BEGINNING` may be unknown too).
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ UNKNOWN: Final = "unknown"
 
 #: Before every instant that a log can hold.
 BEGINNING: Final = -(1 << 60)
+
+#: After every instant that a log can hold.
+FOREVER: Final = 1 << 60
 
 #: Kleene's order: down < unknown < up.
 RANK: Final[dict[str, int]] = {DOWN: 0, UNKNOWN: 1, UP: 2}
@@ -126,8 +130,8 @@ def roll_up(timelines: Sequence[Sequence[Step]], choose: Choose, lo: int = BEGIN
 
 def roll_up_values(timelines: Sequence[Sequence[Step]], choose: Choose) -> Timeline:
     """`roll_up` without edges, four times as fast: for figures, which ask for no evidence."""
-    now = [RANK[t[0].value] for t in timelines]
-    moves = sorted((s.at, k, RANK[s.value]) for k, t in enumerate(timelines) for s in t[1:])
+    now = [RANK[t[0][1]] for t in timelines]
+    moves = sorted([(s[0], k, RANK[s[1]]) for k, t in enumerate(timelines) for s in t[1:]])
     last = choose(now)
     result = [Step(BEGINNING, _VALUES[last])]
     for i, (at, k, rank) in enumerate(moves, 1):
@@ -164,3 +168,13 @@ def spans(timeline: Sequence[Step], lo: int, hi: int) -> list[tuple[int, int, Va
         result.append((start, min(end, hi), timeline[i].value))
         i += 1
     return result
+
+
+def timeline_state(timeline: Sequence[Step]) -> list[Any]:
+    """A timeline as plain values, for a checkpoint."""
+    return [[s.at, s.value, list(s.edge) if s.edge else None] for s in timeline]
+
+
+def load_timeline(state: list[Any]) -> Timeline:
+    """What `timeline_state` gave, as a timeline."""
+    return [Step(at, value, Edge(*edge) if edge else None) for at, value, edge in state]

@@ -8,35 +8,46 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from monitor import __version__
-from monitor.clock import Clock
+from monitor.clock import Clock, to_iso
 from monitor.core.changes import Changes
+from monitor.core.engine import Engine
 from monitor.core.offset import ClockOffsets
 from monitor.core.sequence import Sequences
-from monitor.core.sites import CHANNELS
+from monitor.core.sites import CHANNELS, Inventory
 from monitor.core.timeline import BEGINNING
+from monitor.core.window import Window
 from monitor.errors import MonitorError
 from monitor.evidence.lines import (
     AnyLine,
     ChannelLine,
     HeartbeatLine,
+    InventoryLine,
     OpenedLine,
     ProbeLine,
     WillLine,
+    WindowLine,
+    WrittenBeat,
+    iso,
     millis,
     moment,
+    packed,
 )
 from monitor.evidence.log import EvidenceLog, compress, mend
 from monitor.evidence.reading import Read, trace_files
-from monitor.flows.judging import Judge, parameters
+from monitor.flows.inventory_files import follow_files
+from monitor.flows.judging import Judge
 from monitor.flows.replay import rebuild
+from monitor.flows.told_windows import line_of
 from monitor.inventory.load import Loaded
+from monitor.inventory.versions import body_of, parameters
 from monitor.publish.board import Board
 from monitor.store.view import Position, View
 
@@ -59,17 +70,43 @@ STILL_MS = 5_000
 ALIVE_MS = 2_000
 
 
+class Told(Protocol):
+    """A beat as a device told it. `sent_at`: ms by its own clock; `services`: what it says of them, by name."""
+
+    @property
+    def site(self) -> str: ...
+    @property
+    def terminal(self) -> str: ...
+    @property
+    def sent_at(self) -> int | None: ...
+    @property
+    def boot(self) -> str | None: ...
+    @property
+    def seq(self) -> int | None: ...
+    @property
+    def services(self) -> Any: ...
+
+
+class _Beat(NamedTuple):
+    """One that came in alone."""
+
+    site: str
+    terminal: str
+    sent_at: int | None
+    boot: str | None
+    seq: int | None
+    services: Mapping[str, str] | None
+
+
 class Observer:
     """Of one county's evidence. Call `start` first and `stop` last; `cut` and `save` are called by their loops."""
 
     def __init__(self, loaded: Loaded, clock: Clock, view: View, folder: Path) -> None:
-        self.loaded = loaded
-        self.inventory = loaded.inventory
+        self.loaded = loaded  # what the configuration's own files say
         self.clock = clock
         self.view = view
         self.judge = Judge(loaded)
-        self.engine = self.judge.engine
-        self.board = Board(loaded, parameters(loaded), self.engine, clock)
+        self.board = Board(loaded, parameters(loaded), self.judge.engine, clock)
         self.folder = folder
         self.offsets = ClockOffsets()
         self.sequences = Sequences()
@@ -81,15 +118,21 @@ class Observer:
         self._looked: int | None = None  # when somebody last looked; None: nobody ever does
         self._asked: float | None = None  # since when the database is being asked (the loop's clock)
         self._durable = Position("", 0, 0)
-        self._judged_by = ""  # the digest of the configuration that the log was last judged by
-        self._head = BEGINNING  # when the last file began that holds what judging needs from the past
+
+    @property
+    def engine(self) -> Engine:
+        return self.judge.engine
+
+    @property
+    def inventory(self) -> Inventory:
+        """What holds now."""
+        return self.engine.inventory
 
     # --- start and stop -----------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Bring engine and database to the end of the log. What was not seen since then is a loss of every channel."""
         await asyncio.to_thread(self.log.lock)
-        await self.view.number_checks(self.inventory)
         followed = await self.view.position()
         if logs := self._logs():
             durable = followed.offset if followed is not None and followed.file == logs[-1].name else 0
@@ -100,8 +143,7 @@ class Observer:
                     await asyncio.to_thread(compress, path)
             mine = self._logs()
             self._durable = await rebuild(self.view, self.judge, mine, learn=self._learn)
-            if self._judged_by not in ("", self.loaded.digest):
-                await self._judge_anew()
+            self._follow()
             if mine[-1].suffix == ".jsonl":
                 self.log.resume_day(mine[-1], self._durable.at)
             else:
@@ -110,8 +152,9 @@ class Observer:
             log.info("log.read", file=self._durable.file, offset=self._durable.offset)
         elif followed is not None:
             raise MonitorError(f"the database follows the log {followed.file}, which is not in {self.folder}")
-        at = self._stamp(OpenedLine)
-        self._append(OpenedLine(moment(at), self.log.observer, __version__, inventory=self.loaded.digest), at)
+        at = self._stamp(OpenedLine, self.clock.now())
+        self._append([OpenedLine(moment(at), self.log.observer, __version__, inventory=self.judge.loaded.digest)], at)
+        await follow_files(self, self.loaded)
         if self._durable.file:
             # All three, also what the present configuration does not listen to: another may judge this log one day.
             for name in CHANNELS:
@@ -124,20 +167,8 @@ class Observer:
         mine = set(self.folder.glob(f"{self.log.observer}-????-??-??.jsonl*"))
         return [path for path in trace_files([self.folder]) if path in mine] if mine else []
 
-    async def _judge_anew(self) -> None:
-        """The configuration was changed while we were away: from the last day's head on it judges what the log holds,
-        and the rows say the same. What it no longer has is unknown from the end of the log on."""
-        log.warning("configuration.changed", before=self._judged_by[:12], now=self.loaded.digest[:12])
-        alive = {o.key for t in self.engine.terminals.values() for o in t.book.alive}
-        await self.view.retire(self.inventory, alive, self._head, self._durable.at)
-        self.engine.tell_all()
-        await self.view.save([self.judge.collector.take()], self._durable)
-
     def _learn(self, read: Read) -> None:
         line = read.line
-        if isinstance(line, OpenedLine):
-            self._judged_by = line.inventory
-            self._head = read.at if line.state is not None else self._head
         if isinstance(line, OpenedLine) and line.state is not None:
             self.offsets.load(line.state.get("offsets", []))
         if isinstance(line, HeartbeatLine):
@@ -180,32 +211,61 @@ class Observer:
         services: Mapping[str, str] | None = None,
     ) -> str | None:
         """A beat, received now. `sent_at`: ms as the device's clock says. Returns the reason of a refusal."""
-        if (trouble := self._trouble()) is not None:
-            return self.refuse(via, trouble)
-        at = self._stamp(HeartbeatLine)
-        known = self.knows(site, terminal)  # estimates for whatever name is made up would never end
-        sent = self.offsets.correct((site, terminal), at, sent_at, boot) if known and sent_at is not None else None
-        if (reason := self.engine.beat(at, site, terminal, via, sent, boot, seq)) is not None:
-            return self.refuse(via, reason)
-        line = HeartbeatLine(moment(at), site, terminal, via, boot=boot, seq=seq)  # type: ignore[arg-type]
-        if sent is not None and sent_at is not None:
-            line.sent_at = moment(sent)
-            line.sent_raw = moment(sent_at) if sent != sent_at else None
-        if services:
-            line.services = dict(services)
-        self._append(line, at)
-        missing = self.sequences.missing((site, terminal, via), boot, seq)
-        self.board.heard(site, terminal, via, services, missing)
-        return None
+        return self.heartbeats(via, (_Beat(site, terminal, sent_at, boot, seq, services),))[0]
+
+    def heartbeats(self, via: str, beats: Sequence[Told]) -> list[str | None]:
+        """Beats that came in together, now: each is judged by itself, in this order, and has a line of its own.
+        Returns for each None or the reason of its refusal."""
+        now = self.clock.now()
+        if (trouble := self._trouble(now)) is not None:
+            return [self.refuse(via, trouble) for _ in beats]
+        at = self._stamp(HeartbeatLine, now)
+        received = iso(at)
+        known, correct, judge, missing = (
+            self.engine.terminals, self.offsets.correct, self.engine.beat, self.sequences.missing,
+        )  # fmt: skip
+        said, left_out = self.board.said, 0
+        answers: list[str | None] = []
+        lines: list[WrittenBeat] = []
+        try:
+            for beat in beats:
+                site, terminal, sent_at, boot, seq = beat.site, beat.terminal, beat.sent_at, beat.boot, beat.seq
+                sent = None
+                # Estimates for whatever name is made up would never end.
+                if sent_at is not None and (site, terminal) in known:
+                    sent = correct((site, terminal), at, sent_at, boot)
+                reason = judge(at, site, terminal, via, sent, boot, seq)
+                answers.append(reason)
+                if reason is not None:
+                    self.refuse(via, reason)
+                    continue
+                line = WrittenBeat(received, site, terminal, via, None, None, boot, seq)
+                if sent is not None and sent_at is not None:
+                    line.sent_at = iso(sent)
+                    if sent != sent_at:
+                        line.sent_raw = iso(sent_at)
+                services = beat.services
+                lines.append(line)
+                if services:
+                    line.services = services
+                    said(site, terminal, services)
+                left_out += missing((site, terminal, via), boot, seq)
+        finally:
+            self._append(lines, at)  # what was judged stands in the log, whatever a later one met
+            if lines:
+                self.board.heard(via, len(lines), left_out)
+        return answers
 
     def will(self, site: str, terminal: str, via: str, *, goodbye: bool = False) -> str | None:
         """Contact ended; `goodbye`: the device said so itself. Returns the reason of a refusal."""
-        if (trouble := self._trouble()) is not None:
+        now = self.clock.now()
+        if (trouble := self._trouble(now)) is not None:
             return self.refuse(via, trouble)
-        at = self._stamp(WillLine)
+        at = self._stamp(WillLine, now)
         if (reason := self.engine.will(at, site, terminal, via, goodbye)) is not None:
             return self.refuse(via, reason)
-        self._append(WillLine(moment(at), site, terminal, via, "goodbye" if goodbye else ""), at)  # type: ignore[arg-type]
+        line = WillLine(moment(at), site, terminal, via, "goodbye" if goodbye else "")  # type: ignore[arg-type]
+        self._append([line], at)
         return None
 
     def result(
@@ -220,18 +280,48 @@ class Observer:
         certificate_expiry: int | None = None,
     ) -> str | None:
         """A probe ended now; `certificate_expiry` (ms) of what it saw. Returns the reason of a refusal."""
-        if (trouble := self._trouble()) is not None:
+        now = self.clock.now()
+        if (trouble := self._trouble(now)) is not None:
             return self.refuse("probe", trouble)
-        at = self._stamp(ProbeLine)
+        at = self._stamp(ProbeLine, now)
         if (reason := self.engine.result(at, site, terminal, check, ok)) is not None:
             return self.refuse("probe", reason)
         line = ProbeLine(moment(at), site, terminal, check, ok, round(duration_s * 1000), detail[:200])
         if certificate_expiry is not None:
             line.certificate_expiry = moment(certificate_expiry)
             self.board.certificate(site, terminal, check, certificate_expiry)
-        self._append(line, at)
+        self._append([line], at)
         self.board.probed(check, ok, duration_s)
         return None
+
+    def window(self, window: Window) -> None:
+        """A planned window counts from now on, or what became of it: a line of the log, because figures follow it."""
+        now = self.clock.now()
+        if self._trouble(now) is None:
+            at = self._stamp(WindowLine, now)
+            self._append([line_of(window, at)], at)
+            self.judge.declare(window)
+
+    def version(self, number: int, since: int, loaded: Loaded, files: str, by: str) -> bool:
+        """A version of the inventory that holds from `since` (ms) or now on, whichever is later; the first one held
+        always. `files`: digest of the configuration's own files; `by`: who approved it. False if it cannot be taken."""
+        now = self.clock.now()
+        if self._trouble(now) is not None:
+            return False
+        at = self._stamp(InventoryLine, now)
+        line = InventoryLine(moment(at), number, moment(max(since, at)), loaded.digest, body_of(loaded), files, by)
+        self._append([line], at)
+        self.judge.tell(line, at)
+        self._pass(at)
+        log.warning("inventory.version", number=number, since=to_iso(max(since, at)), digest=loaded.digest[:12])
+        return True
+
+    def _pass(self, at: int) -> None:
+        if self.judge.pass_to(at):
+            self._follow()
+
+    def _follow(self) -> None:
+        self.board.follow(self.judge.loaded, self.judge.eras[self.judge.taken - 1], self.engine)
 
     # --- channels -----------------------------------------------------------------------------------------------
 
@@ -259,6 +349,8 @@ class Observer:
         """Called every second, from then on: a process that stood still was deaf. The clock counts suspend too."""
         now, since = self.clock.now(), self._looked
         self._looked = now
+        if now >= self.log.at:
+            self._pass(now)
         if since is None or now - since <= STILL_MS:
             return
         reason = f"the process stood still for {(now - since) / 1000:.1f} s"
@@ -267,16 +359,17 @@ class Observer:
             self.lost(name, since, reason)
 
     def _channel(self, channel: str, event: str, since: int | None = None, reason: str = "") -> None:
-        if event == "restored" and self._trouble() is not None:
+        now = self.clock.now()
+        if event == "restored" and self._trouble(now) is not None:
             return
-        at = self._stamp(ChannelLine)
+        at = self._stamp(ChannelLine, now)
         line = ChannelLine(moment(at), channel, event, moment(since) if since is not None else None, reason)  # type: ignore[arg-type]
         was_lost = self.engine.channels[channel].is_lost
         if event == "restored":
             self.engine.restored(at, channel)
         else:
             self.engine.lost(at, channel, since)
-        self._append(line, at)
+        self._append([line], at)
         if was_lost != self.engine.channels[channel].is_lost:
             log.warning(f"channel.{event}", channel=channel, since=since, reason=reason)
 
@@ -287,14 +380,18 @@ class Observer:
 
     # --- the log ------------------------------------------------------------------------------------------------
 
-    def _trouble(self) -> str | None:
+    def _trouble(self, now: int) -> str | None:
         """Why nothing can be taken now: the clock was set back, or the log's disk takes nothing.
 
         Who is refused must not be called silent for that: what cannot be taken is a loss.
         """
+        # What comes in first after a standstill comes before whoever looks every second.
         if self._looked is not None:
-            self.look()  # what comes in first after a standstill comes before whoever looks every second
-        if self.clock.now() < self.log.at - BEHIND_MS:
+            if now - self._looked > STILL_MS:
+                self.look()
+            else:
+                self._looked = now
+        if now < self.log.at - BEHIND_MS:
             return "clock_behind"
         if not self.log.is_full:
             return None
@@ -302,17 +399,21 @@ class Observer:
             self.lost(name, None, "the log's disk takes nothing")
         return "log_full"
 
-    def _stamp(self, kind: type[AnyLine]) -> int:
-        at = self.log.stamp(self.clock.now(), kind)
+    def _stamp(self, kind: type[AnyLine], now: int) -> int:
+        at = self.log.stamp(now, kind)
+        self._pass(at)
         if not self.log.starts_day(at):
             return at
         self._uncut.append(self.judge.collector.take())
-        state = self.engine.state() | {"offsets": self.offsets.state()}
-        self.log.begin_day(at, __version__, self.loaded.digest, state)
+        told = {"offsets": self.offsets.state(packed), "windows": self.judge.windows.state(at)}
+        state = self.engine.state(packed) | told
+        self.log.begin_day(at, __version__, self.judge.loaded.digest, state, self.judge.needed(at))
         return self.log.stamp(at, kind)
 
-    def _append(self, line: AnyLine, at: int) -> None:
-        self.log.append(line, at)
+    def _append(self, lines: Sequence[AnyLine | WrittenBeat], at: int) -> None:
+        """Lines of one kind and one instant."""
+        if lines:
+            self.log.append(lines, at)
         if self.engine.confirmed:
             for due in self.engine.confirmed:
                 self.board.confirmed(at - due)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
+
+from monitor.flows.observe import Told
 
 #: Refusals that are our own trouble: whoever was refused should come again soon.
 OUR_TROUBLE = frozenset({"clock_behind", "log_full"})
@@ -34,6 +36,8 @@ class Door(Protocol):
         seq: int | None = None,
         services: Mapping[str, str] | None = None,
     ) -> str | None: ...
+
+    def heartbeats(self, via: str, beats: Sequence[Told]) -> list[str | None]: ...
 
     def will(self, site: str, terminal: str, via: str, *, goodbye: bool = False) -> str | None: ...
 

@@ -8,6 +8,8 @@ The bearer is looked at before the body is read, and each object is taken or ref
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,7 +18,7 @@ from aiohttp import web
 from monitor.errors import Refused
 from monitor.intake.door import OUR_TROUBLE, Door
 from monitor.intake.limits import BEATS_BURST, BEATS_PER_S, RateLimit
-from monitor.intake.payload import MAX_BATCH, Item, parse_item, split_batch
+from monitor.intake.payload import MAX_BATCH, Item, parse_batch
 from monitor.intake.pings import Pings
 from monitor.intake.tokens import Token, Tokens
 
@@ -55,6 +57,11 @@ def error(reason: str, message: str, details: Any = None) -> web.Response:
     )
 
 
+def _refusal(index: int, reason: str, message: str) -> dict[str, Any]:
+    """An object that was refused, as answers list it."""
+    return {"index": index, "reason": reason, "message": message}
+
+
 class HttpIntake:
     """The channel `http`. Every refusal is counted with the observer, by reason."""
 
@@ -73,15 +80,11 @@ class HttpIntake:
         """202 `{"accepted", "refused": [{"index", "reason", "message"}]}`; an error if nothing was taken."""
         try:
             token = self._bearer(request)
-            items = split_batch(await self._body(request))
+            items = parse_batch(await self._body(request))
         except Refused as refused:
             self._observer.refuse(VIA, refused.reason)
             return error(refused.reason, str(refused))
-        refusals: list[dict[str, Any]] = []
-        for index, data in enumerate(items):
-            reason, message = self._take(token, data)
-            if reason:
-                refusals.append({"index": index, "reason": reason, "message": message})
+        refusals = self._take(token, items)
         accepted = len(items) - len(refusals)
         details = {"accepted": accepted, "refused": refusals[:MAX_LISTED], "refused_total": len(refusals)}
         if accepted:
@@ -125,34 +128,40 @@ class HttpIntake:
             raise Refused("too_large", f"a body has at most {MAX_BATCH} bytes")
         return body
 
-    def _take(self, token: Token, data: Any) -> tuple[str, str]:
-        """One object: two empty texts where it was accepted, else the reason and a line for a person."""
-        try:
-            item = parse_item(data)
-            if (item.site, item.terminal) not in token.terminals:
-                raise Refused("forbidden", f"the token does not speak for {item.site}/{item.terminal}")
-            if not self._beats.allow((item.site, item.terminal), self._now_s()):
-                raise Refused("rate_limited", f"more than {BEATS_PER_S:g} beats a second")
-        except Refused as refused:
-            self._observer.refuse(VIA, refused.reason)
-            return refused.reason, str(refused)
-        # The observer counts what it refuses itself.
-        reason = self._hand_over(item) or ""
-        return reason, reason.replace("_", " ")
+    def _take(self, token: Token, items: Sequence[Item | Refused]) -> list[dict[str, Any]]:
+        """Each object by itself; those that were refused, with the reason and a line for a person."""
+        refusals: list[dict[str, Any]] = []
+        now_s, terminals, allow = self._now_s(), token.terminals, self._beats.allow
+        beats: list[tuple[int, Item]] = []  # handed over together
 
-    def _hand_over(self, item: Item) -> str | None:
-        if item.status in ("off", "offline"):
-            return self._observer.will(item.site, item.terminal, VIA, goodbye=item.status == "off")
-        beat = item.beat
-        return self._observer.heartbeat(
-            item.site,
-            item.terminal,
-            VIA,
-            sent_at=beat.sent_at,
-            boot=beat.boot,
-            seq=beat.seq,
-            services=beat.services,
-        )
+        def hand_over() -> None:
+            told = self._observer.heartbeats(VIA, [item for _, item in beats])
+            for (index, _), reason in zip(beats, told, strict=True):
+                if reason is not None:  # counted by the observer
+                    refusals.append(_refusal(index, reason, reason.replace("_", " ")))
+            beats.clear()
+
+        for index, item in enumerate(items):
+            if isinstance(item, Refused):
+                refused = item
+            elif (device := (item.site, item.terminal)) not in terminals:
+                refused = Refused("forbidden", f"the token does not speak for {item.site}/{item.terminal}")
+            elif not allow(device, now_s):
+                refused = Refused("rate_limited", f"more than {BEATS_PER_S:g} beats a second")
+            elif item.status is None or item.status == "online":
+                beats.append((index, item))
+                continue
+            else:
+                hand_over()  # a goodbye comes after the beats before it
+                goodbye = item.status == "off"
+                reason = self._observer.will(item.site, item.terminal, VIA, goodbye=goodbye)
+                if reason is not None:
+                    refusals.append(_refusal(index, reason, reason.replace("_", " ")))
+                continue
+            self._observer.refuse(VIA, refused.reason)
+            refusals.append(_refusal(index, refused.reason, str(refused)))
+        hand_over()
+        return sorted(refusals, key=itemgetter("index"))
 
     def _now_s(self) -> float:
         return self._observer.clock.now() / 1000

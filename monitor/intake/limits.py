@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable
 
 
 class RateLimit:
-    """`per_s` in the long run, `burst` at once, for each key; the keys unused for longest are forgotten.
+    """`per_s` in the long run, `burst` at once, for each key; keys unused for long are forgotten.
 
-    A forgotten key starts with a full bucket: with `keys` at several times the devices that there are, only
-    those who invent keys are forgotten.
+    Of a key's bucket one number is kept: when it will be full again. Keys live in two generations of half of `keys`
+    each; when the younger is full, the older goes. A forgotten key starts with a full bucket: with `keys` at several
+    times the devices that there are, only those who invent keys are forgotten.
     """
 
     def __init__(self, *, per_s: float, burst: float, keys: int = 20_000) -> None:
-        self._per_s = per_s
-        self._burst = burst
-        self._keys = keys
-        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        self._token_s = 1 / per_s
+        self._whole_s = (burst + 1) * self._token_s
+        #: A bucket that needs longer than this to be full has no token left; a hundredth of one for rounding.
+        self._empty_s = (burst - 0.99) * self._token_s
+        self._half = max(1, keys // 2)
+        self._full_at: dict[Hashable, float] = {}
+        self._older: dict[Hashable, float] = {}
+
+    def __len__(self) -> int:
+        """Keys that are remembered."""
+        return len(self._full_at.keys() | self._older.keys())
 
     def allow(self, key: Hashable, now_s: float) -> bool:
-        """Take one. `now_s`: a clock that does not jump, seconds."""
-        left, since = self._buckets.get(key, (self._burst, now_s))
-        left = min(self._burst, left + max(0.0, now_s - since) * self._per_s)
-        allowed = left >= 1
-        self._buckets[key] = (left - 1 if allowed else left, now_s)
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > self._keys:
-            self._buckets.popitem(last=False)
+        """Take one. `now_s`: a steady clock, seconds."""
+        full_at = self._full_at.get(key)
+        if full_at is None:
+            full_at = self._older.get(key, now_s)
+        if not now_s < full_at <= now_s + self._whole_s:
+            full_at = now_s  # it has been full for a while, or the clock was set back, for which nobody is to blame
+        allowed = full_at - now_s <= self._empty_s
+        self._full_at[key] = full_at + self._token_s if allowed else full_at
+        if len(self._full_at) >= self._half:
+            self._older, self._full_at = self._full_at, {}
         return allowed
 
 

@@ -14,13 +14,16 @@ import heapq
 import zlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from time import monotonic
 from typing import NoReturn
 
 import structlog
 
 from monitor.core.sites import Check
 from monitor.intake.door import Door
-from monitor.intake.probes import PROBES, ProbeUnavailable, Tools, probe
+from monitor.intake.probes import ASKERS, PROBES, ProbeResult, ProbeUnavailable, Tools, asker, probe
 
 VIA = "probe"
 #: The share of all places that is kept for targets not known to answer.
@@ -35,7 +38,23 @@ class _Lane:
     def __init__(self, places: int) -> None:
         self.places = places
         self.taken = 0
-        self.waiting: deque[Check] = deque()
+        self.waiting: deque[_Turn] = deque()
+
+
+class _Turn:
+    """A check, and what is known of its probes."""
+
+    __slots__ = ("answers", "ask", "at", "busy", "check", "interval_s", "lane", "told")
+
+    def __init__(self, check: Check, told: Callable[[_Turn, ProbeResult | None], None]) -> None:
+        self.check = check
+        self.interval_s = check.interval_ms / 1000
+        self.told = partial(told, self)
+        self.ask: Callable[[], None] | None = None  # where its probe needs no task
+        self.lane: _Lane
+        self.answers = False  # it did last time
+        self.busy = False  # on its way, or waiting for a place
+        self.at = 0.0  # when its probe began, steady seconds
 
 
 async def _always() -> bool:
@@ -65,13 +84,24 @@ class Poller:
         doubtful = max(1, int(concurrency * DOUBTFUL_SHARE))
         self._good = _Lane(max(1, concurrency - doubtful))
         self._doubtful = _Lane(doubtful)
-        self._checks = [c for c in checks if c.check in PROBES]
-        #: Keys of those that answered last time.
-        self._answering: set[tuple[str, str, str]] = set()
-        self._busy: set[tuple[str, str, str]] = set()
+        self._turns: dict[tuple[str, str, str], _Turn] = {}
+        self._changed = asyncio.Event()
+        self.follow(checks)
         self._unavailable = ""
+        self._done: list[tuple[_Turn, ProbeResult | None, float]] = []
+        self._some_done = asyncio.Event()
         #: Turns that were left out because the one before was not done yet.
         self.skipped = 0
+
+    def follow(self, checks: Iterable[Check]) -> None:
+        """These are probed from now on; one that is on its way ends."""
+        before, self._turns = self._turns, {}
+        for check in checks:
+            if check.check in PROBES:
+                turn = before.get(check.key)
+                same = turn is not None and turn.check == check
+                self._turns[check.key] = turn if same and turn is not None else _Turn(check, self._told)
+        self._changed.set()
 
     @property
     def running(self) -> int:
@@ -82,81 +112,122 @@ class Poller:
         """Until cancelled. A probe that raises what it should not ends it."""
         loop = asyncio.get_running_loop()
         start = loop.time()
-        # (when, tie breaker, check): seconds of the loop's clock, which does not jump.
-        due = [(start + phase_s(c), i, c) for i, c in enumerate(self._checks)]
-        heapq.heapify(due)
+        due: list[tuple[float, int, _Turn]] = []
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._hand_over(group), name="results of probes")
             while True:
-                if not due:
-                    # Nothing to probe: stay, so that whoever runs us need not care.
-                    await asyncio.sleep(3600)
+                now = loop.time()
+                if self._changed.is_set():
+                    self._changed.clear()
+                    # (when, tie breaker, turn): seconds of the loop's clock, which does not jump.
+                    due = [(_next_turn(start, now, turn), i, turn) for i, turn in enumerate(self._turns.values())]
+                    heapq.heapify(due)
+                # Without anything to probe it stays, so that whoever runs us need not care.
+                if (wait := due[0][0] - now if due else 3600.0) > 0:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(wait):
+                            await self._changed.wait()
                     continue
-                when, i, check = due[0]
-                if (wait := when - loop.time()) > 0:
-                    await asyncio.sleep(wait)
-                    continue
-                interval_s = check.interval_ms / 1000
-                # After a stop of the whole machine, one turn and not all that were missed.
-                missed = int((loop.time() - when) / interval_s)
-                self.skipped += missed
-                heapq.heapreplace(due, (when + (missed + 1) * interval_s, i, check))
-                if self._allowed():
-                    self._turn(group, check)
+                may = self._allowed()
+                while due[0][0] <= now:
+                    when, i, turn = due[0]
+                    # After a stop of the whole machine, one turn and not all that were missed.
+                    missed = int((now - when) / turn.interval_s)
+                    self.skipped += missed
+                    heapq.heapreplace(due, (when + (missed + 1) * turn.interval_s, i, turn))
+                    if may:
+                        self._begin(group, turn)
 
-    def _turn(self, group: asyncio.TaskGroup, check: Check) -> None:
-        if check.key in self._busy:
+    def _begin(self, group: asyncio.TaskGroup, turn: _Turn) -> None:
+        if turn.busy:
             self.skipped += 1
             return
-        self._busy.add(check.key)
-        lane = self._good if check.key in self._answering else self._doubtful
+        turn.busy = True
+        lane = turn.lane = self._good if turn.answers else self._doubtful
         if lane.taken < lane.places:
-            self._start(group, lane, check)
+            self._start(group, turn)
         else:
-            lane.waiting.append(check)
+            lane.waiting.append(turn)
 
-    def _start(self, group: asyncio.TaskGroup, lane: _Lane, check: Check) -> None:
-        lane.taken += 1
-        group.create_task(self._work(lane, check), name=f"probe {check.check} {check.site_id}/{check.terminal}")
-
-    async def _work(self, lane: _Lane, check: Check) -> None:
-        """One place: this check, and then whoever waits for the place."""
+    def _start(self, group: asyncio.TaskGroup, turn: _Turn) -> None:
+        turn.lane.taken += 1
+        turn.at = monotonic()
+        check = turn.check
         try:
-            while True:
-                await self._one(check)
-                self._busy.discard(check.key)
-                if not lane.waiting:
-                    return
-                check = lane.waiting.popleft()
-        finally:
-            lane.taken -= 1
+            if turn.ask is None and check.check in ASKERS:
+                turn.ask = asker(self._tools, check.check, check.target, self._timeout_s, turn.told)
+            if turn.ask is not None:
+                turn.ask()
+                return
+        except ProbeUnavailable as error:
+            self._is_unavailable(check, error)
+            turn.told(None)
+            return
+        group.create_task(self._work(turn), name=f"probe {check.check} {check.site_id}/{check.terminal}")
 
-    async def _one(self, check: Check) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+    async def _work(self, turn: _Turn) -> None:
+        """A probe that needs a task."""
+        check = turn.check
+        result = None
         try:
             result = await probe(self._tools, check.check, check.target, self._timeout_s)
         except ProbeUnavailable as error:
-            # No result at all: our failure is no evidence (docs/faults.md, I4).
-            self._observer.refuse(VIA, "unavailable")
-            if self._unavailable != str(error):
-                self._unavailable = str(error)
-                log.error("probe_unavailable", check=check.check, reason=str(error))
-            return
-        took_s = loop.time() - started
-        if not result.ok and not await self._line_works():
-            return  # it is our own line that does not answer
-        if not self._allowed():
-            return  # we were deaf meanwhile: again no evidence
-        (self._answering.add if result.ok else self._answering.discard)(check.key)
-        self._observer.result(
-            check.site_id,
-            check.terminal,
-            check.check,
-            result.ok,
-            duration_s=took_s,
-            detail=result.detail,
-            certificate_expiry=result.certificate_expiry,
-        )
+            self._is_unavailable(check, error)
+        turn.told(result)
+
+    def _told(self, turn: _Turn, result: ProbeResult | None) -> None:
+        """A probe is done (None: without a result). What came in together is handed over together."""
+        self._done.append((turn, result, monotonic() - turn.at))
+        if len(self._done) == 1:
+            self._some_done.set()
+
+    async def _hand_over(self, group: asyncio.TaskGroup) -> NoReturn:
+        """Results to the observer, and places to those who wait for them."""
+        while True:
+            await self._some_done.wait()
+            self._some_done.clear()
+            done, self._done = self._done, []
+            for turn, result, took_s in done:
+                if result is None or result.ok:
+                    self._end(group, turn, result, took_s)
+                else:
+                    group.create_task(self._doubt(group, turn, result, took_s), name="whose fault")
+
+    async def _doubt(self, group: asyncio.TaskGroup, turn: _Turn, result: ProbeResult, took_s: float) -> None:
+        """Is it our own line that does not answer? Then it is no result."""
+        self._end(group, turn, result if await self._line_works() else None, took_s)
+
+    def _end(self, group: asyncio.TaskGroup, turn: _Turn, result: ProbeResult | None, took_s: float) -> None:
+        if result is not None and self._allowed():  # otherwise we were deaf meanwhile: no evidence either
+            turn.answers = result.ok
+            check = turn.check
+            self._observer.result(
+                check.site_id,
+                check.terminal,
+                check.check,
+                result.ok,
+                duration_s=took_s,
+                detail=result.detail,
+                certificate_expiry=result.certificate_expiry,
+            )
+        turn.busy = False
+        lane = turn.lane
+        lane.taken -= 1
+        if lane.waiting:
+            self._start(group, lane.waiting.popleft())
+
+    def _is_unavailable(self, check: Check, error: ProbeUnavailable) -> None:
+        """No result at all: our failure is no evidence (docs/faults.md, I4)."""
+        self._observer.refuse(VIA, "unavailable")
+        if self._unavailable != str(error):
+            self._unavailable = str(error)
+            log.error("probe_unavailable", check=check.check, reason=str(error))
+
+
+def _next_turn(start: float, now: float, turn: _Turn) -> float:
+    """The next one of those that began at `start`, each an interval after the other."""
+    first = start + phase_s(turn.check)
+    return first if first >= now else now + (first - now) % turn.interval_s
 
 
 def phase_s(check: Check) -> float:

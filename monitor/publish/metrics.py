@@ -56,6 +56,8 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "zhdj_unknown_seconds": ("gauge", "Counted seconds without evidence, this month so far."),
     "zhdj_maintenance_rate_ratio": ("gauge", "Maintained sites by planned sites, this month so far."),
     "zhdj_sites_verdict": ("gauge", "Sites by verdict, this month so far."),
+    "zhdj_workorders_open": ("gauge", "Work orders that are not closed."),
+    "zhdj_workorders_overdue": ("gauge", "Work orders that are not closed and overdue."),
     "zhdj_budget_yuan": ("gauge", "Adjusted budget of this year's funds."),
     "zhdj_spent_yuan": ("gauge", "Registered in the cost ledger this year."),
     "zhdj_approved_unpaid_yuan": ("gauge", "Approved in the cost ledger and not paid yet."),
@@ -204,6 +206,7 @@ def _families(board: Telling, coverage_min: float) -> _Told:
         ),
     )
     yield from _of_month(board.month, coverage_min)
+    yield from _of_orders(board.orders)
     yield from _of_money(board.money)
     yield from _of_intake(board)
     yield from _of_process()
@@ -293,6 +296,13 @@ def _of_month(month: MonthFigures | None, coverage_min: float) -> Iterator[tuple
     yield by_level("zhdj_maintenance_rate_ratio", ((level, f.rate) for level, f in rows))
     name = "zhdj_sites_verdict"
     yield name, [_line(name, f.verdicts(v), level=level, verdict=v) for level, f in rows for v in VERDICTS]
+
+
+def _of_orders(orders: Mapping[str, tuple[int, int]] | None) -> Iterator[tuple[str, list[str]]]:
+    """Absent until they were counted for the first time."""
+    counted = orders or {}
+    for i, name in enumerate(("zhdj_workorders_open", "zhdj_workorders_overdue")):
+        yield name, [_line(name, both[i], level=level) for level, both in counted.items()]
 
 
 def _of_money(money: MoneyFigures | None) -> Iterator[tuple[str, list[str]]]:

@@ -88,11 +88,16 @@ class LevelFigures:
 
 @dataclass(frozen=True, slots=True)
 class MonthFigures:
-    """The local month that began at `start`, as it stood at `as_of`; `levels` by FIGURE_LEVELS."""
+    """The local month that began at `start`, as it stood at `as_of`; `levels` by FIGURE_LEVELS.
+
+    Beside it the same without retroactive windows 事后补录, and after approved exemptions 免责; None: no other.
+    """
 
     start: int
     as_of: int
     levels: Mapping[str, LevelFigures]
+    without_retroactive: Mapping[str, LevelFigures] | None = None
+    after_exemptions: Mapping[str, LevelFigures] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +127,8 @@ class Counters:
     certificates: dict[tuple[str, str, str], int] = field(default_factory=dict)
     detection_delay: Histogram = field(default_factory=Histogram)
 
-    def heartbeat(self, via: str, missing: int = 0) -> None:
-        self.heartbeats[via] = self.heartbeats.get(via, 0) + 1
+    def heartbeat(self, via: str, beats: int = 1, missing: int = 0) -> None:
+        self.heartbeats[via] = self.heartbeats.get(via, 0) + beats
         if missing:
             self.missing[via] = self.missing.get(via, 0) + missing
 
@@ -146,6 +151,9 @@ class Telling(Protocol):
 
     @property
     def month(self) -> MonthFigures | None: ...
+
+    @property
+    def orders(self) -> Mapping[str, tuple[int, int]] | None: ...
 
     @property
     def money(self) -> MoneyFigures | None: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.chain import Record
@@ -38,24 +38,17 @@ def storable(text: str) -> str:
     return text[:LONGEST].replace("\0", "�").encode("utf-8", "replace").decode()
 
 
-def body(row: Row[Any]) -> dict[str, Any]:
-    """What the hash of a row covers."""
-    return {
-        "v": 1,
-        "tag": TAG,
-        "at_ms": row.at_ms,
-        "who": row.who,
-        "action": row.action,
-        "what": row.what,
-        "outcome": row.outcome,
-        "reason": row.reason,
-    }
-
-
 async def records(connection: AsyncConnection, tag: str, after: int, limit: int) -> list[Record]:
-    """Up to `limit` records with a number greater than `after`, by number."""
-    found = await connection.execute(select(audit).where(audit.c.n > after).order_by(audit.c.n).limit(limit))
-    return [Record(row.n, body(row), row.hash) for row in found]
+    """Up to `limit` records with a number greater than `after`, by number; what the hash covers, made from the rows."""
+    found = await connection.execute(_columns.where(audit.c.n > after).order_by(audit.c.n).limit(limit))
+    return [
+        Record(n, {"v": 1, "tag": tag, "at_ms": at, "who": who, "action": action, "what": what,
+                   "outcome": outcome, "reason": reason}, stored)
+        for n, at, who, action, what, outcome, reason, stored in found
+    ]  # fmt: skip
+
+
+_columns = select(*(audit.c[c] for c in ("n", "at_ms", "who", "action", "what", "outcome", "reason", "hash")))
 
 
 async def rows(

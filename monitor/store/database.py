@@ -20,6 +20,8 @@ from monitor.errors import MonitorError
 
 #: How long a statement may run and how long one waits for a lock.
 STATEMENT_LIMIT_S = 30
+#: PostgreSQL's advisory lock of whoever makes or alters the tables; any number that others do not take.
+UPGRADE_LOCK = 0x7A68646A
 
 
 def create(url: str) -> AsyncEngine:
@@ -64,6 +66,11 @@ def _sqlite(connection: Any, _record: Any) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
+    """One after the other, where several start at once: to the end of the transaction that the caller began."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection

@@ -120,7 +120,8 @@ cut = Table(
     Column("at_ms", BigInteger, nullable=False),
 )
 
-#: Planned windows, as declared.
+#: Planned windows, as declared, and what became of them (store/windows.py). `series`: the id of the first of those that
+#: were declared together by a rule of repetition.
 window = Table(
     "window",
     metadata,
@@ -130,6 +131,16 @@ window = Table(
     Column("end_ms", BigInteger, nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("declared_ms", BigInteger, nullable=False),
+    Column("declared_by", String(64), nullable=False, default=""),
+    Column("retroactive", Boolean, nullable=False, default=False),
+    Column("series", Integer),
+    Column("approved_ms", BigInteger),
+    Column("approved_by", String(64), nullable=False, default=""),
+    Column("rejected_ms", BigInteger),
+    Column("rejected_by", String(64), nullable=False, default=""),
+    Column("cancelled_ms", BigInteger),
+    Column("cancelled_by", String(64), nullable=False, default=""),
+    Column("note", Text, nullable=False, default=""),  # why it was rejected or called off
     UniqueConstraint("scope", "start_ms", "end_ms", "declared_ms"),
 )
 
@@ -233,6 +244,92 @@ paper = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("kept_by", String(64), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
+)
+
+
+# --- work orders 工单 (store/orders.py, docs/workorders.md) -----------------------------------------------------------
+
+#: A work order. `kind` site, or line: of a township's line, with the sites it took along. `restored_ms` is measured.
+work_order = Table(
+    "work_order",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("site", String(64), nullable=False),  # of a line: the township's own, "" where it has none
+    Column("township", String(64), nullable=False),
+    Column("level", String(16), nullable=False),
+    Column("opened_for", String(160), unique=True),  # the outage that it was opened for; by hand none
+    Column("fault", Text, nullable=False, default=""),  # what the person who opened it says
+    Column("state", String(12), nullable=False),
+    Column("responsible", String(64), nullable=False, default=""),
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("opened_by", String(64), nullable=False),
+    Column("dispatched_ms", BigInteger),
+    Column("assignee", String(64), nullable=False, default=""),
+    Column("repaired_ms", BigInteger),
+    Column("restored_ms", BigInteger),
+    Column("closed_ms", BigInteger),
+    Column("closed_by", String(64), nullable=False, default=""),
+    Column("close_reason", Text, nullable=False, default=""),
+    Column("forced", Boolean, nullable=False, default=False),  # closed while an outage of it went on
+    Column("cause", String(16), nullable=False, default=""),
+    Column("work", Text, nullable=False, default=""),  # what was done
+    Column("reopened", Integer, nullable=False, default=0),
+    Index(None, "state", "closed_ms"),
+    Index(None, "site", "opened_ms"),
+)
+
+#: The outages of orders; an outage belongs to one. `overdue_ms`: from when on it adds to `overdue_s`.
+work_order_outage = Table(
+    "work_order_outage",
+    metadata,
+    Column("key", String(128), primary_key=True),
+    Column("order_id", Integer, ForeignKey("work_order.id"), nullable=False),
+    Column("added_ms", BigInteger, nullable=False),
+    Column("overdue_ms", BigInteger),
+    Index(None, "order_id"),
+)
+
+#: What happened to an order, appended and never changed. `detail`: JSON.
+work_order_event = Table(
+    "work_order_event",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("order_id", Integer, ForeignKey("work_order.id"), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("who", String(64), nullable=False),
+    Column("what", String(24), nullable=False),
+    Column("detail", Text, nullable=False, default="{}"),
+    Index(None, "order_id", "id"),
+)
+
+#: Papers of an order: photos, sheets, by the SHA-256 of their content (store/papers.py).
+work_order_paper = Table(
+    "work_order_paper",
+    metadata,
+    Column("order_id", Integer, ForeignKey("work_order.id"), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("note", Text, nullable=False, default=""),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("who", String(64), nullable=False),
+)
+
+#: Exemptions 免责 of an order's outages: proposed with cause and paper, decided by somebody else.
+exemption = Table(
+    "exemption",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("order_id", Integer, ForeignKey("work_order.id"), nullable=False),
+    Column("cause", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("paper", String(64), nullable=False),
+    Column("state", String(12), nullable=False),  # proposed, approved, rejected
+    Column("proposed_ms", BigInteger, nullable=False),
+    Column("proposed_by", String(64), nullable=False),
+    Column("decided_ms", BigInteger),
+    Column("decided_by", String(64), nullable=False, default=""),
+    Column("note", Text, nullable=False, default=""),
+    Index(None, "order_id"),
 )
 
 # --- the cost ledger 经费台账 (docs/ledger.md): amounts in fen, days as 2026-10-01 ------------------------------------
@@ -416,4 +513,148 @@ request = Table(
     Column("digest", String(64), nullable=False),
     Column("answer", Text, nullable=False),  # JSON
     Column("at_ms", BigInteger, nullable=False),
+)
+
+# --- The register of positions 机位台账, inspections 巡检, meetings 会议保障 (docs/register.md): days as 2026-10-01 ---
+# Records, counts, visits with their findings, and notes are only added: triggers refuse to change them (migration
+# 0005). Numbers `n` have no gaps. `papers`: JSON, ["sha256", ...] of the table `paper`; `sites`: JSON, ["id", ...].
+
+#: What was done at a position: installed, replaced, removed; or the correction of such a record (core/register.py).
+position_record = Table(
+    "position_record",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("site", String(64), nullable=False),
+    Column("terminal", String(16), nullable=False),
+    Column("act", String(16), nullable=False),
+    Column("on_day", String(10), nullable=False),
+    Column("model", String(100)),  # NULL: nothing stands there afterwards
+    Column("serial", String(100), nullable=False, index=True),
+    Column("mac", String(17), nullable=False, index=True),
+    Column("asset", String(100), nullable=False, index=True),
+    Column("why", Text, nullable=False),
+    Column("corrects", Integer, unique=True),
+    Column("papers", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Index(None, "site", "terminal"),
+)
+
+#: A count of a position in a year's stock-take 盘点; the last one of a position counts (core/stocktake.py).
+stock_count = Table(
+    "stock_count",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("year", Integer, nullable=False, index=True),
+    Column("site", String(64), nullable=False),
+    Column("terminal", String(16), nullable=False),
+    Column("on_day", String(10), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("card", Integer),  # the record that opened the card of that day
+    Column("seen", String(100), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("papers", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+)
+
+#: A planned round of inspections (core/inspection.py).
+inspection_round = Table(
+    "inspection_round",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(100), nullable=False),
+    Column("scope", String(128), nullable=False),
+    Column("sites", Text, nullable=False),
+    Column("due_from", String(10), nullable=False),
+    Column("due_to", String(10), nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("cancelled_by", String(64), nullable=False, default=""),
+    Column("cancelled_ms", BigInteger),
+    Column("cancelled_why", Text, nullable=False, default=""),
+)
+
+#: A visit of a site; `round` NULL: outside of any round.
+inspection_visit = Table(
+    "inspection_visit",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("round", Integer, index=True),
+    Column("site", String(64), nullable=False, index=True),
+    Column("on_day", String(10), nullable=False, index=True),
+    Column("who", Text, nullable=False),
+    Column("reached", Boolean, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("corrects", Integer, unique=True),
+    Column("papers", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+)
+
+#: What a visit found at a terminal. `work_order`: its number as people write it; text, because the two grow apart.
+inspection_finding = Table(
+    "inspection_finding",
+    metadata,
+    Column("visit", Integer, primary_key=True, autoincrement=False),
+    Column("terminal", String(16), primary_key=True),
+    Column("result", String(16), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("work_order", String(100), nullable=False),
+)
+
+#: A meeting that was supported (core/meeting.py).
+meeting = Table(
+    "meeting",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("title", String(200), nullable=False),
+    Column("organiser", String(100), nullable=False),
+    Column("start_ms", BigInteger, nullable=False, index=True),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("scope", String(128), nullable=False),
+    Column("sites", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("cancelled_by", String(64), nullable=False, default=""),
+    Column("cancelled_ms", BigInteger),
+    Column("cancelled_why", Text, nullable=False, default=""),
+)
+
+#: What somebody noted of a site at a meeting; the last note of a site counts.
+meeting_note = Table(
+    "meeting_note",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("meeting", Integer, nullable=False, index=True),
+    Column("site", String(64), nullable=False),
+    Column("reached", Boolean, nullable=False),
+    Column("joined_ms", BigInteger),
+    Column("left_ms", BigInteger),
+    Column("quality", Text, nullable=False),
+    Column("papers", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+)
+
+# --- versions of the inventory (docs/inventory.md) --------------------------------------------------------------------
+
+#: What sites, terminals, checks and limits there are, from when on. Number 1 is what the service began with; the
+#: evidence log tells when each was taken up (`held`), and these rows can be rebuilt from it.
+inventory_version = Table(
+    "inventory_version",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("state", String(12), nullable=False),  # proposed, approved, withdrawn, held
+    Column("digest", String(64), nullable=False),
+    Column(
+        "files", String(64), nullable=False, default=""
+    ),  # digest of the configuration's own files then; "": unknown
+    Column("body", LargeBinary, nullable=False),  # inventory/versions.pack
+    Column("proposed_by", String(64), nullable=False),
+    Column("proposed_ms", BigInteger, nullable=False),
+    Column("approved_by", String(64), nullable=False, default=""),
+    Column("approved_ms", BigInteger),
+    Column("held_ms", BigInteger),
 )

@@ -17,6 +17,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.chains import chains
 from tests.bench.disk import disk
 from tests.bench.exposition import exposition
 from tests.bench.http import http_beats
@@ -53,6 +54,7 @@ BENCHMARKS: dict[str, Bench] = {
     "month": month_figures,
     "disk": disk,
     "log": evidence_log,
+    "chains": chains,
     "ledger": cost_ledger,
 }
 

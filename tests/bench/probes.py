@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
+import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
 
-from monitor.intake.probes import Tools, probe
+from monitor.core.sites import Check
+from monitor.intake import poller as poller_module
+from monitor.intake.probes import ProbeResult, Tools, asker, probe
 from monitor.intake.probes.icmp import allowed
 from tests.bench.child import tell
 from tests.bench.results import Child, How, Result, Skipped, Target, most, paired
+from tests.recorder import Recorder
 from tests.services import HOST, Service, listens
 
 EXPORTER = "prometheus-blackbox-exporter"
 PROBES, AT_ONCE = 1_000, 50
+ECHOES = 702
+TARGETS = [f"127.1.{i // 250}.{i % 250 + 1}" for i in range(ECHOES)]
 CONFIG = """\
 modules:
   tcp: {prober: tcp, timeout: 2s}
@@ -82,11 +89,64 @@ async def prober(port: int) -> None:
         while line := await reader.readline():
             kind = line.decode().strip()
             if kind == "icmp":
-                targets = [f"127.1.{i // 250}.{i % 250 + 1}" for i in range(702)]
-                tell(cpu=await round_of(kind, targets, 702))
+                tell(cpu=await round_of_echoes(tools))
+            elif kind == "poller":
+                tell(cpu=await round_of_poller(tools))
             else:
                 where = f"{HOST}:{port}" if kind == "tcp" else f"http://{HOST}:{port}/"
                 tell(cpu=await round_of(kind, [where] * PROBES, AT_ONCE))
+
+
+async def round_of_echoes(tools: Tools) -> float:
+    """702 requests and their answers, nothing else."""
+    results: list[ProbeResult] = []
+    done = asyncio.Event()
+
+    def told(result: ProbeResult) -> None:
+        results.append(result)
+        if len(results) == ECHOES:
+            done.set()
+
+    askers = [asker(tools, "icmp", where, 5, told) for where in TARGETS]
+    before = time.process_time()
+    for one in askers:
+        assert one is not None
+        one()
+    await done.wait()
+    spent = time.process_time() - before
+    assert all(result.ok for result in results)
+    return spent
+
+
+class Door(Recorder):
+    """Notes after each round what CPU time this process has used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rounds: list[float] = []
+        self.done = asyncio.Event()
+        self._results = 0
+
+    def result(self, site: str, terminal: str, check: str, ok: bool, **more: object) -> None:
+        assert ok, site
+        self._results += 1
+        if self._results % ECHOES == 0:
+            self.rounds.append(time.process_time())
+            self.done.set()
+
+
+async def round_of_poller(tools: Tools) -> float:
+    """702 turns at the same moment, 702 results at the door."""
+    poller_module.phase_s = lambda check: 0.05
+    checks = [Check(where, "pc", "icmp", where, interval_ms=100) for where in TARGETS]
+    door = Door()
+    poller = poller_module.Poller(checks, door, tools, concurrency=4 * ECHOES, timeout_s=5)
+    task = asyncio.create_task(poller.run())
+    while len(door.rounds) < 10:
+        await door.done.wait()
+        door.done.clear()
+    task.cancel()
+    return statistics.median(after - before for before, after in itertools.pairwise(door.rounds))
 
 
 def ask(port: int, paths: Sequence[str]) -> None:
@@ -138,7 +198,9 @@ def probes(how: How) -> Iterator[Result]:
                     yield Result(name, value, "CPU s", base, Target("ratio", "most", 0.5))
             if allowed():
                 cpu("icmp")
-                yield Result("ICMP round of 702", paired(9, lambda: cpu("icmp"))[0] * 1000, "ms CPU", None, most(5))
+                echoes, polled = paired(9, lambda: cpu("icmp"), lambda: cpu("poller"))
+                yield Result(f"ICMP round of {ECHOES}", echoes * 1000, "ms CPU", None, most(5))
+                yield Result("the same by the poller: turns, places, handing over", polled * 1000, "ms CPU")
     if exporter is None:
         raise Skipped(f"no yardstick for probes: {EXPORTER} is not installed (apt-get install {EXPORTER})")
     if not allowed():

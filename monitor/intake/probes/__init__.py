@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from monitor.errors import MonitorError
 from monitor.intake.probes.http import probe_http
 from monitor.intake.probes.https import probe_https
-from monitor.intake.probes.icmp import probe_icmp
+from monitor.intake.probes.icmp import Told, ask_icmp, probe_icmp
 from monitor.intake.probes.sip import probe_sip
 from monitor.intake.probes.snmp import probe_snmp
 from monitor.intake.probes.tcp import probe_tcp
@@ -32,16 +32,41 @@ PROBES: Mapping[str, Probe] = {
     "sip": probe_sip,
 }
 
+#: Kinds that can be asked without a task: (tools, target, limit, who is told) to a function that asks, each time that
+#: it is called; None where this target needs a `Probe`.
+Asker = Callable[[Tools, str, float, Told], Callable[[], None] | None]
+
+ASKERS: Mapping[str, Asker] = {"icmp": ask_icmp}
+
 __all__ = [
+    "ASKERS",
     "PROBES",
     "Probe",
     "ProbeResult",
     "ProbeUnavailable",
     "Tools",
+    "asker",
     "check_target",
     "probe",
     "probe_target",
 ]
+
+
+def asker(tools: Tools, check: str, target: str, timeout_s: float, told: Told) -> Callable[[], None] | None:
+    """How to probe without a task, where that is possible: a function that asks, whose results `told` hears. Asking and
+    this raise ProbeUnavailable."""
+    found = ASKERS.get(check)
+    asking = found(tools, target, timeout_s, told) if found is not None else None
+    if asking is None:
+        return None
+
+    def ask() -> None:
+        try:
+            asking()
+        except OSError as error:
+            told(_failure(check, error))
+
+    return ask
 
 
 async def probe(tools: Tools, check: str, target: str, timeout_s: float) -> ProbeResult:
@@ -52,9 +77,14 @@ async def probe(tools: Tools, check: str, target: str, timeout_s: float) -> Prob
     except TimeoutError:
         return ProbeResult(False, "no answer in time")
     except OSError as error:
-        if own_fault(error):
-            raise ProbeUnavailable(f"{check}: {error.strerror or error}") from None
-        return ProbeResult(False, error.strerror or str(error) or type(error).__name__)
+        return _failure(check, error)
+
+
+def _failure(check: str, error: OSError) -> ProbeResult:
+    """What an error says of the target. Raises ProbeUnavailable where it says something of us."""
+    if own_fault(error):
+        raise ProbeUnavailable(f"{check}: {error.strerror or error}") from None
+    return ProbeResult(False, error.strerror or str(error) or type(error).__name__)
 
 
 def check_target(check: str, target: str) -> None:

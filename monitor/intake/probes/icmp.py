@@ -1,4 +1,4 @@
-"""Does a machine answer an echo request? One socket for all targets; 702 of them take some milliseconds.
+"""Does a machine answer an echo request? One socket and one timer for all targets, and no task for any of them.
 
 An unprivileged datagram socket where the system allows it (net.ipv4.ping_group_range), else a raw one
 (CAP_NET_RAW). An answer is ours if sequence and cookie match: on a raw socket everybody's answers arrive, and
@@ -8,12 +8,22 @@ some are invented.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import secrets
 import socket
 import struct
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from time import monotonic
 
-from monitor.intake.probes.tools import Address, ProbeResult, ProbeUnavailable, Tools
+from monitor.intake.probes.tools import ProbeResult, ProbeUnavailable, Tools, numeric
+
+#: Who hears of a result.
+Told = Callable[[ProbeResult], object]
+#: On its way: what it carries, whom it asks, who is told.
+_Echo = tuple[bytes, str, Told]
 
 _REQUEST = {socket.AF_INET: 8, socket.AF_INET6: 128}
 _REPLY = {socket.AF_INET: 0, socket.AF_INET6: 129}
@@ -27,6 +37,7 @@ _BUFFER = 1 << 20
 MAX_PENDING = 65_536
 #: Answers handled before the loop gets its turn.
 _AT_ONCE = 256
+_ANSWERED, _SILENT = ProbeResult(True, "echo"), ProbeResult(False, "no answer in time")
 
 HELP = (
     "this process may not send ICMP: allow its group in net.ipv4.ping_group_range, give it CAP_NET_RAW, "
@@ -36,9 +47,18 @@ HELP = (
 
 async def probe_icmp(tools: Tools, target: str, timeout_s: float) -> ProbeResult:
     """`target`: an address or a name. The caller keeps the time."""
-    family, address = await tools.resolve(target)
-    await tools.pinger(family).echo((family, address))
-    return ProbeResult(True, "echo")
+    where = await tools.resolve(target)
+    answered: asyncio.Future[ProbeResult] = asyncio.get_running_loop().create_future()
+    # Who was cancelled meanwhile is told nothing, and its echo goes with its deadline.
+    told: Told = lambda result: None if answered.done() else answered.set_result(result)  # noqa: E731
+    tools.pinger(where[0]).ask(where[1][0], timeout_s, told)
+    return await answered
+
+
+def ask_icmp(tools: Tools, target: str, timeout_s: float, told: Told) -> Callable[[], None] | None:
+    """Asks whenever it is called, and keeps the time. None for a name, which must be looked up each time."""
+    where = numeric(target)
+    return partial(tools.pinger(where[0]).ask, where[1], timeout_s, told) if where is not None else None
 
 
 def allowed() -> bool:
@@ -54,72 +74,106 @@ class Pinger:
     """One address family's socket. Raises ProbeUnavailable where neither kind of socket is allowed."""
 
     def __init__(self, family: socket.AddressFamily) -> None:
-        self._family = family
-        self._socket, self._raw = _open(family)
+        self._kind, self._reply = _REQUEST[family], _REPLY[family]
+        self._socket, raw = _open(family)
+        #: A raw socket for IPv4 wants the checksum from us, and gives the IP header, too.
+        self._sums = raw and family == socket.AF_INET
         self._socket.setblocking(False)
         self._identity = os.getpid() & 0xFFFF
-        self._cookie = secrets.token_bytes(8)
+        self._words = (self._kind << 8) + self._identity
+        self._bodies = _bodies()
         self._sequence = 0
-        self._pending: dict[int, tuple[bytes, str, asyncio.Future[None]]] = {}
+        self._pending: dict[int, _Echo] = {}
+        #: By time limit, in order of their deadlines; those that were answered are still among them.
+        self._limits: dict[float, deque[tuple[float, int, _Echo]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = math.inf
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._readable)
 
-    async def echo(self, where: Address) -> None:
-        """Returns when the target answered; for ever otherwise. Raises OSError where nothing can be sent."""
-        if len(self._pending) >= MAX_PENDING:
+    def ask(self, address: str, timeout_s: float, told: Told) -> None:
+        """Send an echo request; `told` hears once whether it was answered in time. Raises OSError if it is not sent."""
+        pending = self._pending
+        if len(pending) >= MAX_PENDING:
             raise ProbeUnavailable("icmp: too many echoes on their way")
-        while self._sequence in self._pending:
-            self._sequence = (self._sequence + 1) & 0xFFFF
         sequence = self._sequence
+        while sequence in pending:
+            sequence = (sequence + 1) & 0xFFFF
         self._sequence = (sequence + 1) & 0xFFFF
-        body = self._cookie + secrets.token_bytes(8)
-        answered: asyncio.Future[None] = self._loop.create_future()
-        self._pending[sequence] = (body, where[1][0], answered)
+        body = next(self._bodies)
+        # A sum of 16-bit words does not mind which of them stand together.
+        summed = checksum(self._words + sequence + int.from_bytes(body, "big"))
+        packet = _HEADER.pack(self._kind, 0, summed, self._identity, sequence) + body
         try:
-            self._send(sequence, body, where)
-            await answered
-        finally:
-            del self._pending[sequence]
-
-    def close(self) -> None:
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
-        for _, _, answered in self._pending.values():
-            answered.cancel()
-
-    def _send(self, sequence: int, body: bytes, where: Address) -> None:
-        kind = _REQUEST[self._family]
-        packet = _HEADER.pack(kind, 0, 0, self._identity, sequence) + body
-        # The kernel fills it in for IPv6 and for datagram sockets.
-        packet = _HEADER.pack(kind, 0, _checksum(packet), self._identity, sequence) + body
-        try:
-            self._socket.sendto(packet, (where[1][0], 0))
+            self._socket.sendto(packet, (address, 0))
         except BlockingIOError:
             raise ProbeUnavailable("icmp: the socket is full") from None
+        echo = pending[sequence] = (body, address, told)
+        deadline = monotonic() + timeout_s
+        limit = self._limits.get(timeout_s)
+        if limit is None:
+            limit = self._limits[timeout_s] = deque()
+        limit.append((deadline, sequence, echo))
+        if deadline < self._wakes_at:
+            self._wake_at(deadline)
+
+    def close(self) -> None:
+        """Nobody hears of what is still on its way."""
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._pending.clear()
+
+    def _wake_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wakes_at = when
+        self._timer = self._loop.call_later(when - monotonic(), self._expire)
+
+    def _expire(self) -> None:
+        """Tell whose time is over, and sleep until the next one's is."""
+        self._timer, self._wakes_at = None, math.inf
+        now = monotonic()
+        following = math.inf
+        for timeout_s, limit in list(self._limits.items()):
+            while limit and (limit[0][0] <= now or self._pending.get(limit[0][1]) is not limit[0][2]):
+                _, sequence, echo = limit.popleft()
+                if self._pending.get(sequence) is echo:
+                    del self._pending[sequence]
+                    echo[2](_SILENT)
+            if limit:
+                following = min(following, limit[0][0])
+            else:
+                del self._limits[timeout_s]
+        # Those who were just told may have asked again, and have set the timer for that.
+        if following < self._wakes_at:
+            self._wake_at(following)
 
     def _readable(self) -> None:
+        receive = self._socket.recvfrom
         for _ in range(_AT_ONCE):
             try:
-                packet, sender = self._socket.recvfrom(2048)
+                packet, sender = receive(2048)
             except BlockingIOError:
                 return
             except OSError:
                 continue  # an error of some target, reported on the socket of all
-            self._answer(packet, str(sender[0]))
+            self._answer(packet, sender[0])
 
     def _answer(self, packet: bytes, sender: str) -> None:
-        if self._raw and self._family == socket.AF_INET and packet:
-            packet = packet[(packet[0] & 0x0F) * 4 :]  # the IP header
-        if len(packet) < _HEADER.size or packet[0] != _REPLY[self._family]:
+        at = (packet[0] & 0x0F) * 4 if self._sums and packet else 0
+        if len(packet) < at + _HEADER.size or packet[at] != self._reply:
             return
-        sequence = _HEADER.unpack_from(packet)[4]
-        pending = self._pending.get(sequence)
-        if pending is None:
+        sequence = packet[at + 6] << 8 | packet[at + 7]
+        echo = self._pending.get(sequence)
+        if echo is None:
             return
-        body, address, answered = pending
+        body, address, told = echo
         # A link-local sender carries its interface: fe80::1%eth0.
-        if packet[_HEADER.size :] == body and sender.partition("%")[0] == address and not answered.done():
-            answered.set_result(None)
+        if packet[at + _HEADER.size :] == body and (sender == address or sender.partition("%")[0] == address):
+            del self._pending[sequence]
+            told(_ANSWERED)
 
 
 def _open(family: socket.AddressFamily) -> tuple[socket.socket, bool]:
@@ -138,8 +192,15 @@ def _open(family: socket.AddressFamily) -> tuple[socket.socket, bool]:
     raise ProbeUnavailable(HELP)
 
 
-def _checksum(packet: bytes) -> int:
-    """RFC 1071."""
-    total: int = sum(struct.unpack(f"!{len(packet) // 2}H", packet))
-    total = (total >> 16) + (total & 0xFFFF)
-    return ~(total + (total >> 16)) & 0xFFFF
+def _bodies() -> Iterator[bytes]:
+    """16 bytes that nobody can guess, for ever: drawn many at a time, since drawing takes as long as sending."""
+    while True:
+        drawn = secrets.token_bytes(4096)
+        for i in range(0, len(drawn), 16):
+            yield drawn[i : i + 16]
+
+
+def checksum(words: int) -> int:
+    """RFC 1071, of a number whose digits to the base 65536 are the words, or of a sum of such numbers; not zero. To add
+    words, and their carries, is to count modulo 65535."""
+    return ~(words % 0xFFFF or 0xFFFF) & 0xFFFF

@@ -68,7 +68,7 @@ LOOKUPS = 16
 
 
 @lru_cache(maxsize=20_000)
-def _numeric(host: str) -> tuple[socket.AddressFamily, str] | None:
+def numeric(host: str) -> tuple[socket.AddressFamily, str] | None:
     """An address written in digits; None for a name. Every round asks for the same ones."""
     try:
         address = ipaddress.ip_address(host)
@@ -90,8 +90,8 @@ class Tools:
 
     async def resolve(self, host: str, port: int = 0) -> Address:
         """The first address of a host. Raises OSError where it has none."""
-        if (numeric := _numeric(host)) is not None:
-            return numeric[0], (numeric[1], port)
+        if (digits := numeric(host)) is not None:
+            return digits[0], (digits[1], port)
         now = time.monotonic()
         known = self._names.get((host, port))
         if known is not None and now - known[0] < NAME_S:
@@ -114,11 +114,12 @@ class Tools:
 
     def pinger(self, family: socket.AddressFamily = socket.AF_INET) -> Pinger:
         """The one socket for all echo requests. Raises ProbeUnavailable, saying what would allow it."""
-        from monitor.intake.probes.icmp import Pinger
+        known = self._pingers.get(family)
+        if known is None:
+            from monitor.intake.probes.icmp import Pinger
 
-        if family not in self._pingers:
-            self._pingers[family] = Pinger(family)
-        return self._pingers[family]
+            known = self._pingers[family] = Pinger(family)
+        return known
 
     def session(self) -> aiohttp.ClientSession:
         """The one HTTP session. Nothing is remembered between targets: no cookies, no connections."""
