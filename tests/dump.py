@@ -9,20 +9,20 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from monitor.store.tables import metadata
 
-#: What does not follow from the log, or says how far it was followed.
-BESIDE = ("token", "cut")
+#: What follows from the log. All else is people's, or says how far the log was followed.
+FOLLOWS = ("check", "span", "outage", "status", "loss", "digest", "window")
 #: What is called differently in every database: surrogate keys, and the observer (a replay has a name of its own).
 NAMES = (("window", "id"), ("loss", "observer"), ("digest", "observer"))
 
 
 async def rows(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Every table but BESIDE, sorted, without NAMES."""
+    """Every table of FOLLOWS, sorted, without NAMES."""
     engine = create_async_engine(url)
     result: dict[str, list[tuple[Any, ...]]] = {}
     try:
         async with engine.connect() as connection:
             for table in metadata.sorted_tables:
-                if table.name in BESIDE:
+                if table.name not in FOLLOWS:
                     continue
                 columns = [c for c in table.c if (table.name, c.name) not in NAMES]
                 found = await connection.execute(select(*columns))
