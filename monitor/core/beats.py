@@ -24,7 +24,7 @@ class Silence:
         self.x = x
         self.edge = edge  # how x came back, if it did
         self.y: Beat | None = None
-        self.wills: list[Will] = []
+        self.wills: tuple[Will, ...] = ()
 
     @property
     def start(self) -> int:
@@ -39,7 +39,7 @@ class HeartbeatWatch(Watch):
     def __init__(self, check: Check, channel: Channel, number: int) -> None:
         super().__init__(check, channel, number)
         self.open = Silence(None, None)
-        self.silences: list[Silence] = []
+        self.silences: tuple[Silence, ...] = ()
 
     def beat(self, at: int, evidence: Any) -> int | None:
         """An ordinary beat, received at `at` on an observed channel. Returns as `timeline.replace` does."""
@@ -49,7 +49,7 @@ class HeartbeatWatch(Watch):
             last.x = _new_beat(Beat, (at, False, evidence))
             last.edge = None
             if last.wills:
-                last.wills = []
+                last.wills = ()
             self.deadline = at + self.patience
             return None
         if x is not None and at == x.at:
@@ -72,8 +72,8 @@ class HeartbeatWatch(Watch):
         beat = Beat(sent, True, evidence)
         first, second = Silence(found.x, found.edge), Silence(beat, back(found.x, beat, self.patience))
         first.y, second.y = beat, found.y
-        first.wills = [w for w in found.wills if w.at < sent]
-        second.wills = [w for w in found.wills if w.at >= sent]  # one at a restore counts for that
+        first.wills = tuple(w for w in found.wills if w.at < sent)
+        second.wills = tuple(w for w in found.wills if w.at >= sent)  # one at a restore counts for that
         lo, steps = self._judged(first)
         steps.append(Step(sent, UP, second.edge))
         steps += self._judged(second)[1]
@@ -81,7 +81,7 @@ class HeartbeatWatch(Watch):
             self.open = second
             self._keep(first)
             return self.put(lo, steps)
-        self.silences.remove(found)
+        self.silences = tuple(s for s in self.silences if s is not found)
         self._keep(first)
         self._keep(second)
         y = found.y
@@ -99,7 +99,7 @@ class HeartbeatWatch(Watch):
         restores = self.channel.restores
         if wills and (not restores or wills[-1].at >= restores[-1]):
             return None
-        wills.append(Will(at, how))
+        self.open.wills = (*wills, Will(at, how))
         return self.rejudge()
 
     def rejudge(self) -> int | None:
@@ -107,7 +107,7 @@ class HeartbeatWatch(Watch):
         return self.put(lo, steps)
 
     def forget(self, before: int) -> int:
-        self.silences = [s for s in self.silences if s.y is not None and s.y.at >= before]
+        self.silences = tuple(s for s in self.silences if s.y is not None and s.y.at >= before)
         return (self.silences[0] if self.silences else self.open).start
 
     def _judged(self, silence: Silence) -> tuple[int, list[Step]]:
@@ -129,7 +129,8 @@ class HeartbeatWatch(Watch):
             i = self.channel.next_loss(2 * x.at)
             if i is None or self.channel.losses[i] >> 1 >= y.at:
                 return
-        self.silences.insert(bisect_left(self.silences, silence.start, key=lambda s: s.start), silence)
+        i = bisect_left(self.silences, silence.start, key=lambda s: s.start)
+        self.silences = (*self.silences[:i], silence, *self.silences[i:])
 
     def _around(self, instant: int) -> Silence | None:
         """The silence in which `instant` lies, beats excluded; None where it would change nothing."""
@@ -146,7 +147,8 @@ class HeartbeatWatch(Watch):
 
     def load(self, state: list[Any]) -> None:
         self.timeline = load_timeline(state[0])
-        *self.silences, self.open = [_silence(s) for s in state[1]]
+        *silences, self.open = [_silence(s) for s in state[1]]
+        self.silences = tuple(silences)
         self.deadline = state[2]
 
 
@@ -160,5 +162,5 @@ def _silence(state: list[Any]) -> Silence:
     x, y, edge, wills = state
     silence = Silence(Beat(*x) if x else None, Edge(*edge) if edge else None)
     silence.y = Beat(*y) if y else None
-    silence.wills = [Will(*w) for w in wills]
+    silence.wills = tuple(Will(*w) for w in wills)
     return silence

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from sys import intern
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -172,7 +173,7 @@ class Observer:
         if isinstance(line, OpenedLine) and line.state is not None:
             self.offsets.load(line.state.get("offsets", []))
         if isinstance(line, HeartbeatLine):
-            self.sequences.missing((line.site, line.terminal, line.via), line.boot, line.seq)
+            self.sequences.missing((line.site, line.terminal), line.via, line.boot, line.seq)
         if isinstance(line, HeartbeatLine) and line.sent_at is not None:
             sent = line.sent_raw or line.sent_at
             self.offsets.correct((line.site, line.terminal), read.at, millis(sent), line.boot)
@@ -230,10 +231,15 @@ class Observer:
         try:
             for beat in beats:
                 site, terminal, sent_at, boot, seq = beat.site, beat.terminal, beat.sent_at, beat.boot, beat.seq
+                device = (site, terminal)
                 sent = None
                 # Estimates for whatever name is made up would never end.
-                if sent_at is not None and (site, terminal) in known:
-                    sent = correct((site, terminal), at, sent_at, boot)
+                if (watch := known.get(device)) is not None:
+                    device = watch.key
+                    if boot is not None:
+                        boot = intern(boot)  # kept in several places, and the same from beat to beat
+                    if sent_at is not None:
+                        sent = correct(device, at, sent_at, boot)
                 reason = judge(at, site, terminal, via, sent, boot, seq)
                 answers.append(reason)
                 if reason is not None:
@@ -249,7 +255,7 @@ class Observer:
                 if services:
                     line.services = services
                     said(site, terminal, services)
-                left_out += missing((site, terminal, via), boot, seq)
+                left_out += missing(device, via, boot, seq)
         finally:
             self._append(lines, at)  # what was judged stands in the log, whatever a later one met
             if lines:
