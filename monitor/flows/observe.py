@@ -25,6 +25,7 @@ from monitor.core.sites import CHANNELS
 from monitor.core.timeline import BEGINNING
 from monitor.errors import MonitorError
 from monitor.evidence.lines import (
+    LAST_MS,
     AnyLine,
     ChannelLine,
     HeartbeatLine,
@@ -294,6 +295,8 @@ class Observer:
             return self.refuse("probe", reason)
         line = ProbeLine(moment(at), site, terminal, check, ok, round(duration_s * 1000), detail[:200])
         if certificate_expiry is not None:
+            # Devices' own certificates begin in 1950 and end with the year 9999.
+            certificate_expiry = min(max(0, certificate_expiry), LAST_MS)
             line.certificate_expiry = moment(certificate_expiry)
             self.board.certificate(site, terminal, check, certificate_expiry)
         self._append([line], at)
