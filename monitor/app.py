@@ -11,6 +11,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,8 +22,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.clock import Clock
 from monitor.errors import MonitorError
+from monitor.flows.anchoring import Anchoring
+from monitor.flows.days import chain_closed_days, prune_logs
+from monitor.flows.ledger.figures import money_so_far
 from monitor.flows.month import month_so_far
 from monitor.flows.observe import Observer
+from monitor.flows.orders import keep_orders
 from monitor.flows.overview import load_overview
 from monitor.intake.broker import EmbeddedBroker
 from monitor.intake.http import HttpIntake
@@ -35,9 +40,11 @@ from monitor.intake.selfwatch import Echo, SelfWatch
 from monitor.intake.tokens import Token, Tokens, new_token
 from monitor.inventory.load import Loaded
 from monitor.publish.views import Overview
-from monitor.store import reading, tokens
+from monitor.settings import Settings
+from monitor.store import tokens
 from monitor.store.database import opened
 from monitor.store.view import View
+from monitor.store.windows import in_force
 from monitor.web.server import create_app
 
 log = structlog.get_logger()
@@ -45,8 +52,15 @@ log = structlog.get_logger()
 #: How often the month's figures, the windows and the tokens are read anew, seconds.
 FIGURES_S = 60.0
 TABLES_S = 5.0
+#: How often work orders are looked after, seconds: the delay that it adds to the one clock.
+ORDERS_S = 5.0
+#: Every so many times thoroughly.
+THOROUGH = 60
 #: How often the database is tried for what waits, seconds.
 SAVE_S = 1.0
+#: How often the chains' heads are looked at, and the folder of the evidence log, seconds.
+ANCHORS_S = 5.0
+DAYS_S = 60.0
 #: Connections of HTTP and of the embedded broker, twice over.
 OPEN_FILES = 16_384
 
@@ -67,11 +81,13 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(opened(settings.database.url.get_secret_value()))
         if known_tokens:
-            await tokens.keep(engine, tokens.of_devices(known_tokens), Clock().now())
+            async with engine.begin() as connection:
+                await tokens.keep(connection, tokens.of_devices(known_tokens), Clock().now())
         clock = Clock()
         observer = Observer(loaded, clock, View(engine, settings.observer), Path(settings.evidence.folder))
         await observer.start()
         stack.push_async_callback(observer.stop)
+        anchoring = Anchoring(engine, settings, observer.board)
         known = Tokens([Token.of_row(row) for row in await tokens.rows(engine)], clock)
         tools = await stack.enter_async_context(Tools())
         files = MosquittoFiles.of(settings.mqtt)
@@ -120,7 +136,10 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
             "cut": lambda: _cut(observer, settings.evidence.cut_s),
             "save": lambda: _save(observer),
             "figures": lambda: _figures(observer, loaded, engine),
-            "tables": lambda: _tables(observer, known, engine, files),
+            "orders": lambda: _orders(observer, loaded, engine),
+            "tables": lambda: _tables(observer, known, engine, files, settings.zone),
+            "anchors": lambda: _anchors(anchoring, clock),
+            "days": lambda: _days(engine, settings, clock),
             "mqtt": receiver.run,
             "poller": poller.run,
             "selfwatch": watch.rounds,
@@ -225,8 +244,24 @@ async def _figures(observer: Observer, loaded: Loaded, engine: AsyncEngine) -> N
         await asyncio.sleep(FIGURES_S if not loaded.settings.demo else TABLES_S)
 
 
-async def _tables(observer: Observer, known: Tokens, engine: AsyncEngine, files: MosquittoFiles | None) -> NoReturn:
-    """What people change while we run: tokens, mosquitto's files from them, and planned windows.
+async def _orders(observer: Observer, loaded: Loaded, engine: AsyncEngine) -> NoReturn:
+    """Survives a database that is away, another process that was quicker, and a year without a calendar."""
+    passes = 0
+    while True:
+        await asyncio.sleep(ORDERS_S)
+        try:
+            now, thorough = observer.clock.now(), passes % THOROUGH == 0
+            passes += 1
+            observer.board.orders = await keep_orders(engine, loaded, now, thorough=thorough)
+        except (SQLAlchemyError, OSError, TimeoutError, MonitorError) as error:
+            log.warning("orders.failed", error=(str(error) or type(error).__name__).splitlines()[0])
+
+
+async def _tables(
+    observer: Observer, known: Tokens, engine: AsyncEngine, files: MosquittoFiles | None, zone: tzinfo
+) -> NoReturn:
+    """What people change while we run: tokens, mosquitto's files from them, planned windows, which the log is told, and
+    the year's money.
 
     Survives a database that is away, and files that cannot be written (MosquittoFiles says so).
     """
@@ -237,7 +272,35 @@ async def _tables(observer: Observer, known: Tokens, engine: AsyncEngine, files:
             if files is not None:
                 await asyncio.to_thread(files.follow, rows, observer.clock.now())
             async with engine.connect() as connection:
-                observer.board.windows = await reading.windows(connection)
+                windows = await in_force(connection)
+                observer.board.money = await money_so_far(connection, zone, observer.clock.now())
+            for window in observer.judge.windows.missing(windows, observer.clock.now()):
+                observer.window(window)
+            observer.board.windows = [w for told in windows if (w := told.counted()) is not None]
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("tables.failed", error=type(error).__name__)
         await asyncio.sleep(TABLES_S)
+
+
+async def _anchors(anchoring: Anchoring, clock: Clock) -> NoReturn:
+    """Survives a database that is away; a file that cannot be written and a mail server that takes nothing, Anchoring
+    tells itself."""
+    started = False
+    while True:
+        try:
+            await (anchoring.step if started else anchoring.start)(clock.now())
+            started = True
+        except (SQLAlchemyError, OSError, TimeoutError, MonitorError) as error:
+            log.warning("anchors.waiting", error=type(error).__name__)
+        await asyncio.sleep(ANCHORS_S)
+
+
+async def _days(engine: AsyncEngine, settings: Settings, clock: Clock) -> NoReturn:
+    """Closed days of the log into the chain, old ones away. Survives a database or a folder that is away."""
+    while True:
+        try:
+            await chain_closed_days(engine, settings, clock.now())
+            await prune_logs(engine, settings, clock.now())
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            log.warning("days.failed", error=type(error).__name__)
+        await asyncio.sleep(DAYS_S)

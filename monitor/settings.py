@@ -12,15 +12,16 @@ import tomllib
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from monitor.core.sites import Kind, Level
 from monitor.errors import ConfigError, Mistake
 
+_PREFIX = "ZHDJ_"
 Share = Annotated[float, Field(ge=0, le=1)]
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)")
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}")
@@ -52,6 +53,12 @@ def _disjoint(hours: tuple[str, ...]) -> tuple[str, ...]:
 def _listen(text: str) -> str:
     if not _LISTEN.fullmatch(text):
         raise ValueError(f"expected address:port such as 127.0.0.1:8080, not {text!r}")
+    return text
+
+
+def _server(text: str) -> str:
+    if not _LISTEN.fullmatch(text):
+        raise ValueError(f"expected host:port such as mail.example:25, not {text!r}")
     return text
 
 
@@ -164,11 +171,63 @@ class Canaries(_Part):
     every_s: Annotated[float, Field(gt=0, le=300)] = 10.0
 
 
+class SignIn(_Part):
+    """[sign_in] Failures, sessions and the age of passwords (docs/security.md, Signing in)."""
+
+    attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    idle_min: Annotated[int, Field(ge=1, le=1440)] = 30
+    session_h: Annotated[int, Field(ge=1, le=168)] = 12
+    password_days: Annotated[int, Field(ge=0, le=3650)] = 0
+
+
+class Papers(_Part):
+    """[papers] Where papers (photos, invoices, acceptance sheets) are kept, by their content."""
+
+    folder: str = "var/papers"
+
+
+class Anchors(_Part):
+    """[anchors] The chains' newest heads outside the database: a file, and a daily message to the auditor."""
+
+    file: str = "var/anchors.jsonl"
+    mail_to: tuple[str, ...] = ()
+    mail_from: str = "zhdj-monitor@localhost"
+    smtp: Annotated[str, AfterValidator(_server)] = "localhost:25"
+    tls: Literal["none", "starttls", "tls"] = "none"
+    ca_file: str = ""
+    username: str = ""
+    password: SecretStr = SecretStr("")
+
+
+class Retention(_Part):
+    """[retention] How long the evidence log's days are kept, in months; what else is kept, we never prune."""
+
+    evidence_months: Annotated[int, Field(ge=13, le=360)] = 13
+
+
+class NamesByLevel(_Part):
+    """A name, or several, for each level."""
+
+    county: Annotated[str, Field(max_length=64)] = ""
+    township: Annotated[str, Field(max_length=64)] = ""
+    village: Annotated[str, Field(max_length=64)] = ""
+
+    def of(self, level: Level | str) -> str:
+        value: str = getattr(self, str(level))
+        return value
+
+
+class WorkOrders(_Part):
+    """[workorders] Who answers for the orders of a level (docs/workorders.md)."""
+
+    responsible: NamesByLevel = NamesByLevel()
+
+
 class Settings(BaseSettings):
     """All of monitor.toml. `folder` is where it was read; relative paths are meant from the working directory."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ZHDJ_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -188,6 +247,11 @@ class Settings(BaseSettings):
     evidence: Evidence = Evidence()
     probes: Probes = Probes()
     canaries: Canaries = Canaries()
+    sign_in: SignIn = SignIn()
+    papers: Papers = Papers()
+    anchors: Anchors = Anchors()
+    retention: Retention = Retention()
+    workorders: WorkOrders = WorkOrders()
 
     @property
     def zone(self) -> ZoneInfo:
@@ -232,24 +296,48 @@ def load_settings(folder: Path) -> Settings:
         settings = Settings(**raw)
     except ValidationError as error:
         raise ConfigError([_mistake(e) for e in error.errors(include_url=False)]) from None
+    except SettingsError as error:
+        field = re.search(r'"(\w+)"', str(error))
+        where = _variable((field[1],)) if field else None
+        expected = 'is not JSON; expected a list such as ["tcp:10.0.0.2:53"], or a table in {}'
+        raise ConfigError([Mistake("environment", 0, where or "ZHDJ_", expected)]) from None
     unknown = [k for k in settings.service if k not in _SERVICE_KEYS]
     if unknown:
         expected = 'expected a level or a level with a kind, such as village or "village.tv"'
-        raise ConfigError([Mistake("monitor.toml", 0, f"service.{k}", expected) for k in unknown])
+        raise ConfigError([_at(("service", k), expected) for k in unknown])
     return settings
 
 
 def _is_stranger(variable: str) -> bool:
     """A variable that begins like ours and names no key: most likely a slip, and it must not be ignored."""
     name = variable.upper()
-    if not name.startswith("ZHDJ_") or name.startswith("ZHDJ_AGENT_"):
+    if not name.startswith(_PREFIX) or name.startswith("ZHDJ_AGENT_"):
         return False
-    return name[5:].partition("__")[0].lower() not in Settings.model_fields
+    part: Any = Settings
+    for key in name.removeprefix(_PREFIX).lower().split("__"):
+        if part is None or (field := part.model_fields.get(key)) is None:
+            return True
+        if get_origin(field.annotation) is dict:
+            return False  # a table with keys of its own
+        part = next((t for t in (field.annotation, *get_args(field.annotation)) if _is_part(t)), None)
+    return False
+
+
+def _is_part(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _is_secret(key: str) -> bool:
     """What stands at such a key is never repeated, not even where it is wrong."""
     return key.rpartition(".")[2] in ("password", "metrics_token", "url")
+
+
+def _variable(loc: tuple[int | str, ...]) -> str | None:
+    """The environment variable from which the value at `loc`, a part of it or what it stands in was taken."""
+    ours = {name.upper(): name for name in os.environ}
+    names = [_PREFIX + "__".join(map(str, loc[:n])).upper() for n in range(len(loc), 0, -1)]
+    below = (name for name in sorted(ours) if name.startswith(f"{names[0]}__"))
+    return next((ours[name] for name in (*names, *below) if name in ours), None)
 
 
 def _mistake(error: Any) -> Mistake:
@@ -261,4 +349,10 @@ def _mistake(error: Any) -> Mistake:
         text = error["msg"].removeprefix("Value error, ")
         if kind != "value_error" and not isinstance(error["input"], dict) and not _is_secret(key):
             text += f", not {error['input']!r}"
-    return Mistake("monitor.toml", 0, key, text)
+    return _at(error["loc"], text)
+
+
+def _at(loc: tuple[int | str, ...], text: str) -> Mistake:
+    if (variable := _variable(loc)) is not None:
+        return Mistake("environment", 0, variable, text)
+    return Mistake("monitor.toml", 0, ".".join(map(str, loc)), text)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from monitor.store.tables import metadata
 
 #: What does not follow from the log, or says how far it was followed.
-BESIDE = ("token", "cut")
+BESIDE = ("token", "cut", "work_order", "work_order_outage", "work_order_event", "work_order_paper", "exemption")
 #: What is called differently in every database: surrogate keys, and the observer (a replay has a name of its own).
 NAMES = (("window", "id"), ("loss", "observer"), ("digest", "observer"))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -17,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -32,7 +30,7 @@ from monitor.inventory.load import Loaded, load
 from monitor.store.database import opened
 from monitor.store.view import View
 from tests.dump import rows
-from tests.services import HOST, wait_for
+from tests.services import wait_for
 from tests.serving import Program, Serving
 
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -125,18 +123,6 @@ def small_disk(folder: Path, kib: int, user: int = 0) -> Iterator[Disk]:
         subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
 
 
-def quiet_port() -> int:
-    """A free port where the kernel takes none for connections that go out: hundreds of devices cannot take it."""
-    for port in Random().sample(range(21_000, 30_000), 50):
-        with socket.socket() as trial:
-            try:
-                trial.bind((HOST, port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free")
-
-
 def reasons(service: Program) -> list[str]:
     """What /readyz says is missing; empty: ready."""
     status, body = ask(service, "/readyz")
@@ -164,6 +150,17 @@ def channels(service: Serving) -> dict[str, bool]:
 def heard(service: Program, via: str = "mqtt") -> float:
     """Beats taken since it started."""
     return service.value("zhdj_heartbeats_received_total", via=via) or 0
+
+
+def heard_since_restored(service: Serving) -> set[tuple[str, str]]:
+    """Who gave evidence after its channel came back: no silence behind it can still become an outage."""
+    found: dict[str, set[tuple[str, str]]] = {name: set() for name in CHANNELS}
+    for line in service.lines():
+        if line["type"] == "channel":
+            found[line["channel"]].clear()
+        elif line["type"] == "heartbeat" or (line["type"] == "probe" and line["ok"]):
+            found[line.get("via", "probe")].add((line["site"], line["terminal"]))
+    return set().union(*found.values())
 
 
 def refused(service: Program, via: str, reason: str) -> float:

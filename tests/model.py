@@ -645,7 +645,7 @@ def window_covers(scope: str, site_id: str, site: Unit, terminal: str | None) ->
     if kind == "level":
         return name == site.level
     if kind == "township":
-        return name == site.township
+        return name == site.township and site.level != "county"  # its own site and its villages
     if kind == "site":
         return name == site_id
     if kind == "terminal":
@@ -676,8 +676,11 @@ def replay(
     if (folder / "terminals.csv").exists():
         for row in _rows(folder / "terminals.csv"):
             site = sites[row["site_id"]]
-            terminals[row["site_id"], row["terminal"]] = Unit(
-                site.level, site.township, _day(row.get("commissioned_on")), _day(row.get("retired_on"))
+            terminals[row["site_id"], row["terminal"]] = Unit(  # its own dates narrow its site's
+                site.level,
+                site.township,
+                max(filter(None, (site.commissioned, _day(row.get("commissioned_on")))), default=None),
+                min(filter(None, (site.retired, _day(row.get("retired_on")))), default=None),
             )
     else:
         for site_id, terminal, _ in checks:
@@ -753,7 +756,7 @@ def replay(
         planned = [False] * until
         for scope, a, b in windows:
             if window_covers(scope, site_id, sites[site_id], terminal):
-                a, b = max(a, 0), min(b, until)
+                a, b = max(a, 0), max(0, min(b, until))  # it may lie wholly before the trace, or after it
                 planned[a:b] = [True] * max(b - a, 0)
         known = values if values is not None else [UNKNOWN] * until
         return measures(known, served, planned, begin, finish, int(limits[place.level]))

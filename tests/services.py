@@ -34,6 +34,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar, overload
 
@@ -49,10 +50,16 @@ class ServiceError(AssertionError):
 
 
 def free_port() -> int:
-    """A port that was free a moment ago. Another may take it first: `Service.start` then takes a new one."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, where the kernel takes none for connections that go out: no client gets it
+    between two starts of a service. Another test may: `Service.start` then takes a new one."""
+    for port in SystemRandom().sample(range(12_000, 32_000), 50):
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise ServiceError("no port is free")
 
 
 def wait_for(predicate: Callable[[], T], timeout: float = 10.0, what: str = "", every: float = 0.02) -> T:

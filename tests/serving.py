@@ -63,6 +63,12 @@ url = "{database}"
 [evidence]
 folder = "{folder}/evidence"
 
+[anchors]
+file = "{folder}/anchors.jsonl"
+
+[papers]
+folder = "{folder}/papers"
+
 [probes]
 timeout_s = 1
 

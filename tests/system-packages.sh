@@ -26,6 +26,7 @@ missing() {
     { command -v prometheus-alertmanager && command -v amtool; } >/dev/null || echo prometheus-alertmanager
     command -v chromium >/dev/null || echo chromium
     has_chinese_font || echo fonts-noto-cjk
+    command -v bean-check >/dev/null || echo beancount # GPL-2.0: run as a program by tests, never imported or shipped
     command -v curl >/dev/null || echo curl
     command -v openssl >/dev/null || echo openssl
     compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || echo faketime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -27,6 +28,11 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 def listening(broker: Mosquitto):  # type: ignore[no-untyped-def]
     return hearing(broker, "listener", "of the listener")
+
+
+def waiting(agent: Agent) -> int:
+    """How many beats wait, as it last said when it could not connect."""
+    return max(map(int, re.findall(r"(\d+) beats wait", agent.output())), default=0)
 
 
 async def test_it_beats_over_tls_with_all_that_a_beat_has(broker: Mosquitto, tmp_path: Path) -> None:
@@ -72,7 +78,8 @@ async def test_killed_the_broker_tells_and_ended_it_tells_itself(broker: Mosquit
         assert heard.states[-1] == ("online", False)
         agent.stop()
         await wait_for_async(lambda: heard.states[-1] == ("off", False), what="the goodbye")
-        await asyncio.sleep(0.5)  # no will follows
+        # The broker has ended both sessions by now: no will follows.
+        await wait_for_async(lambda: broker.output().count(f"Client {USER} ") >= 2, what="the end of the session")
         assert [state for state, _ in heard.states] == ["online", "offline", "online", "off"]
     assert "stopped; 0 beats were not delivered" in agent.tail()
     # What newcomers see is the retained one.
@@ -83,11 +90,11 @@ async def test_killed_the_broker_tells_and_ended_it_tells_itself(broker: Mosquit
 
 async def test_beats_of_an_outage_of_the_broker_come_late(broker: Mosquitto, tmp_path: Path) -> None:
     async with listening(broker) as heard:
-        with Agent(write_agent(tmp_path / "pc", over_mqtt(broker))):
+        with Agent(write_agent(tmp_path / "pc", over_mqtt(broker))) as agent:
             await wait_for_async(lambda: heard.beats, what="a beat")
             before = time.time() * 1000
             await asyncio.to_thread(broker.stop)
-            await asyncio.sleep(2)
+            await wait_for_async(lambda: waiting(agent) >= 6, 30, "beats to wait")
             back = time.time() * 1000
             await asyncio.to_thread(broker.start)
             last = heard.seqs[-1]
@@ -107,8 +114,8 @@ async def test_what_waits_is_bounded_and_a_goodbye_without_a_line_takes_no_age(t
     path = write_agent(tmp_path / "pc", over_mqtt(broker), interval_s=0.1)
     path.write_text("keep_beats = 5\n" + path.read_text())
     agent = Agent(path).start()
-    await wait_for_async(lambda: "5 beats wait" in agent.output(), what="a full outbox")
-    await asyncio.sleep(1)
+    # Told at every try to connect: a second and more, so ten beats, lie between two of them.
+    await wait_for_async(lambda: agent.output().count("5 beats wait") >= 2, 20, "a full outbox, twice")
     begun = time.monotonic()
     agent.stop()
     assert time.monotonic() - begun < 5

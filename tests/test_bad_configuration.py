@@ -179,3 +179,37 @@ BAD: list[tuple[str, Change, list[str]]] = [
 def test_what_is_said_of_a_bad_configuration(tmp_path: Path, change: Change, expected: list[str]) -> None:
     change(write_sound(tmp_path))
     assert mistakes(tmp_path) == expected
+
+
+# fmt: off
+UNKNOWN = "unknown; expected ZHDJ_ and a key of monitor.toml, two underscores between its parts"
+NO_JSON = 'is not JSON; expected a list such as ["tcp:10.0.0.2:53"], or a table in {}'
+#: A variable of the environment, its value, and what is said of it.
+VARIABLES = [
+    ("ZHDJ_TIMEZON", "UTC", UNKNOWN),
+    ("ZHDJ_MAINTENANCE__COVERAGE_MINN", "0.9", UNKNOWN),
+    ("ZHDJ_MAINTENANCE__PLANNED_TERMINALS__VILAGE", "3", UNKNOWN),
+    ("ZHDJ_DEMO__X", "1", UNKNOWN),
+    ("ZHDJ_MAINTENANCE__COVERAGE_MIN", "2", "Input should be less than or equal to 1, not '2'"),
+    ("zhdj_mqtt__port", "99999", "Input should be less than or equal to 65535, not '99999'"),
+    ("ZHDJ_SERVICE__VILAGE__DAYS", "daily",
+     'expected a level or a level with a kind, such as village or "village.tv"'),
+    ("ZHDJ_CANARIES__TARGETS", "tcp:10.0.0.2:53", NO_JSON),
+    ("ZHDJ_POLICY", "any", NO_JSON),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("variable", "value", "expected"), VARIABLES, ids=[case[0] for case in VARIABLES])
+def test_what_is_said_of_a_bad_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, expected: str
+) -> None:
+    write_sound(tmp_path)
+    monkeypatch.setenv(variable, value)
+    assert mistakes(tmp_path) == [f"environment [{variable}]: {expected}"]
+
+
+def test_a_variable_beside_a_bad_key_is_not_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    append("monitor.toml", "[mqtt]\nport = 99999\n")(write_sound(tmp_path))
+    monkeypatch.setenv("ZHDJ_MQTT__PASSWORD", "secret")
+    assert mistakes(tmp_path) == ["monitor.toml [mqtt.port]: Input should be less than or equal to 65535, not 99999"]

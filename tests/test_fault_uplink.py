@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import channels, holds
+from tests.faults import channels, heard_since_restored, holds
 from tests.services import Mosquitto, ServiceError, free_port, program, wait_for
 from tests.serving import Row, Serving, beats, command, environment, issue, probe, write_config
 
@@ -146,7 +146,7 @@ def play(service: Serving, made: Cable, fleet: subprocess.Popen[bytes], terminal
         wait_for(lambda: all(channels(service).values()), 30, "all channels to be back", 0.1)
         wait_for(all_up, 60, "all to be up again", 0.2)
         blind.append(f"noticed after {noticed:.1f} s, all up {time.monotonic() - pulled - 7:.1f} s after it was back")
-    time.sleep(4)  # who is thought to be silent would be called down now
+    wait_for(lambda: len(heard_since_restored(service)) == terminals, 30, "all to be heard again", 0.2)
     assert all_up()
     return "; ".join(blind)
 

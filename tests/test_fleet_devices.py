@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -22,8 +22,9 @@ from monitor.fleet.script import Behaviour, Fault
 from tests.services import HOST, Mosquitto, wait_for_async
 
 INTERVAL_MS = 200
-#: Long enough for several beats, and for a will that would come.
-QUIET_S = 0.8
+WITNESS = "zhdj/v1/V2/pc/heartbeat"
+#: Who is quiet is quiet for as long as another beats so often.
+TURNS = 4
 
 
 @dataclass
@@ -35,7 +36,12 @@ class Heard:
 
     @property
     def beats(self) -> list[dict[str, Any]]:
-        return [json.loads(p) for t, p, _, _ in self.messages if t.endswith("/heartbeat") and p not in RUBBISH]
+        return [json.loads(p) for t, p, _, _ in self.messages if t.endswith("V1/pc/heartbeat") and p not in RUBBISH]
+
+    @property
+    def turns(self) -> int:
+        """Beats of the other one."""
+        return sum(topic == WITNESS for topic, *_ in self.messages)
 
     @property
     def rubbish(self) -> list[bytes]:
@@ -50,7 +56,7 @@ class Heard:
 
 
 @asynccontextmanager
-async def listening(broker: Mosquitto) -> AsyncIterator[Heard]:
+async def listening(broker: Mosquitto, *topics: str) -> AsyncIterator[Heard]:
     heard = Heard()
 
     async def listen(client: aiomqtt.Client) -> None:
@@ -59,7 +65,8 @@ async def listening(broker: Mosquitto) -> AsyncIterator[Heard]:
             heard.messages.append((str(message.topic), message.payload, message.retain, heard.clock.now()))
 
     async with aiomqtt.Client(HOST, broker.port) as client:
-        await client.subscribe("zhdj/v1/#", qos=1)
+        for topic in topics or ("zhdj/v1/V1/#", WITNESS):
+            await client.subscribe(topic, qos=1)
         task = asyncio.create_task(listen(client))
         try:
             yield heard
@@ -86,6 +93,21 @@ async def running(*faces: Face) -> AsyncIterator[None]:
 def mqtt_device(broker: Mosquitto, behaviour: Behaviour = Behaviour.PLAIN, interval: int = INTERVAL_MS) -> MqttDevice:
     heart = Heart("V1", "pc", interval, Random(1))
     return MqttDevice(heart, behaviour, Clock(), Counter(), BrokerAddress(HOST, broker.port), "secret")
+
+
+@asynccontextmanager
+async def beside(broker: Mosquitto, heard: Heard) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Another device, in the same loop and over the same broker. What is yielded waits for some of its turns: what the
+    first one sent before that has come, and what it would have sent meanwhile."""
+    heart = Heart("V2", "pc", INTERVAL_MS, Random(2))
+    other = MqttDevice(heart, Behaviour.PLAIN, Clock(), Counter(), BrokerAddress(HOST, broker.port), "secret")
+
+    async def some_turns() -> None:
+        wanted = heard.turns + TURNS
+        await wait_for_async(lambda: heard.turns >= wanted, 20, "the other one's beats")
+
+    async with running(other):
+        yield some_turns
 
 
 async def beats_more(heard: Heard, more: int = 2) -> None:
@@ -115,10 +137,11 @@ async def test_a_broken_connection_brings_the_will_at_once(mosquitto: Mosquitto,
         await beats_more(heard)
         device.fail(fault)
         since = device.clock.now()
-        await wait_for_async(lambda: b"offline" in heard.states, 2, "the will")
+        await wait_for_async(lambda: b"offline" in heard.states, what="the will")
         assert heard.when(b"offline") - since < 500
         count = len(heard.beats)
-        await asyncio.sleep(QUIET_S)
+        async with beside(mosquitto, heard) as some_turns:
+            await some_turns()
         assert len(heard.beats) == count
         assert not device.connected
         device.recover()
@@ -132,9 +155,10 @@ async def test_a_frozen_device_stays_connected_and_brings_no_will(mosquitto: Mos
     async with listening(mosquitto) as heard, running(device):
         await beats_more(heard)
         device.fail(Fault.SILENCE)
-        await asyncio.sleep(QUIET_S / 2)  # what was on its way
-        count = len(heard.beats)
-        await asyncio.sleep(QUIET_S)
+        async with beside(mosquitto, heard) as some_turns:
+            await some_turns()
+            count = len(heard.beats)
+            await some_turns()
         assert len(heard.beats) == count
         assert heard.states == [b"online"]
         assert device.connected
@@ -148,14 +172,15 @@ async def test_a_goodbye_is_off_and_no_will(mosquitto: Mosquitto) -> None:
     async with listening(mosquitto) as heard, running(device):
         await beats_more(heard)
         device.fail(Fault.GOODBYE)
-        await wait_for_async(lambda: b"off" in heard.states, 2, "the goodbye")
-        await asyncio.sleep(QUIET_S)
+        await wait_for_async(lambda: b"off" in heard.states, what="the goodbye")
+        async with beside(mosquitto, heard) as some_turns:
+            await some_turns()
         assert heard.states == [b"online", b"off"]
         device.recover()
         await beats_more(heard)
     assert heard.states == [b"online", b"off", b"online"]
     async with listening(mosquitto) as afterwards:
-        await wait_for_async(lambda: afterwards.messages, 2, "the retained state")
+        await wait_for_async(lambda: afterwards.messages, what="the retained state")
     assert afterwards.messages[0][:3] == ("zhdj/v1/V1/pc/status", b"online", True)
 
 
@@ -168,12 +193,13 @@ async def test_a_birth_comes_at_once_after_recovery(mosquitto: Mosquitto, fault:
         await wait_for_async(lambda: device.connected, 10, "the connection")
         device.fail(fault)
         if fault is not Fault.SILENCE:
-            await wait_for_async(lambda: len(heard.states) == 2, 2, "its end")
-        await asyncio.sleep(0.1)
+            await wait_for_async(lambda: len(heard.states) == 2, what="its end")
+        async with beside(mosquitto, heard) as some_turns:
+            await some_turns()
         assert not heard.beats
         device.recover()
         since = device.clock.now()
-        await wait_for_async(lambda: heard.beats, 2, "the birth")
+        await wait_for_async(lambda: heard.beats, what="the birth")
         assert heard.messages[-1][3] - since < 500
 
 
@@ -187,9 +213,10 @@ async def test_kept_beats_are_delivered_late_and_in_order(mosquitto: Mosquitto) 
         ]
         for away, back in turns:
             away()
-            await asyncio.sleep(QUIET_S / 2)
-            count = len(heard.beats)
-            await asyncio.sleep(QUIET_S)
+            async with beside(mosquitto, heard) as some_turns:
+                await some_turns()
+                count = len(heard.beats)
+                await some_turns()
             assert len(heard.beats) == count
             back()
             now = device.clock.now()
@@ -206,7 +233,8 @@ async def test_a_muted_device_dies_unheard(mosquitto: Mosquitto) -> None:
         await beats_more(heard)
         device.mute(True)
         device.fail(Fault.GOODBYE)
-        await asyncio.sleep(QUIET_S)
+        async with beside(mosquitto, heard) as some_turns:
+            await some_turns()
         assert heard.states == [b"online"]
         count = len(heard.beats)
         device.recover()
@@ -221,7 +249,7 @@ async def test_oddities(mosquitto: Mosquitto) -> None:
         for fault in (Fault.TWICE, Fault.MALFORMED, Fault.WRONG_CLOCK):
             device.odd(fault, True, 3_600_000)
         await beats_more(heard, 6)
-        await wait_for_async(lambda: heard.rubbish, 2, "rubbish")
+        await wait_for_async(lambda: heard.rubbish, what="rubbish")
         for fault in (Fault.TWICE, Fault.MALFORMED, Fault.WRONG_CLOCK):
             device.odd(fault, False, 3_600_000)
         await beats_more(heard, 4)
@@ -251,5 +279,5 @@ async def test_busy_devices_all_end(mosquitto: Mosquitto) -> None:
         heart = Heart(f"V{number}", "pc", 20, Random(number))
         address = BrokerAddress(HOST, mosquitto.port)
         devices.append(MqttDevice(heart, Behaviour.PLAIN, Clock(), Counter(), address, "secret"))
-    async with listening(mosquitto) as heard, running(*devices):
+    async with listening(mosquitto, "zhdj/v1/#") as heard, running(*devices):
         await wait_for_async(lambda: len(heard.messages) > 1_000, 10, "a thousand beats")

@@ -72,11 +72,12 @@ async def test_slow_bodies_are_not_waited_for() -> None:
 async def test_who_goes_away_in_the_middle_of_a_body_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     with structlog.testing.capture_logs() as logged:
         async with running(Recorder()) as intake:
-            _, writer = await asyncio.open_connection(HOST, intake.listener.port)
-            head = f"POST {BEATS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer of-s1-pc\r\nContent-Length: 100\r\n\r\n"
-            writer.write(head.encode() + b"{")
-            await wait_for_async(lambda: intake.listener.counting.open.total() == 1, what="the connection")
-            await asyncio.sleep(0.1)
+            reader, writer = await asyncio.open_connection(HOST, intake.listener.port)
+            head = f"POST {BEATS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer of-s1-pc\r\nContent-Length: 100\r\n"
+            writer.write(head.encode() + b"Expect: 100-continue\r\n\r\n")
+            async with asyncio.timeout(10):
+                assert b"100 Continue" in await reader.readuntil(b"\r\n\r\n")  # now the body is being read
+            writer.write(b"{")
             writer.close()
             await wait_for_async(lambda: intake.recorder.refused == {("http", "malformed"): 1}, what="the refusal")
     assert "Traceback" not in str(logged) + caplog.text

@@ -42,6 +42,12 @@ PROMISED = {
     "zhdj_unknown_seconds": {"level"},
     "zhdj_maintenance_rate_ratio": {"level"},
     "zhdj_sites_verdict": {"level", "verdict"},
+    "zhdj_workorders_open": {"level"},
+    "zhdj_workorders_overdue": {"level"},
+    "zhdj_budget_yuan": set(),
+    "zhdj_spent_yuan": {"econ_class"},
+    "zhdj_approved_unpaid_yuan": set(),
+    "zhdj_forecast_yuan": set(),
     "zhdj_channel_observed": {"channel"},
     "zhdj_heartbeats_received_total": {"via"},
     "zhdj_heartbeats_missing_total": {"via"},
@@ -121,6 +127,13 @@ def test_what_is_not_known_is_absent() -> None:
     names = {name for name, _ in found}
     assert not names & {"zhdj_uplink_up", "zhdj_outage_counted_seconds", "zhdj_coverage_ratio"}
     assert not names & {"zhdj_terminal_last_seen_timestamp_seconds", "zhdj_availability_ratio"}
+
+
+def test_money_is_told_to_the_fen_and_absent_without_a_fund() -> None:
+    found = samples(read_text(told(county_board())))
+    assert values(found, "zhdj_spent_yuan", "econ_class") == {"30213": 123456.01, "30227": 50000.0}
+    assert found["zhdj_budget_yuan", frozenset()] == 250000
+    assert not {name for name, _ in samples(read_text(told(FakeBoard())))} & {"zhdj_budget_yuan", "zhdj_spent_yuan"}
 
 
 def test_availability_is_hidden_below_the_least_coverage() -> None:

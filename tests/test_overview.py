@@ -106,6 +106,22 @@ def test_the_month_is_cut_and_says_where_it_knows_too_little() -> None:
     assert "本月的数据正在统计" in render(replace(county_overview(), month=None))
 
 
+def test_a_figure_that_was_changed_after_the_fact_stands_beside_the_other() -> None:
+    data = county_overview()
+    assert data.month is not None
+    assert "不计事后补录" not in render(data)
+    other = {**data.month.levels, "village": replace(data.month.levels["village"], maintained=212, rate=212 / 219)}
+    month = replace(data.month, without_retroactive=other, after_exemptions=data.month.levels)
+    text = render(replace(data, month=month))
+    assert "不计事后补录的计划检修" in text
+    assert "扣除已批准的免责" in text
+    assert [r[3] for r in Reader(text).rows if r and r[0] == "村级"] == [
+        "97.71%214/219",
+        "96.80%212/219",
+        "97.71%214/219",
+    ]
+
+
 def test_a_blind_channel_and_old_data_are_said() -> None:
     data = replace(county_overview(), channels=(ChannelRow("mqtt", False, NOW - MINUTE),))
     assert "MQTT 心跳通道自 09:11 起中断" in Reader(render(data)).text

@@ -37,6 +37,9 @@ url = "sqlite+aiosqlite:///{folder}/monitor.db"
 [evidence]
 folder = "{folder}/evidence"
 
+[anchors]
+file = "{folder}/anchors.jsonl"
+
 [probes]
 timeout_s = 1
 """

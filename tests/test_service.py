@@ -215,3 +215,24 @@ def test_as_a_naive_model_says(
     for at in range(start, end, 7 * MINUTE):
         assert service.is_in_service(where, None, at) is (at in inside)
         assert service.is_in_service(where, terminal(), at + MINUTE - 1) is (at in inside)
+
+
+def test_who_asks_of_another_instant_meanwhile_changes_no_answer() -> None:
+    """As a thread would that comes between a question and its answer: here while the calendar is asked."""
+    holiday, workday = ms("2026-10-05T10:00+08:00"), ms("2026-10-12T10:00+08:00")
+
+    class Asked(WorkCalendar):
+        between = False
+
+        def is_workday(self, day: date) -> bool:
+            if not self.between:
+                self.between = True
+                assert service.is_in_service(site(), None, workday)
+                self.between = False
+            return super().is_workday(day)
+
+    calendar = Asked({2026: ([date(2026, 10, 10)], [date(2026, 10, n) for n in range(1, 8)])})
+    service = ServiceTimes(ZoneInfo("Asia/Shanghai"), {"village": ("workdays", OFFICE)}, calendar)
+    assert not service.is_in_service(site(), None, holiday)
+    assert service.is_in_service(site(), None, workday)
+    assert not service.is_in_service(site(), None, holiday)

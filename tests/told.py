@@ -9,6 +9,7 @@ from monitor.publish.views import (
     ChannelRow,
     Counters,
     LevelFigures,
+    MoneyFigures,
     MonthFigures,
     Overview,
     SiteRow,
@@ -84,6 +85,10 @@ class FakeBoard:
     lines: dict[str, bool | None] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
     month: MonthFigures | None = None
+    orders: Mapping[str, tuple[int, int]] | None = field(
+        default_factory=lambda: {"county": (0, 0), "township": (1, 0), "village": (4, 2)}
+    )
+    money: MoneyFigures | None = None
     reasons: list[str] = field(default_factory=list)
 
     def sites(self) -> Iterable[SiteView]:
@@ -104,7 +109,8 @@ class FakeBoard:
 
 def county_board() -> FakeBoard:
     """234 sites, 702 terminals; a few offline, impaired, unknown, at rest and planned; something counted."""
-    board = FakeBoard(month=figures(), lines={code: code != "511723109" for code, _, _ in TOWNSHIPS})
+    money = MoneyFigures(25_000_000, {"30213": 12_345_601, "30227": 5_000_000}, 100_050, 24_000_000)
+    board = FakeBoard(money=money, month=figures(), lines={code: code != "511723109" for code, _, _ in TOWNSHIPS})
     board.lines["511723205"] = None
     for i, (site, name, level, code, township) in enumerate(places()):
         state = {7: "offline", 40: "impaired", 90: "unknown", 120: "offline", 121: "offline"}.get(i, "online")

@@ -6,7 +6,22 @@ import sys
 
 import typer
 
-from monitor.cli import agent, evidence, kit, service, tokens
+from monitor.cli import (
+    agent,
+    chains,
+    evidence,
+    inspections,
+    inventory,
+    kit,
+    ledger,
+    meetings,
+    people,
+    register,
+    service,
+    tokens,
+    windows,
+    workorders,
+)  # fmt: skip
 from monitor.errors import ConfigError, MonitorError
 
 HELP = """智慧党建平台运行监测: watches the sites, judges availability by published rules, keeps the evidence.
@@ -18,10 +33,18 @@ Exit status: 0 done; 1 it ran and what it checked does not hold; 2 the call or t
 USAGE: type[Exception] = typer.BadParameter.__bases__[0]
 
 program = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
-for family in (service, evidence, agent):
+for family in (service, evidence, chains, agent):
     family.register(program)
 tokens.program.command("kit")(kit.write_kit)
+program.add_typer(windows.program, name="window", help="Planned windows 计划检修.")
+program.add_typer(workorders.program, name="workorder", help="Work orders 工单.")
+program.add_typer(inventory.program, name="inventory", help="Versions of the inventory 站点清单.")
 program.add_typer(tokens.program, name="token", help="Tokens of devices, relays and pings.")
+program.add_typer(people.program, name="user", help="People: who may do what, signing in and out.")
+program.add_typer(ledger.program, name="ledger", help="经费台账: the cost ledger, an auxiliary register.")
+program.add_typer(register.program, name="register", help="机位台账: which device stands where; 盘点.")
+program.add_typer(inspections.program, name="inspection", help="巡检: planned rounds and visits.")
+program.add_typer(meetings.program, name="meeting", help="会议保障: meetings and who joined.")
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from monitor.cli import backups
 from monitor.clock import from_iso
 from monitor.errors import MonitorError
 from monitor.flows.judging import Judge
@@ -34,6 +35,8 @@ def register(program: typer.Typer) -> None:
     program.command()(replay)
     db.command()(upgrade)
     db.command()(rebuild)
+    db.command("backup")(backups.make)
+    db.command("restore")(backups.put_in_place)
     program.add_typer(db, name="db")
 
 

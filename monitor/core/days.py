@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 Day = tuple[str, int, int]
 
@@ -20,6 +20,11 @@ def local_days(zone: tzinfo) -> Callable[[int], Day]:
         return day.isoformat(), start, end
 
     return day_of
+
+
+def start_of(zone: tzinfo, day: date, after: int = 0) -> int:
+    """When a local day begins (or the one `after` so many days), ms."""
+    return int(datetime.combine(day + timedelta(days=after), time(), zone).timestamp() * 1000)
 
 
 def local_month(zone: tzinfo, at: int) -> tuple[int, int]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 
+from monitor.core.eras import Parameters
 from monitor.core.maintenance import Rate, Verdict, rates, site_verdict, terminal_verdict
 from monitor.core.measure import Counted, Measure, counted_down, measure_counted, reaches_back_to
 from monitor.core.service import Profile, ServiceTimes
@@ -14,18 +15,6 @@ from monitor.core.timeline import FOREVER, UP, Interval, Step, Timeline, new_tim
 from monitor.core.window import Window, intersect, length, subtract, union
 
 Key = tuple[str, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """What the rules leave open. `repair_limit_ms` by level; the plans by level, or None for the inventory's own."""
-
-    terminal_policy: str
-    coverage_min: float
-    availability_min: float
-    repair_limit_ms: Mapping[str, int]
-    planned_sites: Mapping[str, int]
-    planned_terminals: Mapping[str, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +29,19 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of what was in service in `[from, to)`, ordered by site and terminal."""
+    """Of what was in service in `[from, to)`, ordered by site and terminal.
+
+    Beside what is counted: the same without retroactive windows 事后补录, and the same after approved exemptions 免责;
+    None where that changes nothing.
+    """
 
     period: Interval
     terminals: Sequence[Member]
     sites: Sequence[Member]
     site_rates: Mapping[str, Rate]
     terminal_rates: Mapping[str, Rate]
+    without_retroactive: Figures | None = None
+    after_exemptions: Figures | None = None
 
     def sums(self) -> dict[str, Measure]:
         """The sites' measures added up, by level and `total`."""
@@ -87,26 +82,74 @@ class Counter:
 
     def count(self, period: Interval, checks: Mapping[Key, Timeline]) -> Figures:
         """All figures of `[from, to)`, ms, from the timelines of all checks (with the outages that last into it)."""
-        terminals: list[Member] = []
-        sites: list[Member] = []
-        for site in sorted(self.inventory.sites.values(), key=lambda s: s.site_id):
-            mine: list[Member] = []
-            watched: list[Timeline] = []
-            for terminal in sorted(self.inventory.terminals_of[site.site_id], key=lambda t: t.kind):
-                timeline = self.terminal_timeline(site.site_id, terminal.kind, checks)
-                is_watched = bool(self.inventory.checks_of.get(terminal.key))
-                if is_watched:
-                    watched.append(timeline)
-                measured = self.measure(site, terminal, timeline, period)
-                if measured is not None:
-                    minima = (self.parameters.coverage_min, self.parameters.availability_min)
-                    # Without a check nothing is proven, however low the minima are.
-                    verdict = terminal_verdict(measured, *minima) if is_watched else "unproven"
-                    mine.append(Member(site, terminal.kind, measured, verdict))
-            terminals += mine
-            measured = self.measure(site, None, _of_site(watched, period), period)
+        return self._figures(period, [self._members(site, period, checks) for site in self._sites()])
+
+    def count_all(self, period: Interval, checks: Mapping[Key, Timeline], exempted: Sequence[Window] = ()) -> Figures:
+        """As `count`, with what stands beside it. `exempted`: outages whose exemption was approved, as windows."""
+        counted = self.count(period, checks)
+        bare = [w for w in self.windows if not w.retroactive]
+        return replace(
+            counted,
+            without_retroactive=self.recount(counted, bare, checks),
+            after_exemptions=self.recount(counted, [*self.windows, *exempted], checks),
+        )
+
+    def recount(self, counted: Figures, windows: Sequence[Window], checks: Mapping[Key, Timeline]) -> Figures | None:
+        """What was counted, under other windows; None where no figure differs.
+
+        Only the sites are counted again that a window concerns which is in one list and not in the other.
+        """
+        others = set(self.windows) ^ set(windows)
+        others = {w for w in others if w.start < counted.period[1]}
+        if not others:
+            return None
+        counter = Counter(self.inventory, self.parameters, self.service, windows)
+        known: dict[str, list[Member]] = {}
+        for member in (*counted.terminals, *counted.sites):
+            known.setdefault(member.site.site_id, []).append(member)
+        members = [
+            counter._members(site, counted.period, checks)
+            if any(w.concerns(site) for w in others) and self._reaches(site, counted.period[0], others, checks)
+            else known.get(site.site_id, [])
+            for site in self._sites()
+        ]
+        again = self._figures(counted.period, members)
+        return None if (again.terminals, again.sites) == (counted.terminals, counted.sites) else again
+
+    def _reaches(self, site: Site, start: int, windows: Iterable[Window], checks: Mapping[Key, Timeline]) -> bool:
+        """Does one of these windows lie in what is counted of the site: the period, or an outage that lasts into it?"""
+        ends = max(w.end for w in windows if w.concerns(site))
+        if ends > start:
+            return True
+        terminals = self.inventory.terminals_of[site.site_id]
+        return any(reaches_back_to(self.terminal_timeline(*t.key, checks), start) < ends for t in terminals)
+
+    def _sites(self) -> list[Site]:
+        return sorted(self.inventory.sites.values(), key=lambda s: s.site_id)
+
+    def _members(self, site: Site, period: Interval, checks: Mapping[Key, Timeline]) -> list[Member]:
+        """A site's terminals that were in service, and last the site itself if it was."""
+        mine: list[Member] = []
+        watched: list[Timeline] = []
+        for terminal in sorted(self.inventory.terminals_of[site.site_id], key=lambda t: t.kind):
+            timeline = self.terminal_timeline(site.site_id, terminal.kind, checks)
+            is_watched = bool(self.inventory.checks_of.get(terminal.key))
+            if is_watched:
+                watched.append(timeline)
+            measured = self.measure(site, terminal, timeline, period)
             if measured is not None:
-                sites.append(Member(site, None, measured, site_verdict(m.verdict for m in mine)))
+                minima = (self.parameters.coverage_min, self.parameters.availability_min)
+                # Without a check nothing is proven, however low the minima are.
+                verdict = terminal_verdict(measured, *minima) if is_watched else "unproven"
+                mine.append(Member(site, terminal.kind, measured, verdict))
+        measured = self.measure(site, None, _of_site(watched, period), period)
+        if measured is not None:
+            mine.append(Member(site, None, measured, site_verdict(m.verdict for m in mine)))
+        return mine
+
+    def _figures(self, period: Interval, members: Sequence[Sequence[Member]]) -> Figures:
+        terminals = [m for of_site in members for m in of_site if m.terminal is not None]
+        sites = [m for of_site in members for m in of_site if m.terminal is None]
         return Figures(
             period,
             terminals,
@@ -176,6 +219,29 @@ class Counter:
     def planned(self, site: Site, terminal: Terminal | None) -> list[Interval]:
         """The planned windows that cover it, joined."""
         return union((w.start, w.end) for scope in self._scopes(site, terminal) for w in self._windows[scope])
+
+    def at_most_ms(self, site: Site, terminal: Terminal, reach: Interval, start: int, end: int) -> int:
+        """No less than the counted down ms of an outage in `[start, end)`: had it been down all the while.
+
+        `reach` holds all that is asked for, so that all terminals with equal hours share the work.
+        """
+        profile, scopes = self.service.profile(site, terminal), self._scopes(site, terminal)
+        return self._counted(profile, scopes, reach, True)[1].inside(start, end)
+
+    def reached_at(
+        self, site: Site, terminal: Terminal, timeline: Sequence[Step], outage: Interval, limit_ms: int
+    ) -> int | None:
+        """When the counted down ms of an outage `[start, end or now)` came to more than `limit_ms`; None if never.
+
+        From that instant on each further one is overdue, if the limit is that of repair.
+        """
+        counted = subtract(self.in_service(site, terminal, *outage), self.planned(site, terminal))
+        left = limit_ms
+        for start, end in counted_down(timeline, *outage, counted):
+            if end - start > left:
+                return start + left
+            left -= end - start
+        return None
 
     def counted_ms(self, site: Site, terminal: Terminal, timeline: Sequence[Step], start: int, now: int) -> int:
         """Counted down ms of the outage that began at `start`, as of `now`: the one clock of all limits (§6)."""

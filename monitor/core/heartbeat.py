@@ -6,7 +6,7 @@ arrives, is revised and is remembered stands in :mod:`monitor.core.beats`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from monitor.core.channel import Channel
@@ -14,6 +14,9 @@ from monitor.core.timeline import DOWN, UNKNOWN, Edge, Step
 
 #: A late beat that arrives longer than this after it was sent is rejected (§2).
 LATE_LIMIT_MS = 72 * 3_600_000
+#: A beat that seems to have taken longer than this is not believed to be late: nobody remembers whether the channel was
+#: observed then. It stands at the time it was received.
+BELIEVED_MS = 31 * 24 * 3_600_000
 
 
 class Beat(NamedTuple):
@@ -47,12 +50,22 @@ def first_will(wills: Sequence[Will], after: int, before: int | None) -> Will | 
 
 
 def judge(
-    x: Beat | None, y: int | None, wills: Sequence[Will], channel: Channel, interval: int, grace: int
+    x: Beat | None,
+    y: int | None,
+    wills: Sequence[Will],
+    channel: Channel,
+    interval: int,
+    grace: int,
+    first: int | None = None,
+    terms: Callable[[int], tuple[int, int]] | None = None,
 ) -> Judgement:
     """Rules 1–4 for consecutive beats x < y (x None: before the first beat ever; y None: none came yet).
 
     The value at x itself is up, and not part of the answer unless a late x ends it at once. Undecided silence is what
     it is called until it is decided: up (pending) under rule 2, unknown under rule 4.
+
+    `first`: the number of the loss from whose restore on rule 4 is to judge; what lies before is settled. None: all.
+    `terms`: interval and grace as they held at an instant, where they changed; `interval` and `grace` held at x.
     """
     tolerance = interval + grace
     losses, restores = channel.losses, channel.restores
@@ -61,7 +74,9 @@ def judge(
     last_seen = x.at if x else None
     gap = 0  # index of the loss after which rule 4 goes on
 
-    if x is not None:
+    if first is not None:
+        gap = first - channel.dropped
+    elif x is not None:
         c = x.at + tolerance
         if y is not None and y <= c:
             return Judgement(steps, None)
@@ -85,6 +100,9 @@ def judge(
         b = restores[gap]
         if y is not None and b >= y:
             break
+        if terms is not None:
+            interval, grace = terms(b)
+            tolerance = interval + grace
         will = first_will(wills, b - 1, y)
         due = min(b + interval, will.at) if will else b + interval
         c = b + tolerance

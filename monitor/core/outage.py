@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Any, Final, Literal
 
-from monitor.core.timeline import BEGINNING, DOWN, UP, Edge, Step
+from monitor.core.timeline import BEGINNING, DOWN, UP, Edge, Step, load_timeline, timeline_state
 
 State = Literal["open", "ended", "merged", "gone"]
 #: States of outages that are; the others once were said to be.
@@ -48,12 +48,18 @@ def outage_key(site: str, terminal: str, start: int) -> str:
     return f"{site}/{terminal}/{moment}{f'.{ms:03d}' if ms else ''}Z"
 
 
-def outages_in(timeline: Sequence[Step]) -> list[tuple[int, int | None, int | None, Edge | None, Edge | None]]:
-    """(start, end, over, start edge, end edge) of each outage of a terminal's timeline, oldest first."""
+def outages_in(
+    timeline: Sequence[Step], start: Step | None = None
+) -> list[tuple[int, int | None, int | None, Edge | None, Edge | None]]:
+    """(start, end, over, start edge, end edge) of each outage of a terminal's timeline, oldest first.
+
+    `start`: how the outage began in whose midst the timeline begins.
+    """
     result: list[tuple[int, int | None, int | None, Edge | None, Edge | None]] = []
-    start: Step | None = None
     end: Step | None = None
     for step in timeline:
+        if step.at == BEGINNING:
+            continue
         if step.value == DOWN:
             start = start or step
             end = None
@@ -80,7 +86,7 @@ _NONE: Final[Mapping[str, Outage]] = {}
 class OutageBook:
     """The outages of one terminal, as far back as its timeline is kept."""
 
-    __slots__ = ("alive", "changed", "outages", "site", "terminal")
+    __slots__ = ("alive", "begun", "changed", "closed", "outages", "site", "terminal")
 
     def __init__(self, site: str, terminal: str) -> None:
         self.site = site
@@ -89,6 +95,8 @@ class OutageBook:
         self.outages = _NONE
         self.alive: Sequence[Outage] = ()  # open and ended ones, oldest first
         self.changed = _NONE
+        self.closed: int | None = None  # since when the terminal is not in the inventory any more (ms)
+        self.begun: Step | None = None  # of the outage in whose midst the timeline was cut
 
     @property
     def current(self) -> Outage | None:
@@ -110,7 +118,9 @@ class OutageBook:
         known, told = self.alive[k:], [*self.alive[:k]]
         heirs: dict[str, str] = {}
         j = 0
-        for start, end, over, start_edge, end_edge in outages_in(timeline[first:]):
+        for start, end, over, start_edge, end_edge in outages_in(timeline[first:], None if first else self.begun):
+            if over is None and self.closed is not None:
+                over, end = self.closed, min(end or self.closed, self.closed)
             while j < len(known) and known[j].over is not None and known[j].over <= start:  # type: ignore[operator]
                 j += 1
             mine = [o for o in takewhile(lambda o: over is None or o.start < over, known[j:])]  # noqa: B023
@@ -153,8 +163,14 @@ class OutageBook:
         """All that are known count as changed."""
         self.changed = self.outages
 
-    def forget(self, before: int) -> None:
-        """Let go of what was over at `before`, where the timeline is cut, and of what came to nothing before it."""
+    def forget(self, timeline: Sequence[Step], i: int) -> None:
+        """Let go of what was over at step i, where the timeline will be cut, and of what came to nothing before it."""
+        before = timeline[i].at
+        for step in timeline[1 : i + 1]:
+            if step.value == UP:
+                self.begun = None
+            elif step.value == DOWN and self.begun is None:
+                self.begun = step
         self.alive = [o for o in self.alive if o.over is None or o.over > before] or ()
         keep = {o.key for o in self.alive}
         self.outages = {
@@ -163,15 +179,18 @@ class OutageBook:
 
     def state(self) -> list[Any]:
         """Everything, as plain values, for a checkpoint."""
-        return [
+        known = [
             [o.key, o.start, o.end, o.over, o.state, _list(o.start_edge), _list(o.end_edge), o.successor]
             for o in self.outages.values()
         ]
+        return [known, timeline_state([self.begun]) if self.begun else []]
 
     def load(self, state: list[Any]) -> None:
         """Take over what `state` gave."""
+        known, begun = state
+        self.begun = load_timeline(begun)[0] if begun else None
         outages: dict[str, Outage] = {}
-        for key, start, end, over, kind, first, last, successor in state:
+        for key, start, end, over, kind, first, last, successor in known:
             edges = (Edge(*first) if first else None, Edge(*last) if last else None)
             outages[key] = Outage(key, self.site, self.terminal, start, end, over, kind, *edges, successor)
         self.outages = outages or _NONE

@@ -61,6 +61,9 @@ class ServiceTimes:
     `rules`: days (`daily` or `workdays`) and hours by level (`village`) or by level and kind (`village.tv`).
     Where there is none it is always in service. All methods raise MonitorError where a working day of a year
     that `calendar` does not cover is needed.
+
+    Several threads may ask at once (figures are counted beside the loop): what is kept is only ever added to or
+    replaced as a whole, and each caller goes on with what it found.
     """
 
     def __init__(self, zone: tzinfo, rules: Mapping[str, tuple[str, Sequence[str]]], calendar: WorkCalendar) -> None:
@@ -74,8 +77,7 @@ class ServiceTimes:
         self._days: dict[tuple[tuple[Interval, ...], int], tuple[Interval, ...]] = {}
         self._results: dict[tuple[Profile, int, int], tuple[Interval, ...]] = {}
         self._profiles: dict[tuple[object, ...], Profile] = {}
-        self._at = 0
-        self._in_service: dict[Profile, bool] = {}  # at `_at`
+        self._now: tuple[int, dict[Profile, bool]] = (0, {})  # who is in service at an instant
 
     def profile(self, site: Site, terminal: Terminal | None = None) -> Profile:
         """The hashable key of the service times of a site or of a terminal of it: share work among equals."""
@@ -118,11 +120,12 @@ class ServiceTimes:
     def is_in_service(self, site: Site, terminal: Terminal | None, at: int) -> bool:
         """Whether the site (`terminal` None) or the terminal is in service at an instant (ms UTC)."""
         profile = self.profile(site, terminal)
-        if at != self._at:
-            self._at, self._in_service = at, {}
-        answer = self._in_service.get(profile)
+        now = self._now
+        if at != now[0]:
+            self._now = now = (at, {})
+        answer = now[1].get(profile)
         if answer is None:
-            answer = self._in_service[profile] = self._is_in_service(profile, at)
+            answer = now[1][profile] = self._is_in_service(profile, at)
         return answer
 
     def _is_in_service(self, profile: Profile, at: int) -> bool:

@@ -8,6 +8,20 @@ from math import isfinite
 NO_FIGURE = "—"
 
 
+#: What a spreadsheet may take for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def guarded(text: str) -> str:
+    """A cell of CSV that no spreadsheet takes for a formula: one that begins like it gets an apostrophe before it."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def unguarded(text: str) -> str:
+    """The cell as it was before `guarded`."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
+
+
 def percent(ratio: float | None, digits: int = 2) -> str:
     """A ratio as `99.99%`, cut and never rounded up: 0.999996 is not 100%. None and NaN give a dash.
 

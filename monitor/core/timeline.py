@@ -1,7 +1,8 @@
 """Timelines: step functions of time with the values up, down and unknown (docs/rules.md §1, §4).
 
 A timeline is a list of steps in order of time; each step holds until the next, the last one for ever. It begins
-with a step at `BEGINNING` whose value is unknown, and no two neighbours have the same value.
+with a step at `BEGINNING` whose value is unknown, and no two neighbours have the same value (except that where an old
+part was cut off, the step after `BEGINNING` may be unknown too).
 """
 
 from __future__ import annotations
@@ -167,3 +168,13 @@ def spans(timeline: Sequence[Step], lo: int, hi: int) -> list[tuple[int, int, Va
         result.append((start, min(end, hi), timeline[i].value))
         i += 1
     return result
+
+
+def timeline_state(timeline: Sequence[Step]) -> list[Any]:
+    """A timeline as plain values, for a checkpoint."""
+    return [[s.at, s.value, list(s.edge) if s.edge else None] for s in timeline]
+
+
+def load_timeline(state: list[Any]) -> Timeline:
+    """What `timeline_state` gave, as a timeline."""
+    return [Step(at, value, Edge(*edge) if edge else None) for at, value, edge in state]

@@ -1,4 +1,4 @@
-"""Planned windows 计划检修 and the algebra of intervals (docs/rules.md §5).
+"""Planned windows 计划检修 and the algebra of intervals (docs/rules.md §5). How they are declared: core/planning.py.
 
 Intervals are half-open pairs of ms; a list of them is sorted and disjoint.
 """
@@ -6,7 +6,7 @@ Intervals are half-open pairs of ms; a list of them is sorted and disjoint.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitor.core.sites import Level, Site
 from monitor.core.timeline import Interval
@@ -15,13 +15,34 @@ from monitor.errors import MonitorError
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Declared at `at` for `[start, end)`, ms UTC. Overlaps count once."""
+    """Declared at `at` for `[start, end)`, ms UTC. Overlaps count once.
+
+    `retroactive` 事后补录: declared after its start, or while a terminal in its scope was down; figures are given with
+    it and without, once a second person has `approved` it. `cancelled`: when it was called off; what had passed by
+    then stays. Who said so: `by`, `approved_by`.
+    """
 
     scope: str
     start: int
     end: int
     reason: str = ""
     at: int = 0
+    by: str = ""
+    retroactive: bool = False
+    approved: int | None = None
+    approved_by: str = ""
+    cancelled: int | None = None
+
+    @property
+    def identity(self) -> tuple[str, int, int, int]:
+        """What makes it this one, wherever it is told: in the log, in the database, in a trace."""
+        return (self.scope, self.start, self.end, self.at)
+
+    def counted(self) -> Window | None:
+        """As it counts: up to where it was called off; None where nothing is left of it."""
+        if self.cancelled is None or self.cancelled >= self.end:
+            return self
+        return replace(self, end=self.cancelled) if self.cancelled > self.start else None
 
     def covers(self, site: Site, terminal: str | None = None) -> bool:
         """Does it count for this site's own timeline (`terminal` None), or for a terminal of it?"""
@@ -37,6 +58,10 @@ class Window:
                 return which == site.site_id
             case _:
                 return terminal is not None and which == f"{site.site_id}/{terminal}"
+
+    def concerns(self, site: Site) -> bool:
+        """Does it count for the site, or for any terminal of it?"""
+        return self.covers(site) or self.scope.startswith(f"terminal:{site.site_id}/")
 
 
 def check_scope(scope: str) -> str:

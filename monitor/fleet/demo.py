@@ -109,6 +109,12 @@ url = {quoted(f"sqlite+aiosqlite:///{var / 'monitor.db'}")}
 [evidence]
 folder = {quoted(str(var / "evidence"))}
 
+[anchors]
+file = {quoted(str(var / "anchors.jsonl"))}
+
+[papers]
+folder = {quoted(str(var / "papers"))}
+
 [probes]
 concurrency = 200
 timeout_s = 2

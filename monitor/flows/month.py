@@ -19,6 +19,16 @@ async def month_so_far(engine: AsyncEngine, loaded: Loaded, now: int) -> MonthFi
 
 def month_figures(counted: Figures) -> MonthFigures:
     """By level, for metrics and pages: seconds, ratios, rates and verdicts."""
+    bare, lenient = counted.without_retroactive, counted.after_exemptions
+    return MonthFigures(
+        *counted.period,
+        _by_level(counted),
+        _by_level(bare) if bare is not None else None,
+        _by_level(lenient) if lenient is not None else None,
+    )
+
+
+def _by_level(counted: Figures) -> dict[str, LevelFigures]:
     sums = counted.sums()
     levels = {}
     for level in FIGURE_LEVELS:
@@ -37,4 +47,4 @@ def month_figures(counted: Figures) -> MonthFigures:
             unproven=rate.unproven,
             planned=rate.planned,
         )
-    return MonthFigures(counted.period[0], counted.period[1], levels)
+    return levels

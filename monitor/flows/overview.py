@@ -29,7 +29,7 @@ async def load_overview(engine: AsyncEngine, loaded: Loaded, month: MonthFigures
         channels = await reading.channels(connection, loaded.settings.observer)
     inventory = loaded.inventory
     sites = {s.site_id: _site(s, loaded, statuses, windows, now) for s in inventory.sites.values()}
-    townships = _lines(loaded, statuses, outages, now)
+    townships = township_lines(loaded, statuses, outages, now)
     return Overview(
         as_of=now,
         county=tuple(sites[s.site_id] for s in inventory.sites.values() if s.level is Level.COUNTY),
@@ -54,7 +54,10 @@ async def load_overview(engine: AsyncEngine, loaded: Loaded, month: MonthFigures
     )
 
 
-def _lines(loaded: Loaded, statuses: Statuses, outages: Mapping[tuple[str, str], Outage], now: int) -> dict[str, Line]:
+def township_lines(
+    loaded: Loaded, statuses: Statuses, outages: Mapping[tuple[str, str], Outage], now: int
+) -> dict[str, Line]:
+    """Of each township's line, what the database knows of it (core/uplink.py)."""
     inventory, service = loaded.inventory, loaded.service
 
     def status(site: str, kind: str) -> tuple[Value, int | None] | None:

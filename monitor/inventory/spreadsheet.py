@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from monitor.errors import ConfigError, Mistake
 from monitor.inventory.text_table import read_csv
@@ -56,14 +57,32 @@ def read_table(folder: Path, name: str, required: Sequence[str], optional: Seque
         raise _wrong(f"{name}.csv", f"not found; expected {name}.csv or {name}.xlsx in the folder")
     if len(found) > 1:
         raise _wrong(f"{name}.csv", f"expected one of {name}.csv and {name}.xlsx, found both; remove one")
-    path = found[0]
+    return read_file(found[0], required, optional)
+
+
+def read_file(
+    path: Path,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    headings: Mapping[str, str] = MappingProxyType({}),
+) -> Table:
+    """Read a .csv or .xlsx. `headings`: columns by other names that their headings may have, such as Chinese ones.
+
+    Raises ConfigError where nothing can be said about single rows.
+    """
     mistakes: list[Mistake] = []
-    raw = read_csv(path) if path.suffix == ".csv" else read_xlsx(path, mistakes)
+    match path.suffix.lower():
+        case ".csv":
+            raw = read_csv(path)
+        case ".xlsx":
+            raw = read_xlsx(path, mistakes)
+        case _:
+            raise _wrong(path.name, "expected a file whose name ends in .csv or .xlsx")
     rows = _not_blank(path.name, raw)
     number, cells = next(rows, (0, []))
     if not cells:
         raise _wrong(path.name, f"is empty; expected a first row with the columns {', '.join(required)}")
-    columns = [_heading(cell) for cell in cells]
+    columns = [headings.get(heading, heading) for heading in map(_heading, cells)]
     _check_columns(path.name, number, columns, required, optional)
     return Table(path.name, tuple(_by_column(path.name, columns, rows, mistakes)), tuple(mistakes))
 

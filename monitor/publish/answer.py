@@ -15,10 +15,27 @@ def seconds(ms: int) -> int | float:
 
 
 def answer(figures: Figures, refused: dict[str, int] | None = None) -> dict[str, Any]:
-    """As in the conformance cases' expected.json."""
+    """As in the conformance cases' expected.json; beside it the same without retroactive windows, and after approved
+    exemptions, where these change a figure."""
     return {
         "from": to_iso(figures.period[0]),
         "to": to_iso(figures.period[1]),
+        **_counted(figures),
+        **{
+            name: _counted(other)
+            for name, other in (
+                ("without_retroactive", figures.without_retroactive),
+                ("after_exemptions", figures.after_exemptions),
+            )
+            if other is not None
+        },
+        "refused": dict(refused or {}),
+        "method": 1,
+    }
+
+
+def _counted(figures: Figures) -> dict[str, Any]:
+    return {
         "terminals": [{"site": m.site.site_id, "terminal": m.terminal, **_measures(m)} for m in figures.terminals],
         "sites": [
             {"site": m.site.site_id, "level": str(m.site.level), "township": m.site.township_code, **_measures(m)}
@@ -28,8 +45,6 @@ def answer(figures: Figures, refused: dict[str, int] | None = None) -> dict[str,
             level: {**_rate(rate), "terminals": _rate(figures.terminal_rates[level])}
             for level, rate in figures.site_rates.items()
         },
-        "refused": dict(refused or {}),
-        "method": 1,
     }
 
 

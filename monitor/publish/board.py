@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from monitor.clock import Clock
 from monitor.core.beats import HeartbeatWatch
 from monitor.core.engine import Engine, TerminalWatch
-from monitor.core.figures import Counter, Parameters
+from monitor.core.eras import Era, Parameters
+from monitor.core.figures import Counter
 from monitor.core.outage import Outage
 from monitor.core.sites import Site, Terminal
 from monitor.core.status import site_state
@@ -15,7 +16,7 @@ from monitor.core.timeline import UP, Value
 from monitor.core.uplink import Line, lines
 from monitor.core.window import Window
 from monitor.inventory.load import Loaded
-from monitor.publish.views import Counters, MonthFigures, SiteView, TerminalView
+from monitor.publish.views import Counters, MoneyFigures, MonthFigures, SiteView, TerminalView
 
 _SERVICE = {"ok": True, "fail": False, "na": None}
 
@@ -27,12 +28,20 @@ class Board:
         self.loaded = loaded
         self.inventory = loaded.inventory
         self.parameters = parameters
+        self.service = loaded.service
         self.engine = engine
         self.clock = clock
         self.counters = Counters()
         self.month: MonthFigures | None = None
+        self.money: MoneyFigures | None = None  # of this year's funds; None where there is none
         self.windows: Sequence[Window] = ()
+        self.orders: Mapping[str, tuple[int, int]] | None = None  # level -> work orders not closed, of these overdue
         self.troubles: dict[str, str] = {}  # what keeps the service from its job, by part
+
+    def follow(self, loaded: Loaded, era: Era, engine: Engine) -> None:
+        """Another inventory, other hours or limits hold from now on."""
+        self.loaded, self.engine = loaded, engine
+        self.inventory, self.parameters, self.service = era.inventory, era.parameters, era.service
 
     # --- told by the observer -----------------------------------------------------------------------------------
 
@@ -83,7 +92,7 @@ class Board:
     def terminals(self) -> Iterator[TerminalView]:
         """Every position of the inventory."""
         now = self.clock.now()
-        counter = Counter(self.inventory, self.parameters, self.loaded.service, self.windows)
+        counter = Counter(self.inventory, self.parameters, self.service, self.windows)
         for key, terminal in self.inventory.terminals.items():
             site = self.inventory.sites[terminal.site_id]
             watch = self.engine.terminals[key]
@@ -106,7 +115,7 @@ class Board:
     def sites(self) -> Iterator[SiteView]:
         """Every site of the inventory."""
         now = self.clock.now()
-        service = self.loaded.service
+        service = self.service
         open_windows = [w for w in self.windows if w.start <= now < w.end]
         for site in self.inventory.sites.values():
             timelines = self.engine.site_timelines(site.site_id)
@@ -131,7 +140,7 @@ class Board:
 
     def _lines(self) -> Iterator[tuple[str, Line]]:
         now = self.clock.now()
-        sites, terminals, service = self.inventory.sites, self.engine.terminals, self.loaded.service
+        sites, terminals, service = self.inventory.sites, self.engine.terminals, self.service
 
         def status(site: str, kind: str) -> tuple[Value, int | None] | None:
             watch = terminals.get((site, kind))

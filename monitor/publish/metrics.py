@@ -24,6 +24,7 @@ from monitor.publish.views import (
     REASONS,
     SITE_STATES,
     VERDICTS,
+    MoneyFigures,
     MonthFigures,
     Telling,
 )
@@ -55,6 +56,12 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "zhdj_unknown_seconds": ("gauge", "Counted seconds without evidence, this month so far."),
     "zhdj_maintenance_rate_ratio": ("gauge", "Maintained sites by planned sites, this month so far."),
     "zhdj_sites_verdict": ("gauge", "Sites by verdict, this month so far."),
+    "zhdj_workorders_open": ("gauge", "Work orders that are not closed."),
+    "zhdj_workorders_overdue": ("gauge", "Work orders that are not closed and overdue."),
+    "zhdj_budget_yuan": ("gauge", "Adjusted budget of this year's funds."),
+    "zhdj_spent_yuan": ("gauge", "Registered in the cost ledger this year."),
+    "zhdj_approved_unpaid_yuan": ("gauge", "Approved in the cost ledger and not paid yet."),
+    "zhdj_forecast_yuan": ("gauge", "What will be registered by the end of the year, at the present pace."),
     "zhdj_channel_observed": ("gauge", "1 while evidence could be received on a channel, else 0."),
     "zhdj_heartbeats_received": ("counter", "Heartbeats taken as evidence."),
     "zhdj_heartbeats_missing": ("counter", "Heartbeats that were sent and not heard, by the gaps between numbers."),
@@ -199,6 +206,8 @@ def _families(board: Telling, coverage_min: float) -> _Told:
         ),
     )
     yield from _of_month(board.month, coverage_min)
+    yield from _of_orders(board.orders)
+    yield from _of_money(board.money)
     yield from _of_intake(board)
     yield from _of_process()
 
@@ -287,6 +296,25 @@ def _of_month(month: MonthFigures | None, coverage_min: float) -> Iterator[tuple
     yield by_level("zhdj_maintenance_rate_ratio", ((level, f.rate) for level, f in rows))
     name = "zhdj_sites_verdict"
     yield name, [_line(name, f.verdicts(v), level=level, verdict=v) for level, f in rows for v in VERDICTS]
+
+
+def _of_orders(orders: Mapping[str, tuple[int, int]] | None) -> Iterator[tuple[str, list[str]]]:
+    """Absent until they were counted for the first time."""
+    counted = orders or {}
+    for i, name in enumerate(("zhdj_workorders_open", "zhdj_workorders_overdue")):
+        yield name, [_line(name, both[i], level=level) for level, both in counted.items()]
+
+
+def _of_money(money: MoneyFigures | None) -> Iterator[tuple[str, list[str]]]:
+    """Yuan: a float shows any amount that a county has to the fen. Nothing is computed from these."""
+    if money is None:
+        return
+    yield "zhdj_budget_yuan", [_line("zhdj_budget_yuan", money.budget_fen / 100)]
+    name = "zhdj_spent_yuan"
+    yield name, [_line(name, fen / 100, econ_class=code) for code, fen in money.spent.items()]
+    name = "zhdj_approved_unpaid_yuan"
+    yield name, [_line(name, money.approved_unpaid_fen / 100)]
+    yield "zhdj_forecast_yuan", [_line("zhdj_forecast_yuan", money.forecast_fen / 100)]
 
 
 def _of_intake(board: Telling) -> Iterator[tuple[str, list[str]]]:

@@ -88,11 +88,26 @@ class LevelFigures:
 
 @dataclass(frozen=True, slots=True)
 class MonthFigures:
-    """The local month that began at `start`, as it stood at `as_of`; `levels` by FIGURE_LEVELS."""
+    """The local month that began at `start`, as it stood at `as_of`; `levels` by FIGURE_LEVELS.
+
+    Beside it the same without retroactive windows 事后补录, and after approved exemptions 免责; None: no other.
+    """
 
     start: int
     as_of: int
     levels: Mapping[str, LevelFigures]
+    without_retroactive: Mapping[str, LevelFigures] | None = None
+    after_exemptions: Mapping[str, LevelFigures] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyFigures:
+    """All funds of the fiscal year together, in fen (docs/ledger.md); `spent` by economic class."""
+
+    budget_fen: int
+    spent: Mapping[str, int]
+    approved_unpaid_fen: int = 0
+    forecast_fen: int = 0
 
 
 @dataclass(slots=True)
@@ -136,6 +151,12 @@ class Telling(Protocol):
 
     @property
     def month(self) -> MonthFigures | None: ...
+
+    @property
+    def orders(self) -> Mapping[str, tuple[int, int]] | None: ...
+
+    @property
+    def money(self) -> MoneyFigures | None: ...
 
     def terminals(self) -> Iterable[TerminalView]: ...
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, event, make_url
+from sqlalchemy import Connection, Table, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from monitor.errors import MonitorError
 
 #: How long a statement may run and how long one waits for a lock.
 STATEMENT_LIMIT_S = 30
+#: PostgreSQL's advisory lock of whoever makes or alters the tables; any number that others do not take.
+UPGRADE_LOCK = 0x7A68646A
 
 
 def create(url: str) -> AsyncEngine:
@@ -41,6 +46,8 @@ def create(url: str) -> AsyncEngine:
                 "server_settings": {
                     "statement_timeout": str(STATEMENT_LIMIT_S * 1000),
                     "application_name": "zhdj-monitor",
+                    # What is acknowledged survives a power loss, whatever the database's own setting is.
+                    "synchronous_commit": "on",
                 },
             }
             return create_async_engine(
@@ -59,6 +66,11 @@ def _sqlite(connection: Any, _record: Any) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
+    """One after the other, where several start at once: to the end of the transaction that the caller began."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
@@ -82,3 +94,41 @@ async def opened(url: str) -> AsyncIterator[AsyncEngine]:
         yield engine
     finally:
         await engine.dispose()
+
+
+#: Writers of this process take turns on SQLite: its own waiting is not fair, and sleeps longer the longer it waits.
+_turns: WeakKeyDictionary[AsyncEngine, asyncio.Lock] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction of a person's act: what it reads stays true until it ends.
+
+    On SQLite nobody else writes meanwhile (BEGIN IMMEDIATE). On PostgreSQL lock the rows that a decision rests on
+    (`with_for_update`).
+    """
+    if engine.dialect.name != "sqlite":
+        async with engine.begin() as connection:
+            yield connection
+        return
+    async with _turns.setdefault(engine, asyncio.Lock()), engine.begin() as connection:
+        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+
+
+@asynccontextmanager
+async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A reader that sees one moment for as long as it reads, while others write."""
+    async with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            await connection.exec_driver_sql("BEGIN")
+        else:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+        yield connection
+
+
+def insert_into(connection: AsyncConnection, table: Table) -> postgresql.Insert:
+    """An insert with `on_conflict_do_nothing` and `on_conflict_do_update`, which both databases say alike."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)  # type: ignore[return-value]  # the same methods

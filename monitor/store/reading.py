@@ -15,7 +15,8 @@ from monitor.core.timeline import DOWN, UNKNOWN, UP, Edge, Step, Timeline, Value
 from monitor.core.window import Window
 from monitor.store.digests import Counts, unpack
 from monitor.store.edges import unpack as unpack_edge
-from monitor.store.tables import check, digest, loss, outage, span, status, window
+from monitor.store.tables import check, cut, digest, loss, outage, span, status
+from monitor.store.windows import in_force as windows_in_force
 
 _VALUES: tuple[Value, ...] = (DOWN, UNKNOWN, UP)
 Key = tuple[str, str, str]
@@ -65,6 +66,27 @@ async def timelines(connection: AsyncConnection, lo: int, hi: int, *, edges: boo
     return {key: found[number] for number, key in keys_of.items()}
 
 
+async def some_timelines(connection: AsyncConnection, since: Mapping[tuple[str, str], int]) -> Mapping[Key, Timeline]:
+    """The timelines of the checks of some terminals ((site, terminal)), each at least from its instant (ms) on."""
+    rows = await connection.execute(select(check).where(check.c.site.in_({site for site, _ in since})))
+    keys: dict[int, Key] = {r.id: (r.site, r.terminal, r.check) for r in rows if (r.site, r.terminal) in since}
+    found: dict[int, Timeline] = {number: new_timeline() for number in keys}
+    if since:
+        lo = min(since.values())
+        query = select(span.c.check_id, span.c.start_ms, span.c.value).join(check, span.c.check_id == check.c.id)
+        query = query.where(span.c.check_id.in_(keys), span.c.start_ms >= func.coalesce(_in_force(lo), lo))
+        await _append(found, connection, query.order_by(span.c.check_id, span.c.start_ms), False)
+    return {key: found[number] for number, key in keys.items()}
+
+
+async def edges_at(connection: AsyncConnection, site: str, terminal: str, at: int) -> list[tuple[str, Edge]]:
+    """(check, edge with its evidence) of the checks of a terminal whose value changed at `at` (ms)."""
+    query = select(check.c.check, span.c.edge).join(span, span.c.check_id == check.c.id)
+    query = query.where(check.c.site == site, check.c.terminal == terminal, span.c.start_ms == at)
+    found = [(name, unpack_edge(packed, at)) for name, packed in await connection.execute(query)]
+    return [(name, edge) for name, edge in found if edge is not None]
+
+
 def _in_force(instant: Any) -> Any:
     """Where the step of a check begins that holds at `instant` (ms, or a column of a table that is joined)."""
     earlier = span.alias()
@@ -98,10 +120,15 @@ async def _append_packed(found: dict[int, Timeline], connection: AsyncConnection
                 found[check_id] += [_new_step(Step, (n >> 2, _VALUES[n & 3], None)) for n in packed]
 
 
+async def known_until(connection: AsyncConnection) -> dict[str, int]:
+    """By site the instant (ms) up to which its rows follow the log of its observer; later nothing is decided yet."""
+    query = select(check.c.site, func.min(cut.c.at_ms).label("at")).join(cut, cut.c.observer == check.c.observer)
+    return {r.site: r.at for r in await connection.execute(query.group_by(check.c.site))}
+
+
 async def windows(connection: AsyncConnection) -> list[Window]:
-    """Every planned window that counts."""
-    rows = await connection.execute(select(window).order_by(window.c.declared_ms, window.c.id))
-    return [Window(r.scope, r.start_ms, r.end_ms, r.reason, r.declared_ms) for r in rows]
+    """Every planned window that counts, as it counts."""
+    return [w for told in await windows_in_force(connection) if (w := told.counted()) is not None]
 
 
 async def statuses(connection: AsyncConnection) -> dict[tuple[str, str], tuple[str, int | None, str]]:
@@ -112,7 +139,7 @@ async def statuses(connection: AsyncConnection) -> dict[tuple[str, str], tuple[s
 
 async def open_outages(connection: AsyncConnection) -> dict[tuple[str, str], Outage]:
     """The outages that go on, by (site, terminal); their edges without the evidence."""
-    rows = await connection.execute(select(outage).where(outage.c.state == "open"))
+    rows = await connection.execute(select(outage).where(outage.c.over_ms.is_(None), outage.c.state == "open"))
     return {
         (r.site, r.terminal): Outage(
             r.key, r.site, r.terminal, r.start_ms, r.end_ms, r.over_ms, r.state,
@@ -125,6 +152,13 @@ async def open_outages(connection: AsyncConnection) -> dict[tuple[str, str], Out
 
 def _edge(earliest: int | None, latest: int | None, how: str | None) -> Edge | None:
     return Edge(earliest, latest, how) if latest is not None and how is not None else None
+
+
+async def followed_to(connection: AsyncConnection, observer: str) -> int | None:
+    """Up to which instant (ms) the rows say what the log says; None: they say nothing yet."""
+    found = await connection.execute(select(cut.c.at_ms).where(cut.c.observer == observer))
+    at: int | None = found.scalar()
+    return at
 
 
 async def digests(connection: AsyncConnection, first: int, last: int) -> dict[tuple[int, int], Counts]:

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from monitor import clock
 from monitor.core.text import NO_FIGURE, length, percent
-from monitor.publish.views import FIGURE_LEVELS, LevelFigures, Overview, SiteRow, TerminalRow
+from monitor.publish.views import FIGURE_LEVELS, LevelFigures, MonthFigures, Overview, SiteRow, TerminalRow
 from monitor.settings import Settings
 from monitor.web.frame import TEMPLATES
 
@@ -175,7 +175,7 @@ def present(data: Overview, zone: ZoneInfo, now: int, coverage_min: float) -> di
         "cut": [p for p in places if p.cut],
         "offline": [line for p in places if not p.cut for line in p.offline],
         "impaired": [line for p in places for line in p.impaired],
-        "month": _month_rows(month.levels, coverage_min) if month else [],
+        "month": _months(month, coverage_min) if month else [],
         "month_name": _local(month.start, zone).strftime("%Y年%-m月") if month else "",
         "month_as_of": at(month.as_of) if month else "",
         "coverage_min": percent(coverage_min, 0),
@@ -236,6 +236,17 @@ def how_it_ended(site: SiteRow) -> str:
         way = next(iter(ways), site.ended)
         return ENDED.get(way, way) if way else ""
     return "，".join(f"{kind} {ENDED.get(way, way)}" if way else kind for kind, way in down)
+
+
+def _months(month: MonthFigures, coverage_min: float) -> list[tuple[str, list[MonthRow]]]:
+    """What is counted; beside it, where they change a figure, the same without what was entered after the fact, and
+    after approved exemptions: never one alone."""
+    sides = (
+        ("", month.levels),
+        ("不计事后补录的计划检修", month.without_retroactive),
+        ("扣除已批准的免责", month.after_exemptions),
+    )
+    return [(caption, _month_rows(levels, coverage_min)) for caption, levels in sides if levels is not None]
 
 
 def _month_rows(levels: Mapping[str, LevelFigures], coverage_min: float) -> list[MonthRow]:

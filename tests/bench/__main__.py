@@ -17,9 +17,11 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.chains import chains
 from tests.bench.disk import disk
 from tests.bench.exposition import exposition
 from tests.bench.http import http_beats
+from tests.bench.ledger import cost_ledger
 from tests.bench.load import large_county
 from tests.bench.log import evidence_log
 from tests.bench.month import month_figures
@@ -52,6 +54,8 @@ BENCHMARKS: dict[str, Bench] = {
     "month": month_figures,
     "disk": disk,
     "log": evidence_log,
+    "chains": chains,
+    "ledger": cost_ledger,
 }
 
 

@@ -1,0 +1,134 @@
+"""verify, archive, audit: what proves that nothing was changed, and who did what."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
+from monitor.cli.people import in_database
+from monitor.cli.progress import Progress
+from monitor.clock import from_datetime, from_iso, to_iso, wall_ms
+from monitor.core.access import Actor
+from monitor.errors import MonitorError
+from monitor.flows.archive import archive as write_archive
+from monitor.flows.auditing import audited
+from monitor.flows.verify import Found
+from monitor.flows.verify import verify as verify_chains
+from monitor.inventory.load import Loaded
+from monitor.settings import Settings
+
+audit = typer.Typer(no_args_is_help=True, help="Who did what, and what became of it.")
+
+
+def register(program: typer.Typer) -> None:
+    """Add this family's commands."""
+    program.command()(verify)
+    program.command()(archive)
+    audit.command("list")(list_audit)
+    program.add_typer(audit, name="audit")
+
+
+def verify(
+    config: Config,
+    anchors: Annotated[
+        Path | None, typer.Option(help="An auditor's own copy of the anchors, in place of the configured file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Walk every hash chain from its rows, compare with the anchors, read the kept evidence logs again.
+
+    Exit status 1 if anything does not hold; the first bad record of each chain is named. Whoever can read the
+    configuration may run it: it changes nothing.
+    """
+    if anchors is not None and not anchors.is_file():
+        raise MonitorError(f"--anchors {anchors}: no such file")
+
+    async def work(engine: AsyncEngine, loaded: Loaded) -> Found:
+        settings = loaded.settings
+        return await verify_chains(engine, settings, wall_ms(), anchors_file=anchors, progress=Progress())
+
+    found = in_database(config, work)
+    if as_json:
+        json.dump(found.as_json(), sys.stdout, ensure_ascii=False, indent=1)
+        print()
+    else:
+        for walk in found.chains:
+            state = "相符" if walk.fault is None else "不符"
+            print(f"链 {walk.tag}：{walk.n} 条，锚点至第 {walk.anchored} 条，{state}")
+        print(f"证据日志：核对 {found.days} 天")
+        for fault in found.faults:
+            print(fault.says)
+        for note in found.notes:
+            print(f"注意：{note}")
+        print("核对通过" if not found.faults else f"核对不通过：{len(found.faults)} 处不符")
+    if found.faults:
+        sys.exit(1)
+
+
+def archive(
+    config: Config,
+    year: Annotated[int, typer.Argument(help="A local year, such as 2026.", min=2000, max=2099)],
+    out: Annotated[Path, typer.Option(help="A folder that is empty or not there yet.")],
+    evidence: Annotated[bool, typer.Option("--evidence", help="With the evidence logs that are still kept.")] = False,
+    as_name: As = None,
+    password_file: PasswordFile = None,
+) -> None:
+    """Write a year out as files that can be read and verified without this program (`python3 verify_archive.py`)."""
+
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[str, list[str]]:
+        return await write_archive(
+            engine, actor, loaded.settings, year, out, wall_ms(), evidence=evidence, progress=Progress()
+        )
+
+    digest, faults = act(config, as_name, password_file, work)
+    print(f"{out}: manifest.json sha256 {digest}", file=sys.stderr)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if faults:
+        sys.exit(1)
+
+
+def list_audit(
+    config: Config,
+    start: Annotated[str | None, typer.Option("--from", help="From this local day or instant on.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="To this local day (inclusive) or instant.")] = None,
+    who: Annotated[str | None, typer.Option(help="Of this person alone.")] = None,
+    as_json: AsJson = False,
+    as_name: As = None,
+    password_file: PasswordFile = None,
+) -> None:
+    """The audit log, oldest first. Auditor, approver and admin read all of it, finance what they did themselves."""
+
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> list[dict[str, Any]]:
+        settings = loaded.settings
+        period = (_instant(start, settings), _instant(end, settings, last=True))
+        return await audited(engine, actor, wall_ms(), start_ms=period[0], end_ms=period[1], who=who)
+
+    found = [{**row, "at": to_iso(row["at_ms"])} for row in act(config, as_name, password_file, work)]
+    if as_json:
+        json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
+        print()
+        return
+    for row in found:
+        said = [row["n"], row["at"], row["who"], row["action"], row["outcome"], row["what"], row["reason"]]
+        print("\t".join(" ".join(str(one).split()) for one in said))
+
+
+def _instant(text: str | None, settings: Settings, *, last: bool = False) -> int | None:
+    """A local day's beginning (`last`: its end), or an instant with its offset, in ms."""
+    if text is None:
+        return None
+    try:
+        if len(text) == len("2026-10-01"):
+            day = date.fromisoformat(text) + timedelta(days=1 if last else 0)
+            return from_datetime(datetime.combine(day, time(), settings.zone))
+        return from_iso(text)
+    except (ValueError, OverflowError):
+        raise MonitorError(f"expected a day such as 2026-10-01 or an instant with Z, not {text!r}") from None

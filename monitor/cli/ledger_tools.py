@@ -1,0 +1,101 @@
+"""What the commands of the ledger have in common: options, amounts and days from the command line, printing."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from monitor.cli.acting import act
+from monitor.clock import wall_ms
+from monitor.core.access import Actor
+from monitor.core.money import in_yuan, parse_fen
+from monitor.errors import MonitorError
+from monitor.flows.ledger.asking import Asking, Where
+from monitor.inventory.cells import a_date
+from monitor.inventory.load import Loaded
+
+_MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
+
+T = TypeVar("T")
+Year = Annotated[int, typer.Option("--year", help="年度 The fiscal year.")]
+FundName = Annotated[str, typer.Option("--fund", help="专项资金 The fund's name; not needed where the year has one.")]
+Key = Annotated[str, typer.Option("--key", help="请求号 A key of your own: the same one twice is carried out once.")]
+Day = Annotated[str, typer.Option(help="A day such as 2020-03-05.")]
+Money = Annotated[str, typer.Option(help="An amount such as 1,234.50 or 25万元.")]
+
+
+def day(text: str, option: str) -> date:
+    """A local day. Raises MonitorError."""
+    try:
+        found = a_date(text)
+    except ValueError:
+        found = None
+    if found is None:
+        raise MonitorError(f"{option}: 应为日期，如 2020-03-05，实为 {text!r}")
+    return found
+
+
+def a_month(text: str, option: str) -> str:
+    """A month such as 2020-03, or nothing. Raises MonitorError."""
+    if text and not _MONTH.fullmatch(text):
+        raise MonitorError(f"{option}: expected a month such as 2020-03, not {text!r}")
+    return text
+
+
+def fen(text: str, option: str) -> int:
+    """An amount. Raises MonitorError."""
+    try:
+        return parse_fen(text)
+    except ValueError as error:
+        raise MonitorError(f"{option}: {error}") from None
+
+
+def asked(
+    config: Path,
+    as_name: str | None,
+    password_file: Path | None,
+    key: str,
+    work: Callable[[Asking, Loaded], Awaitable[T]],
+) -> T:
+    """Run a request of whoever acts, now, and answer what it answers."""
+
+    async def run(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> T:
+        now = wall_ms()
+        today = datetime.fromtimestamp(now / 1000, loaded.settings.zone).date()
+        return await work(Asking(engine, actor, now, today, key), loaded)
+
+    return act(config, as_name, password_file, run)
+
+
+def where(year: int, fund: str) -> Where:
+    return Where(year, fund)
+
+
+def tell(answer: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None:
+    """The answer as JSON, or a few lines for people."""
+    if as_json:
+        json.dump(answer, sys.stdout, ensure_ascii=False, indent=1, default=str)
+        print()
+    else:
+        for line in lines():
+            print(line)
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Iterable[str]:
+    """Tab-separated lines; columns that end in `_fen` in 元."""
+    for row in rows:
+        yield "\t".join(_cell(name, row[name]) for name in columns)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    return in_yuan(value) if name.endswith("_fen") else str(value)

@@ -1,0 +1,68 @@
+"""How lists are shown: JSON for programs, lines with tabs for people and `cut`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from monitor.clock import from_iso, to_iso
+from monitor.errors import MonitorError
+from monitor.inventory.cells import a_date
+
+Papers = Annotated[list[Path] | None, typer.Option("--paper", help="A photo or paper to keep; may be repeated.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be written.")]
+File = Annotated[Path, typer.Argument(help="A .xlsx or .csv.")]
+From = Annotated[str, typer.Option("--from", help="The first day, 2026-01-01.")]
+To = Annotated[str, typer.Option("--to", help="The last day, included.")]
+
+
+def show(found: Any, lines: Iterable[Sequence[object]], as_json: bool) -> None:
+    """`found` as JSON, or `lines` with tabs between their cells."""
+    if as_json:
+        json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
+        print()
+        return
+    for line in lines:
+        print("\t".join("" if cell is None else " ".join(str(cell).split()) for cell in line))
+
+
+def show_one(found: Mapping[str, Any], as_json: bool) -> None:
+    """One thing: JSON, or a line for each of its fields."""
+    show(found, ((name, value) for name, value in found.items()), as_json)
+
+
+def a_day(text: str, option: str) -> date:
+    """Of what was typed after `option`. Raises MonitorError."""
+    try:
+        found = a_date(text)
+    except ValueError:
+        found = None
+    if found is None:
+        raise MonitorError(f"{option}: expected a day such as 2026-10-01, not {text!r}")
+    return found
+
+
+def an_instant(text: str, option: str) -> int:
+    """Milliseconds UTC of 2026-10-01T09:00+08:00. Raises MonitorError, also for one without its offset."""
+    try:
+        return from_iso(text)
+    except ValueError:
+        raise MonitorError(f"{option}: expected an instant such as 2026-10-01T09:00+08:00, not {text!r}") from None
+
+
+def iso(ms: int | None) -> str | None:
+    return None if ms is None else to_iso(ms)
+
+
+def a_position(text: str) -> tuple[str, str]:
+    """site/terminal. Raises MonitorError."""
+    site, _, terminal = text.partition("/")
+    if not site or not terminal:
+        raise MonitorError(f"expected a position such as 511723001010/pc, not {text!r}")
+    return site, terminal

@@ -1,0 +1,150 @@
+"""window: planned windows 计划检修 are declared, approved, called off and listed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
+from monitor.cli.tokens import in_database
+from monitor.clock import wall_ms
+from monitor.core.planning import Repeat
+from monitor.errors import MonitorError
+from monitor.flows import windows
+from monitor.flows.windows import Plan
+from monitor.flows.work_json import window_json
+from monitor.inventory.load import load
+from monitor.store.windows import Declared
+
+program = typer.Typer(no_args_is_help=True)
+Number = Annotated[int, typer.Argument(help="The window's number, from `window list`.")]
+_STATES = {"counts": "有效", "proposed": "待审批", "rejected": "已驳回", "cancelled": "已取消"}
+
+
+def local_time(text: str, zone: ZoneInfo, option: str) -> datetime:
+    """What a clock on the wall shows, as a naive datetime; `2026-10-01 08:00`, or with Z or an offset. Raises."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise MonitorError(f"{option}: expected a time such as '2026-10-01 08:00', not {text!r}") from None
+    return moment if moment.tzinfo is None else moment.astimezone(zone).replace(tzinfo=None)
+
+
+@program.command()
+def add(
+    config: Config,
+    scope: Annotated[str, typer.Argument(help="county, level:village, township:CODE, site:ID or terminal:ID/tv.")],
+    start: Annotated[str, typer.Option("--from", help="Local time, as 2026-10-01 08:00; or with an offset.")],
+    end: Annotated[str, typer.Option("--to", help="Likewise.")],
+    reason: Annotated[str, typer.Option(help="Why; it is printed with every figure that it changes.")],
+    repeat: Annotated[Repeat | None, typer.Option(help="weekly or monthly, at the same local times.")] = None,
+    until: Annotated[str | None, typer.Option(help="The last local day of a repetition, as 2026-12-31.")] = None,
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Declare a window. Begun already, or while something in it is down: a second person must approve it."""
+    zone = load(config, serving=False).settings.zone
+    try:
+        last = date.fromisoformat(until) if until is not None else None
+    except ValueError:
+        raise MonitorError(f"--until: expected a day such as 2026-12-31, not {until!r}") from None
+    plan = Plan(scope, local_time(start, zone, "--from"), local_time(end, zone, "--to"), reason, repeat, last)
+    _tell(
+        act(config, as_name, password_file, lambda db, who, it: windows.declare(db, it, who, plan, wall_ms())),
+        zone,
+        as_json,
+    )
+
+
+@program.command()
+def approve(
+    config: Config, number: Number, as_name: As = None, password_file: PasswordFile = None, as_json: AsJson = False
+) -> None:
+    """Approve a retroactive window (of a series: all of it); not by whoever declared it."""
+    zone = load(config, serving=False).settings.zone
+    _tell(
+        act(config, as_name, password_file, lambda db, who, it: windows.approve(db, it, who, number, wall_ms())),
+        zone,
+        as_json,
+    )
+
+
+@program.command()
+def reject(
+    config: Config,
+    number: Number,
+    note: Annotated[str, typer.Option(help="Why.")],
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Reject a retroactive window: it never counts."""
+    zone = load(config, serving=False).settings.zone
+    _tell(
+        act(config, as_name, password_file, lambda db, who, it: windows.reject(db, it, who, number, note, wall_ms())),
+        zone,
+        as_json,
+    )
+
+
+@program.command()
+def cancel(
+    config: Config,
+    number: Number,
+    note: Annotated[str, typer.Option(help="Why.")] = "",
+    series: Annotated[bool, typer.Option("--series", help="All of its series that is not over.")] = False,
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Call a window off from now on; what has passed of it stays."""
+    zone = load(config, serving=False).settings.zone
+    _tell(
+        act(
+            config,
+            as_name,
+            password_file,
+            lambda db, who, it: windows.cancel(db, it, who, number, note, wall_ms(), series=series),
+        ),
+        zone,
+        as_json,
+    )
+
+
+@program.command("list")
+def list_windows(
+    config: Config,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The windows that are not over, and what became of them."""
+    loaded = load(config, serving=False)
+    since = None if everything else wall_ms()
+    _tell(in_database(loaded, lambda engine: windows.listed(engine, since=since)), loaded.settings.zone, as_json)
+
+
+def _tell(found: Sequence[Declared], zone: ZoneInfo, as_json: bool) -> None:
+    if as_json:
+        json.dump([window_json(one) for one in found], sys.stdout, ensure_ascii=False, indent=1)
+        print()
+        return
+    for one in found:
+        window = one.window
+        marks = "，事后补录" if window.retroactive else ""
+        marks += f"，系列 {one.series}" if one.series is not None else ""
+        print(
+            f"{one.id}\t{_STATES[one.state]}{marks}\t{window.scope}\t"
+            f"{shown(window.start, zone)} 至 {shown(window.end, zone)}\t{window.reason}\t{window.by}"
+        )
+
+
+def shown(ms: int | None, zone: ZoneInfo) -> str:
+    """Local time to the minute, as people read it."""
+    return "" if ms is None else datetime.fromtimestamp(ms / 1000, zone).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,318 @@
+"""workorder: work orders 工单 are opened by hand, listed, dispatched, repaired, exempted, closed, and counted."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
+from monitor.cli.tokens import in_database
+from monitor.cli.windows import local_time, shown
+from monitor.clock import wall_ms
+from monitor.core.access import Actor
+from monitor.core.planning import instant
+from monitor.core.workorder import CAUSES, EXEMPTIONS, SIGNS, STATE_NAMES, name_of
+from monitor.errors import MonitorError
+from monitor.flows import order_acts, order_stats
+from monitor.flows.order_acts import Told
+from monitor.flows.work_json import exemption_json, iso, order_json
+from monitor.inventory.load import Loaded, load
+from monitor.store import orders
+
+program = typer.Typer(no_args_is_help=True)
+Number = Annotated[int, typer.Argument(help="The order's number.")]
+Note = Annotated[str, typer.Option(help="A remark.")]
+Work = Callable[[AsyncEngine, Actor, Loaded], Awaitable[Told]]
+
+
+def _do(config: Path, as_name: str | None, password_file: Path | None, as_json: bool, work: Work) -> None:
+    _tell(act(config, as_name, password_file, work), load(config, serving=False), as_json)
+
+
+@program.command("open")
+def open_order(
+    config: Config,
+    site: Annotated[str, typer.Argument(help="site_id.")],
+    fault: Annotated[str, typer.Option(help="What is wrong 故障现象.")],
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open an order by hand."""
+    _do(
+        config, as_name, password_file, as_json,
+        lambda db, who, it: order_acts.open_by_hand(db, it, who, site, fault, wall_ms()),
+    )  # fmt: skip
+
+
+@program.command("list")
+def list_orders(
+    config: Config,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that are closed.")] = False,
+    site: Annotated[str | None, typer.Option(help="Of this site alone.")] = None,
+    township: Annotated[str | None, typer.Option(help="Of this township (code) alone.")] = None,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Those that are overdue alone.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The orders that are not closed."""
+    loaded = load(config, serving=False)
+
+    async def read(engine: AsyncEngine) -> list[orders.Order]:
+        async with engine.connect() as connection:
+            return await orders.listed(connection, closed=everything, site=site, township=township)
+
+    found = [o for o in in_database(loaded, read) if not overdue or o.overdue is not None]
+    if as_json:
+        _json([order_json(order) for order in found])
+        return
+    for order in found:
+        print(_line(order, loaded))
+
+
+@program.command()
+def show(config: Config, number: Number, as_json: AsJson = False) -> None:
+    """An order with its outages, its history, papers and exemptions."""
+    loaded = load(config, serving=False)
+    _tell(in_database(loaded, lambda engine: order_acts.show(engine, loaded, number)), loaded, as_json)
+
+
+@program.command()
+def dispatched(
+    config: Config,
+    number: Number,
+    to: Annotated[str, typer.Option(help="Who goes 处理人.")],
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Somebody was sent."""
+    _do(
+        config, as_name, password_file, as_json,
+        lambda db, who, _: order_acts.dispatch(db, who, number, to, wall_ms()),
+    )  # fmt: skip
+
+
+@program.command()
+def repaired(
+    config: Config,
+    number: Number,
+    work: Annotated[str, typer.Option(help="What was done 处理情况.")],
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Somebody says that it is repaired. When it was restored the monitor measures."""
+    _do(
+        config, as_name, password_file, as_json,
+        lambda db, who, _: order_acts.repaired(db, who, number, work, wall_ms()),
+    )  # fmt: skip
+
+
+@program.command()
+def cause(
+    config: Config,
+    number: Number,
+    what: Annotated[str, typer.Argument(help="、".join(CAUSES))],
+    note: Note = "",
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Why it failed."""
+    _do(
+        config, as_name, password_file, as_json,
+        lambda db, who, _: order_acts.set_cause(db, who, number, what, note, wall_ms()),
+    )  # fmt: skip
+
+
+@program.command()
+def note(
+    config: Config,
+    number: Number,
+    text: Annotated[str, typer.Argument(help="The remark.")],
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """A remark in its history."""
+    _do(
+        config, as_name, password_file, as_json,
+        lambda db, who, _: order_acts.note(db, who, number, text, wall_ms()),
+    )  # fmt: skip
+
+
+@program.command()
+def paper(
+    config: Config,
+    number: Number,
+    file: Annotated[Path, typer.Argument(help="A photo or a sheet.")],
+    note: Note = "",
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep a photo or a sheet with it, by its SHA-256."""
+    _do(
+        config, as_name, password_file, as_json,
+        lambda db, who, it: order_acts.add_paper(db, it, who, number, file, note, wall_ms()),
+    )  # fmt: skip
+
+
+@program.command()
+def split(
+    config: Config,
+    number: Number,
+    site: Annotated[str, typer.Option(help="The site that did not come back with the line.")],
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a site of a line's order an order of its own."""
+    _do(
+        config, as_name, password_file, as_json,
+        lambda db, who, it: order_acts.split(db, it, who, number, site, wall_ms()),
+    )  # fmt: skip
+
+
+@program.command()
+def close(
+    config: Config,
+    number: Number,
+    reason: Annotated[str, typer.Option(help="Needed while an outage of it goes on, as: site retired.")] = "",
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close it: once it was measured that all is up again, and its cause is known."""
+    _do(
+        config, as_name, password_file, as_json,
+        lambda db, who, _: order_acts.close(db, who, number, reason, wall_ms()),
+    )  # fmt: skip
+
+
+@program.command()
+def exempt(
+    config: Config,
+    number: Number,
+    cause: Annotated[str, typer.Option(help="、".join(EXEMPTIONS))],
+    reason: Annotated[str, typer.Option(help="What happened.")],
+    paper: Annotated[Path, typer.Option(help="What proves it.")],
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Propose an exemption 免责 of its outages; it changes no measured figure."""
+    _do(
+        config, as_name, password_file, as_json,
+        lambda db, who, it: order_acts.propose_exemption(db, it, who, number, cause, reason, paper, wall_ms()),
+    )  # fmt: skip
+
+
+Exemption = Annotated[int, typer.Argument(help="The exemption's number, from `workorder show`.")]
+
+
+@program.command("approve-exemption")
+def approve_exemption(
+    config: Config,
+    number: Exemption,
+    note: Note = "",
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Approve an exemption; not by whoever proposed it."""
+    _do(
+        config, as_name, password_file, as_json,
+        lambda db, who, _: order_acts.decide_exemption(db, who, number, True, note, wall_ms()),
+    )  # fmt: skip
+
+
+@program.command("reject-exemption")
+def reject_exemption(
+    config: Config,
+    number: Exemption,
+    note: Note = "",
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Reject an exemption."""
+    _do(
+        config, as_name, password_file, as_json,
+        lambda db, who, _: order_acts.decide_exemption(db, who, number, False, note, wall_ms()),
+    )  # fmt: skip
+
+
+@program.command()
+def stats(
+    config: Config,
+    start: Annotated[str, typer.Option("--from", help="Local time, as 2026-10-01; or with an offset.")],
+    end: Annotated[str, typer.Option("--to", help="Likewise.")],
+    by: Annotated[str, typer.Option(help="level, township or cause.")] = "level",
+    as_json: AsJson = False,
+) -> None:
+    """Response, repair, MTTR and MTBF of a period, in counted time and in wall time (docs/workorders.md)."""
+    loaded = load(config, serving=False)
+    zone = loaded.settings.zone
+    period = (instant(local_time(start, zone, "--from"), zone), instant(local_time(end, zone, "--to"), zone))
+    if period[0] >= period[1]:
+        raise MonitorError(f"--from must lie before --to; {start} does not lie before {end}")
+    rows = in_database(loaded, lambda engine: order_stats.stats(engine, loaded, period, by, wall_ms()))
+    if as_json:
+        _json({"from": iso(period[0]), "to": iso(period[1]), "by": by, "rows": [row.as_dict() for row in rows]})
+        return
+    for row in rows:
+        print("\t".join(row.shown()))
+
+
+def _json(value: Any) -> None:
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=1)
+    print()
+
+
+def _line(order: orders.Order, loaded: Loaded) -> str:
+    zone = loaded.settings.zone
+    site = loaded.inventory.sites.get(order.site)
+    township = loaded.inventory.townships.get(order.township, order.township)
+    name = f"{township} 线路" if order.kind == "line" else site.name if site is not None else order.site
+    sites = len({o.site for o in order.outages})
+    marks = [STATE_NAMES[order.state]]
+    marks += ["超期"] if order.overdue is not None else []
+    marks += [f"返修 {order.reopened}"] if order.reopened else []
+    restored = f"恢复 {shown(order.restored_ms, zone)}" if order.restored_ms is not None else "未恢复"
+    return (
+        f"{order.id}\t{'，'.join(marks)}\t{name}（{sites} 个站点，{len(order.outages)} 个停机）\t"
+        f"开立 {shown(order.opened_ms, zone)}\t{restored}\t{order.assignee or order.responsible}"
+    )
+
+
+def _tell(told: Told, loaded: Loaded, as_json: bool) -> None:
+    order, zone = told.order, loaded.settings.zone
+    if as_json:
+        history = [{**e, "at_ms": None, "at": iso(e["at_ms"])} for e in told.history]
+        for one in history:
+            del one["at_ms"]
+        papers = [
+            {"sha256": p["sha256"], "note": p["note"], "at": iso(p["at_ms"]), "who": p["who"]} for p in told.papers
+        ]
+        exemptions = [exemption_json(e) for e in told.exemptions]
+        _json({**order_json(order, told.signs), "history": history, "papers": papers, "exemptions": exemptions})
+        return
+    print(_line(order, loaded))
+    if order.cause or order.work:
+        print(f"  原因 {name_of(CAUSES, order.cause)}；处理 {order.work}")
+    for o in order.outages:
+        late = f"，{shown(o.overdue, zone)} 起超期" if o.overdue is not None else ""
+        sign = f"，{SIGNS[told.signs[o.key]]}" if o.key in told.signs else ""
+        print(f"  停机 {o.site}/{o.terminal}  {shown(o.start, zone)} 至 {shown(o.over, zone) or '今'}{late}{sign}")
+    for e in told.exemptions:
+        states = {"proposed": "待审批", "approved": "已批准", "rejected": "已驳回"}
+        print(f"  免责 {e.id}  {name_of(EXEMPTIONS, e.cause)}  {states[e.state]}  {e.reason}")
+    for one in told.history:
+        print(f"  {shown(one['at_ms'], zone)}  {one['who']}  {one['what']}")

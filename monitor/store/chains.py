@@ -1,0 +1,48 @@
+"""Writing chains: one writer each, because the head's row is locked from a record's number to its commit.
+
+A chain's records stand in a table of their own, with a column for every value of the body; `n` and `hash` stand beside
+them. What a chain's body is and how it is read back says the file of its table (store/audit.py is an example), and
+flows/chains.py has the list of all chains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from monitor.core.chain import BEGINNING, Link, Record, canonical, link
+from monitor.store.database import insert_into
+from monitor.store.tables import chain_head
+
+#: Reads a chain from its rows: up to so many records of the chain `tag` with a number greater than the given one, by
+#: number. Bodies are made from the rows; the stored hash is only what they are compared with.
+Reader = Callable[[AsyncConnection, str, int, int], Awaitable[list[Record]]]
+
+
+async def append(connection: AsyncConnection, tag: str, body: Mapping[str, Any]) -> Link:
+    """The next record's number and hash, to be stored with its row in the caller's transaction.
+
+    Others who append to the same chain wait until that transaction ends: append late in it. Of several chains in one
+    transaction, `audit` is always the last (`acting` sees to it), so that no two wait for each other.
+    """
+    data = canonical(body)
+    # The lock: on PostgreSQL the row's, on SQLite the database's, which `writing` has taken already.
+    step = update(chain_head).where(chain_head.c.tag == tag).values(n=chain_head.c.n + 1)
+    step_on = step.returning(chain_head.c.n, chain_head.c.hash)
+    head = (await connection.execute(step_on)).one_or_none()
+    if head is None:
+        first = {"tag": tag, "n": 0, "hash": BEGINNING}
+        await connection.execute(insert_into(connection, chain_head).values(first).on_conflict_do_nothing())
+        head = (await connection.execute(step_on)).one()
+    made = Link(head.n, link(tag, head.n, head.hash, data))
+    await connection.execute(update(chain_head).where(chain_head.c.tag == tag).values(hash=made.hash))
+    return made
+
+
+async def heads(connection: AsyncConnection) -> dict[str, Link]:
+    """The newest record of every chain, by tag."""
+    rows = await connection.execute(select(chain_head).order_by(chain_head.c.tag))
+    return {row.tag: Link(row.n, row.hash) for row in rows}

@@ -1,0 +1,72 @@
+"""Papers (photos, invoices, acceptance sheets) by their content: the same content is kept once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from monitor.errors import MonitorError
+from monitor.store.database import insert_into
+from monitor.store.tables import paper
+
+#: The largest that is taken.
+LIMIT_BYTES = 32 << 20
+
+
+async def keep(connection: AsyncConnection, folder: Path, path: Path, actor: str, at_ms: int) -> str:
+    """Copy a file into `folder`, durably, and its row into the caller's transaction; returns its SHA-256 (hex).
+
+    Raises MonitorError for what is no file, is empty, or is larger than 32 MiB.
+    """
+    digest, size = await asyncio.to_thread(_store, folder, path)
+    values = {"sha256": digest, "name": path.name[:255], "bytes": size, "kept_by": actor, "at_ms": at_ms}
+    await connection.execute(insert_into(connection, paper).values(values).on_conflict_do_nothing())
+    return digest
+
+
+def place(folder: Path, sha256: str) -> Path:
+    """Where a paper lies."""
+    return folder / sha256[:2] / sha256
+
+
+async def known(connection: AsyncConnection, sha256: str) -> bool:
+    """Is there a paper with this content?"""
+    return bool((await connection.execute(select(func.count()).where(paper.c.sha256 == sha256))).scalar())
+
+
+def _store(folder: Path, path: Path) -> tuple[str, int]:
+    try:
+        with path.open("rb") as source:
+            content = source.read(LIMIT_BYTES + 1)
+    except OSError as error:
+        raise MonitorError(f"{path}: cannot be read: {error.strerror}") from None
+    if not content or len(content) > LIMIT_BYTES:
+        raise MonitorError(f"{path}: expected a file of 1 byte to {LIMIT_BYTES >> 20} MiB")
+    digest = hashlib.sha256(content).hexdigest()
+    target = place(folder, digest)
+    if target.exists() and target.stat().st_size == len(content):
+        return digest, len(content)
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    descriptor, aside = tempfile.mkstemp(dir=target.parent)
+    try:
+        with open(descriptor, "wb") as sink:
+            sink.write(content)
+            sink.flush()
+            os.fchmod(sink.fileno(), 0o640)
+            os.fsync(sink.fileno())
+        os.replace(aside, target)
+    except OSError as error:
+        Path(aside).unlink(missing_ok=True)
+        raise MonitorError(f"{target}: cannot be written: {error.strerror}") from None
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+    return digest, len(content)

@@ -1,0 +1,124 @@
+"""The year 2020 from the command line, as docs/ledger.md plays it: 250,000 yuan for 234 sites, to the fen."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from openpyxl import load_workbook
+
+from monitor.cli import program
+from monitor.clock import wall_ms
+from monitor.core.access import Actor, Role
+from monitor.core.allocation import allocate
+from monitor.errors import MonitorError
+from monitor.flows.people import add_person
+from monitor.store.database import opened
+from tests.ledgers import ROOT, county
+from tests.services import program as found_program
+
+PASSWORD = "Kaijiang-2020-ledger"
+REFUSED = "专项资金余额不足：可用 0.00 元，本笔 0.01 元"
+
+
+async def people(url: str) -> None:
+    async with opened(url) as engine:
+        await add_person(engine, None, "admin", [Role.ADMIN], None, PASSWORD, wall_ms())
+        admin = Actor("admin", frozenset({Role.ADMIN}))
+        await add_person(engine, admin, "li", [Role.FINANCE], None, PASSWORD, wall_ms())
+        await add_person(engine, admin, "wang", [Role.APPROVER], None, PASSWORD, wall_ms())
+
+
+def repairs(path: Path) -> None:
+    """234 repairs of different cost, 50,800.00 yuan, each at a site and on a work order."""
+    sites = list(county().sites)
+    amounts = allocate(5_080_000, {site: 100 + n * 37 % 211 for n, site in enumerate(sites)})
+    columns = ["日期", "摘要", "金额", "支出经济分类", "收款人", "站点", "工单号", "付款日期", "凭证号"]
+    with path.open("w", encoding="gb18030", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(columns)
+        for n, site in enumerate(sites):
+            on = date(2020, 5, 4) + timedelta(days=n)
+            paid = on + timedelta(days=3)
+            amount = f"{amounts[site] / 100:,.2f}"
+            what = "更换机顶盒" if n % 2 else "线路抢修"
+            rows.writerow([on, what, amount, "30213 维修(护)费", "开江广电", site, n + 1, paid, f"记-{n + 2000}"])
+
+
+def commands() -> Iterator[str]:
+    """The lines of the section's code blocks, continued ones joined."""
+    text = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
+    section = text.split("## The year 2020, played")[1].split("\n## ")[0]
+    for block in re.findall(r"```sh\n(.*?)```", section, re.S):
+        yield from (line for line in block.replace("\\\n", " ").splitlines() if line.strip())
+
+
+@pytest.mark.timeout(300)
+async def test_the_year_2020_can_be_played_to_the_fen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    url = f"sqlite+aiosqlite:///{tmp_path}/monitor.db"
+    monkeypatch.setenv("ZHDJ_DATABASE__URL", url)
+    monkeypatch.chdir(tmp_path)
+    await people(url)
+    for name in ("li", "wang"):
+        (tmp_path / f"{name}.txt").write_text(PASSWORD)
+        (tmp_path / f"{name}.txt").chmod(0o600)
+    repairs(tmp_path / "repairs-2020.csv")
+    variables: dict[str, str] = {}
+    said: dict[str, str] = {}
+    for line in commands():
+        assigned = re.fullmatch(r'([A-Z]+)=(?:"(.*)"|\$\((.*)\))', line)
+        if assigned:
+            name, value, command = assigned.groups()
+            if command:
+                value = subprocess.run(
+                    ["bash", "-c", command], capture_output=True, text=True, check=True
+                ).stdout.strip()
+            variables[name] = value
+            continue
+        plain = re.sub(r"\$([A-Z]+)", lambda m: variables[m[1]], line)
+        words = shlex.split(plain, comments=True)
+        if words[0] == "bean-check":
+            done = subprocess.run([found_program("bean-check"), words[1]], capture_output=True, text=True, timeout=120)
+            assert (done.returncode, done.stdout + done.stderr) == (0, "")
+            continue
+        out = words[words.index(">") + 1] if ">" in words else ""
+        words = words[1 : words.index(">")] if out else words[1:]
+        with pytest.raises(MonitorError, match=f"^{REFUSED}$") if REFUSED in line else nullcontext():
+            await asyncio.to_thread(program, words, standalone_mode=False)
+        said[line] = capsys.readouterr().out
+        if out:
+            Path(out).write_text(said[line])
+    totals = next(text for line, text in said.items() if "预算执行率 100.00%" in line)
+    assert "已登记 250,000.00 元，余额 0.00 元，预算执行率 100.00%" in totals
+    assert next(text for line, text in said.items() if "0 笔草稿" in line).startswith("0 笔草稿")
+
+    await asyncio.to_thread(
+        program, shlex.split(f"ledger totals {variables['LI']} --year 2020 --json"), standalone_mode=False
+    )
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["budget_fen"] == figures["spent_fen"] == 25_000_000
+    assert figures["execution_rate_percent"] == "100.00"
+    by_site = {one["key"]: one["spent_fen"] for one in figures["by"]["site"]}
+    assert by_site.keys() == county().sites.keys()
+    for breakdown in figures["by"].values():
+        assert sum(one["spent_fen"] for one in breakdown) == 25_000_000
+    orders = {one["key"]: one["spent_fen"] for one in figures["by"]["work_order"]}
+    assert orders.pop("") == 19_920_000
+    assert (len(orders), sum(orders.values())) == (234, 5_080_000)
+    sheet = load_workbook(tmp_path / "ledger-2020.xlsx")["台账"]
+    amounts = [row[3] for row in sheet.iter_rows(min_row=3, values_only=True)]
+    assert len(amounts) == 238
+    assert round(sum(float(str(amount)) for amount in amounts), 2) == 250_000.00
