@@ -131,6 +131,9 @@ ORDER: dict[type[msgspec.Struct], int] = {
     ProbeLine: 4,
 }  # fmt: skip
 
+#: The last instant that `millis` reads, ms: the end of the year 9998.
+LAST_MS = 253_370_764_799_999
+
 _MOST_SECONDS = 10_000
 _seconds: dict[int, str] = {}
 _millis = ["Z", *(f".{ms:03d}Z" for ms in range(1, 1000))]

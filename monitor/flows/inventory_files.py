@@ -15,6 +15,7 @@ from monitor.inventory.differences import differences
 from monitor.inventory.load import Loaded
 from monitor.inventory.versions import unpack
 from monitor.store import versions
+from monitor.store.database import looking
 
 if TYPE_CHECKING:
     from monitor.flows.observe import Observer
@@ -28,7 +29,7 @@ BY_FILES = "files"
 async def follow_files(observer: Observer, files: Loaded) -> bool:
     """A new version where the files changed since they were last looked at. Raises what the database raises."""
     told = observer.judge.told
-    async with observer.view.engine.connect() as connection:
+    async with looking(observer.view.engine) as connection:
         stored = await versions.rows(connection)
     if not told and not stored:
         return observer.version(1, BEGINNING, files, files.digest, BY_FILES)
@@ -50,7 +51,7 @@ async def follow_files(observer: Observer, files: Loaded) -> bool:
 async def follow_database(observer: Observer, ahead_ms: int) -> None:
     """Versions that were approved and are due within `ahead_ms`. Raises what the database raises."""
     now = observer.clock.now()
-    async with observer.view.engine.connect() as connection:
+    async with looking(observer.view.engine) as connection:
         due = await versions.due(connection, now + ahead_ms)
     told = {line.number for line in observer.judge.told}
     for stored, body in due:

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from sys import intern
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -26,6 +27,7 @@ from monitor.core.timeline import BEGINNING
 from monitor.core.window import Window
 from monitor.errors import MonitorError
 from monitor.evidence.lines import (
+    LAST_MS,
     AnyLine,
     ChannelLine,
     HeartbeatLine,
@@ -172,7 +174,7 @@ class Observer:
         if isinstance(line, OpenedLine) and line.state is not None:
             self.offsets.load(line.state.get("offsets", []))
         if isinstance(line, HeartbeatLine):
-            self.sequences.missing((line.site, line.terminal, line.via), line.boot, line.seq)
+            self.sequences.missing((line.site, line.terminal), line.via, line.boot, line.seq)
         if isinstance(line, HeartbeatLine) and line.sent_at is not None:
             sent = line.sent_raw or line.sent_at
             self.offsets.correct((line.site, line.terminal), read.at, millis(sent), line.boot)
@@ -230,10 +232,15 @@ class Observer:
         try:
             for beat in beats:
                 site, terminal, sent_at, boot, seq = beat.site, beat.terminal, beat.sent_at, beat.boot, beat.seq
+                device = (site, terminal)
                 sent = None
                 # Estimates for whatever name is made up would never end.
-                if sent_at is not None and (site, terminal) in known:
-                    sent = correct((site, terminal), at, sent_at, boot)
+                if (watch := known.get(device)) is not None:
+                    device = watch.key
+                    if boot is not None:
+                        boot = intern(boot)  # kept in several places, and the same from beat to beat
+                    if sent_at is not None:
+                        sent = correct(device, at, sent_at, boot)
                 reason = judge(at, site, terminal, via, sent, boot, seq)
                 answers.append(reason)
                 if reason is not None:
@@ -249,7 +256,7 @@ class Observer:
                 if services:
                     line.services = services
                     said(site, terminal, services)
-                left_out += missing((site, terminal, via), boot, seq)
+                left_out += missing(device, via, boot, seq)
         finally:
             self._append(lines, at)  # what was judged stands in the log, whatever a later one met
             if lines:
@@ -288,6 +295,8 @@ class Observer:
             return self.refuse("probe", reason)
         line = ProbeLine(moment(at), site, terminal, check, ok, round(duration_s * 1000), detail[:200])
         if certificate_expiry is not None:
+            # Devices' own certificates begin in 1950 and end with the year 9999.
+            certificate_expiry = min(max(0, certificate_expiry), LAST_MS)
             line.certificate_expiry = moment(certificate_expiry)
             self.board.certificate(site, terminal, check, certificate_expiry)
         self._append([line], at)
