@@ -109,11 +109,12 @@ def test_mistakes_change_nothing(say: Say, new: Path, tmp_path: Path) -> None:
         say("inventory", "import", new, by="li")
     assert [(m.file, m.row, m.column) for m in error.value.mistakes] == [
         ("checks.csv", 5, "site_id"),
+        ("checks.csv", 5, "terminal"),
         ("checks.csv", 6, "interval_s"),
     ]
     answer = json.loads(say("inventory", "import", new, "--json", by="li", status=2))
     assert not answer["ok"]
-    assert answer["mistakes"][1]["row"] == 6
+    assert answer["mistakes"][2]["row"] == 6
     assert rows(tmp_path) == []
 
 
