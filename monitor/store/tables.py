@@ -1,6 +1,6 @@
 """All tables on one page. Instants are milliseconds since the epoch, UTC; values are 0 down, 1 unknown, 2 up.
 
-Everything but `token`, `window` and versions that do not hold yet follows from the evidence log and can be rebuilt from it.
+Everything but `token` and `window` follows from the evidence log and can be rebuilt from it.
 """
 
 from __future__ import annotations
