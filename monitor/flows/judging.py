@@ -105,7 +105,9 @@ class Judge:
     def _keep(self, line: InventoryLine, version: Version) -> None:
         """For the database, which lists the versions."""
         since = version.since if version.since > BEGINNING else millis(line.since)
-        self.collector.versions.append(Held(line.number, since, line.digest, line.files, pack(version.loaded), line.by))
+        self.collector.versions.append(
+            Held(line.number, since, line.digest, line.files, pack(version.loaded), line.by)
+        )
 
     def needed(self, at: int) -> list[InventoryLine]:
         """The versions that it takes to judge on from `at`: what held since the oldest outage began, and all later."""
