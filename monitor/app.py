@@ -9,7 +9,7 @@ import asyncio
 import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
@@ -21,9 +21,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.clock import Clock
-from monitor.errors import MonitorError
+from monitor.errors import ConfigError, MonitorError
 from monitor.flows.anchoring import Anchoring
 from monitor.flows.days import chain_closed_days, prune_logs
+from monitor.flows.inventory_files import follow_database, follow_files
 from monitor.flows.ledger.figures import money_so_far
 from monitor.flows.month import month_so_far
 from monitor.flows.observe import Observer
@@ -38,7 +39,7 @@ from monitor.intake.poller import Poller
 from monitor.intake.probes import Tools
 from monitor.intake.selfwatch import Echo, SelfWatch
 from monitor.intake.tokens import Token, Tokens, new_token
-from monitor.inventory.load import Loaded
+from monitor.inventory.load import Loaded, load
 from monitor.publish.views import Overview
 from monitor.settings import Settings
 from monitor.store import tokens
@@ -52,6 +53,9 @@ log = structlog.get_logger()
 #: How often the month's figures, the windows and the tokens are read anew, seconds.
 FIGURES_S = 60.0
 TABLES_S = 5.0
+#: How often versions of the inventory are looked for, and how long before they hold they stand in the log.
+VERSIONS_S = 2.0
+AHEAD_MS = 60_000
 #: How often work orders are looked after, seconds: the delay that it adds to the one clock.
 ORDERS_S = 5.0
 #: Every so many times thoroughly.
@@ -75,9 +79,16 @@ class Running:
 
 
 @asynccontextmanager
-async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = None) -> AsyncIterator[Running]:
+async def running(
+    loaded: Loaded,
+    *,
+    known_tokens: Mapping[str, str] | None = None,
+    config: Path | None = None,
+    reload: asyncio.Event | None = None,
+) -> AsyncIterator[Running]:
     """The service, until the block ends or one of its tasks fails. `known_tokens`: of a simulated fleet."""
     settings = loaded.settings
+    reload = reload or asyncio.Event()
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(opened(settings.database.url.get_secret_value()))
         if known_tokens:
@@ -108,7 +119,7 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
             await stack.enter_async_context(broker)
         receiver = MqttReceiver(mqtt, observer, observer_name=settings.observer)
         poller = Poller(
-            loaded.inventory.checks.values(),
+            observer.inventory.checks.values(),
             observer,
             tools,
             concurrency=settings.probes.concurrency,
@@ -120,7 +131,7 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
 
         async def overview() -> Overview:
             try:
-                return await load_overview(engine, loaded, observer.board.month, clock.now())
+                return await load_overview(engine, observer.judge.loaded, observer.board.month, clock.now())
             except (SQLAlchemyError, OSError) as error:
                 log.warning("overview.failed", error=type(error).__name__)
                 raise web.HTTPServiceUnavailable from None
@@ -135,8 +146,9 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "cut": lambda: _cut(observer, settings.evidence.cut_s),
             "save": lambda: _save(observer),
-            "figures": lambda: _figures(observer, loaded, engine),
-            "orders": lambda: _orders(observer, loaded, engine),
+            "figures": lambda: _figures(observer, engine),
+            "orders": lambda: _orders(observer, engine),
+            "versions": lambda: _versions(observer, poller, config, reload),
             "tables": lambda: _tables(observer, known, engine, files, settings.zone),
             "anchors": lambda: _anchors(anchoring, clock),
             "days": lambda: _days(engine, settings, clock),
@@ -147,7 +159,7 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
         }
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(loop(), name=name) for name, loop in loops.items()]
-            log.info("service.started", http=f"{host}:{listener.port}", sites=len(loaded.inventory.sites))
+            log.info("service.started", http=f"{host}:{listener.port}", sites=len(observer.inventory.sites))
             try:
                 yield Running(f"http://{host}:{listener.port}", observer, engine)
             finally:
@@ -158,20 +170,26 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
 async def serve(
     loaded: Loaded,
     *,
+    config: Path | None = None,
     known_tokens: Mapping[str, str] | None = None,
     started: Callable[[Running], None] | None = None,
     stopping: Callable[[], None] | None = None,
 ) -> None:
-    """Run until SIGTERM or SIGINT, then stop in order; `stopping` is called in a thread before anything is closed."""
+    """Run until SIGTERM or SIGINT, then stop in order; `stopping` is called in a thread before anything is closed.
+
+    SIGHUP: the files of `config` are looked at again.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    reload = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
     _allow_many_files()
     runs = False
     trouble: BaseException | None = None
     try:
-        async with running(loaded, known_tokens=known_tokens) as service:
+        async with running(loaded, known_tokens=known_tokens, config=config, reload=reload) as service:
             runs = True
             if started is not None:
                 started(service)
@@ -234,17 +252,17 @@ async def _save(observer: Observer) -> NoReturn:
         await observer.save()
 
 
-async def _figures(observer: Observer, loaded: Loaded, engine: AsyncEngine) -> NoReturn:
+async def _figures(observer: Observer, engine: AsyncEngine) -> NoReturn:
     """Survives a database that is away: the figures then stay as old as they say they are."""
     while True:
         try:
-            observer.board.month = await month_so_far(engine, loaded, observer.clock.now())
+            observer.board.month = await month_so_far(engine, observer.judge.loaded, observer.clock.now())
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("figures.failed", error=type(error).__name__)
-        await asyncio.sleep(FIGURES_S if not loaded.settings.demo else TABLES_S)
+        await asyncio.sleep(FIGURES_S if not observer.loaded.settings.demo else TABLES_S)
 
 
-async def _orders(observer: Observer, loaded: Loaded, engine: AsyncEngine) -> NoReturn:
+async def _orders(observer: Observer, engine: AsyncEngine) -> NoReturn:
     """Survives a database that is away, another process that was quicker, and a year without a calendar."""
     passes = 0
     while True:
@@ -252,9 +270,41 @@ async def _orders(observer: Observer, loaded: Loaded, engine: AsyncEngine) -> No
         try:
             now, thorough = observer.clock.now(), passes % THOROUGH == 0
             passes += 1
-            observer.board.orders = await keep_orders(engine, loaded, now, thorough=thorough)
+            observer.board.orders = await keep_orders(engine, observer.judge.loaded, now, thorough=thorough)
         except (SQLAlchemyError, OSError, TimeoutError, MonitorError) as error:
             log.warning("orders.failed", error=(str(error) or type(error).__name__).splitlines()[0])
+
+
+async def _versions(observer: Observer, poller: Poller, config: Path | None, reload: asyncio.Event) -> NoReturn:
+    """Versions of the inventory that are due, and files that were changed, when we are told to look at them.
+
+    Survives files with mistakes, which change nothing, a version that is damaged, and a database that is away.
+    """
+    probed = observer.inventory
+    while True:
+        try:
+            await follow_database(observer, AHEAD_MS)
+            if reload.is_set() and config is not None:
+                await follow_files(observer, await asyncio.to_thread(load, config))
+                reload.clear()
+                log.info("inventory.reloaded", sites=len(observer.inventory.sites))
+            observer.board.trouble("inventory", "")
+        except ConfigError as error:
+            reload.clear()
+            for mistake in error.mistakes:
+                log.error("inventory.refused", mistake=str(mistake))
+            observer.board.trouble("inventory", f"{len(error.mistakes)} mistakes in the files; the last version holds")
+        except MonitorError as error:
+            reload.clear()
+            log.error("inventory.refused", mistake=str(error))
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            log.warning("versions.waiting", error=type(error).__name__)
+        if observer.inventory is not probed:
+            probed = observer.inventory
+            poller.follow(probed.checks.values())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(VERSIONS_S):
+                await (reload.wait() if not reload.is_set() else asyncio.sleep(VERSIONS_S))
 
 
 async def _tables(

@@ -197,7 +197,7 @@ def test_a_site_is_up_where_any_of_its_terminals_is(drawn: list[list[tuple[int, 
         timeline = new_timeline()
         replace(timeline, 0, [TimelineStep(at, value) for at, value in sorted(dict(steps).items())])
         timelines.append(timeline)
-    told = _of_site(timelines, (0, 50))
+    told = _of_site(timelines, 0)
     expected = roll_up_values(timelines, max) if timelines else new_timeline()
     assert measure(told, (0, 50), [(-1, 60)], [], 5) == measure(expected, (0, 50), [(-1, 60)], [], 5)
     assert [(s.at, s.value) for s in told if s.at > 0] == [(s.at, s.value) for s in expected if s.at > 0]

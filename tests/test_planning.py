@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from monitor.core.calendar import WorkCalendar
-from monitor.core.eras import Parameters
+from monitor.core.eras import Era, Parameters
 from monitor.core.figures import Counter
 from monitor.core.measure import measure
 from monitor.core.planning import Repeat, check_declared, earliest_start, instant, is_retroactive, occurrences
@@ -143,6 +143,7 @@ PARAMETERS = Parameters(
     {"county": 1, "township": 1, "village": 2}, None,
 )  # fmt: skip
 SERVICE = ServiceTimes(UTC, {"village": ("daily", ["08:00-12:00", "14:00-18:00"])}, CALENDAR)
+ERAS = [Era(BEGINNING, INVENTORY, SERVICE, PARAMETERS)]
 SCOPES = ("county", "level:village", "township:T1", "site:V1", "terminal:V1/tv", "terminal:V2/pc")
 NINE = ms(datetime(2026, 10, 12, 9, tzinfo=UTC))
 
@@ -182,14 +183,14 @@ def test_figures_without_what_was_entered_after_the_fact_are_those_without_it(
     checks: dict[tuple[str, str, str], Timeline], declared: list[Window], exempted: list[Window]
 ) -> None:
     period = (NINE, NINE + DAY)
-    found = Counter(INVENTORY, PARAMETERS, SERVICE, declared).count_all(period, checks, exempted)
-    plain = Counter(INVENTORY, PARAMETERS, SERVICE, declared).count(period, checks)
+    found = Counter(ERAS, declared).count_all(period, checks, exempted)
+    plain = Counter(ERAS, declared).count(period, checks)
     assert (found.terminals, found.sites, found.site_rates) == (plain.terminals, plain.sites, plain.site_rates)
     for other, their in (
         (found.without_retroactive, [w for w in declared if not w.retroactive]),
         (found.after_exemptions, [*declared, *exempted]),
     ):
-        naive = Counter(INVENTORY, PARAMETERS, SERVICE, their).count(period, checks)
+        naive = Counter(ERAS, their).count(period, checks)
         if other is None:
             assert (naive.terminals, naive.sites) == (plain.terminals, plain.sites)
         else:
@@ -227,7 +228,7 @@ def test_a_limit_is_passed_in_the_second_from_which_the_measure_says_overdue(
     """From the outage's beginning, at every instant afterwards."""
     timeline = timeline_of([(1, "up"), (3, "down"), *((n, v) for n, v in parts if v != "up")])
     site, terminal = INVENTORY.sites["V1"], INVENTORY.terminals["V1", "tv"]
-    counter = Counter(INVENTORY, PARAMETERS, SERVICE, declared)
+    counter = Counter(ERAS, declared)
     start = timeline[2].at if timeline[1].value == "up" else timeline[1].at
     end = start + quarters * HOUR // 4
     assert timeline[0].at == BEGINNING

@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import NamedTuple
 
-from monitor.core.eras import Parameters
+from monitor.core.course import Course, Courses, Piece
+from monitor.core.eras import Era
 from monitor.core.maintenance import Rate, Verdict, rates, site_verdict, terminal_verdict
-from monitor.core.measure import Counted, Measure, counted_down, measure_counted, reaches_back_to
-from monitor.core.service import Profile, ServiceTimes
-from monitor.core.sites import Inventory, Level, Site, Terminal
-from monitor.core.timeline import FOREVER, UP, Interval, Step, Timeline, new_timeline, roll_up_values
-from monitor.core.window import Window, intersect, length, subtract, union
+from monitor.core.measure import Measure, counted_down, reaches_back_to
+from monitor.core.sites import Check, Level, Site, Terminal
+from monitor.core.timeline import (
+    BEGINNING,
+    FOREVER,
+    UP,
+    Interval,
+    Step,
+    Timeline,
+    joined,
+    new_timeline,
+    roll_up_values,
+)
+from monitor.core.window import Window, intersect, length, subtract
 
 Key = tuple[str, str, str]
+_NOTHING = new_timeline()
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A terminal's figures, or (terminal None) a site's own."""
+    """A terminal's figures, or (terminal None) a site's own. `site`: as it was last before the period's end.
+
+    `parts`: where its level or township changed within the period, what it was before and after, and the measure of
+    each. Their times add up to the whole's; an outage that lasted over the change is in both.
+    """
 
     site: Site
     terminal: str | None
     measure: Measure
     verdict: Verdict
+    parts: tuple[tuple[Site, Measure], ...] = ()
+
+    def by(self, group: Callable[[Site], str]) -> Iterable[tuple[str, Measure]]:
+        """What it adds to each group that it belonged to: each second to the one of that time."""
+        groups = {group(site) for site, _ in self.parts} or {group(self.site)}
+        if len(groups) == 1:
+            return [(groups.pop(), self.measure)]
+        return [(group(site), measure) for site, measure in self.parts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,41 +68,53 @@ class Figures:
     after_exemptions: Figures | None = None
 
     def sums(self) -> dict[str, Measure]:
-        """The sites' measures added up, by level and `total`."""
+        """The sites' measures added up, by level and `total`: each second counts for the level the site had then."""
         result = {**{str(level): Measure() for level in Level}, "total": Measure()}
         for member in self.sites:
-            for name in (str(member.site.level), "total"):
-                result[name] = result[name] + member.measure
+            result["total"] = result["total"] + member.measure
+            for level, measure in member.by(_level):
+                result[level] = result[level] + measure
+        return result
+
+    def by_township(self) -> dict[str, Measure]:
+        """The sites' measures added up, by the code of the township to which each second's site belonged then."""
+        result: dict[str, Measure] = {}
+        for member in self.sites:
+            for code, measure in member.by(_township):
+                result[code] = result.get(code, Measure()) + measure
         return result
 
 
-class Counter:
-    """Counts one inventory under one set of parameters. It keeps what members with equal hours share."""
+class _Span(NamedTuple):
+    """In `[since, until)` the same held for a site, its terminals and their checks."""
 
-    def __init__(
-        self, inventory: Inventory, parameters: Parameters, service: ServiceTimes, windows: Sequence[Window]
-    ) -> None:
-        self.inventory = inventory
-        self.parameters = parameters
-        self.service = service
+    since: int
+    until: int
+    era: Era
+    site: Site
+    terminals: Mapping[str, Terminal]
+    scopes: tuple[str, ...]
+    repair_limit_ms: int
+
+
+class Counter:
+    """Counts what held when: the eras in their order, the first from `BEGINNING` on."""
+
+    def __init__(self, eras: Sequence[Era], windows: Sequence[Window]) -> None:
+        self.eras = eras
         self.windows = windows
-        self._windows: dict[str, list[Window]] = {}
-        for window in windows:
-            self._windows.setdefault(window.scope, []).append(window)
-        self._scopes_of: dict[str, tuple[str, ...]] = {}
-        #: Sites with windows of single terminals.
-        self._single = {s.removeprefix("terminal:").partition("/")[0] for s in self._windows if "/" in s}
-        # By `id` of a profile, which the service times keep: its own hash takes longer than all else.
-        self._intervals: dict[tuple[int, tuple[str, ...], Interval], tuple[Counted, Counted]] = {}
-        self._steady: dict[tuple[int, tuple[str, ...], Interval, str], Measure | None] = {}
-        self._choose = max if parameters.terminal_policy == "any" else min
+        self._ends = [*(era.since for era in eras[1:]), FOREVER]
+        self._spans_of: dict[str, tuple[_Span, ...]] = {}
+        self._courses = Courses(windows)
+        self._wholes: dict[tuple[int, tuple[str, ...], int], Course] = {}
 
     def terminal_timeline(self, site: str, kind: str, checks: Mapping[Key, Timeline]) -> Timeline:
-        """The roll-up of a terminal's checks; one without any is unknown."""
-        parts = [t for c in self.inventory.checks_of.get((site, kind), ()) if (t := checks.get(c.key)) is not None]
-        if len(parts) == 1:
-            return parts[0]
-        return roll_up_values(parts, self._choose) if parts else new_timeline()
+        """The roll-up of a terminal's checks, in each era of those that it had then; unknown while it has none."""
+        spans, key = self._spans(site), (site, kind)
+        return _joined(
+            spans,
+            [_rolled(s.era.inventory.checks_of.get(key, ()), s.era.parameters.terminal_policy, checks) for s in spans],
+        )
 
     def count(self, period: Interval, checks: Mapping[Key, Timeline]) -> Figures:
         """All figures of `[from, to)`, ms, from the timelines of all checks (with the outages that last into it)."""
@@ -103,130 +139,192 @@ class Counter:
         others = {w for w in others if w.start < counted.period[1]}
         if not others:
             return None
-        counter = Counter(self.inventory, self.parameters, self.service, windows)
+        counter = Counter(self.eras, windows)
         known: dict[str, list[Member]] = {}
         for member in (*counted.terminals, *counted.sites):
             known.setdefault(member.site.site_id, []).append(member)
         members = [
             counter._members(site, counted.period, checks)
-            if any(w.concerns(site) for w in others) and self._reaches(site, counted.period[0], others, checks)
-            else known.get(site.site_id, [])
+            if self._reaches(site, counted.period[0], others, checks)
+            else known.get(site, [])
             for site in self._sites()
         ]
         again = self._figures(counted.period, members)
         return None if (again.terminals, again.sites) == (counted.terminals, counted.sites) else again
 
-    def _reaches(self, site: Site, start: int, windows: Iterable[Window], checks: Mapping[Key, Timeline]) -> bool:
+    def _reaches(self, site: str, start: int, windows: Iterable[Window], checks: Mapping[Key, Timeline]) -> bool:
         """Does one of these windows lie in what is counted of the site: the period, or an outage that lasts into it?"""
-        ends = max(w.end for w in windows if w.concerns(site))
+        spans = self._spans(site)
+        ends = max((w.end for w in windows if any(w.concerns(span.site) for span in spans)), default=BEGINNING)
         if ends > start:
             return True
-        terminals = self.inventory.terminals_of[site.site_id]
-        return any(reaches_back_to(self.terminal_timeline(*t.key, checks), start) < ends for t in terminals)
+        if ends == BEGINNING:
+            return False
+        kinds = {kind for span in spans for kind in span.terminals}
+        return any(reaches_back_to(self.terminal_timeline(site, kind, checks), start) < ends for kind in kinds)
 
-    def _sites(self) -> list[Site]:
-        return sorted(self.inventory.sites.values(), key=lambda s: s.site_id)
+    def _sites(self) -> list[str]:
+        if len(self.eras) == 1:
+            return sorted(self.eras[0].inventory.sites)
+        return sorted({site for era in self.eras for site in era.inventory.sites})
 
-    def _members(self, site: Site, period: Interval, checks: Mapping[Key, Timeline]) -> list[Member]:
+    def site(self, site_id: str) -> Site | None:
+        """A site as it is, or as it was last; None where it never was."""
+        return next((e.inventory.sites[site_id] for e in reversed(self.eras) if site_id in e.inventory.sites), None)
+
+    def _spans(self, site_id: str) -> tuple[_Span, ...]:
+        """In which eras a site existed; those that are equal for it are one."""
+        found = self._spans_of.get(site_id)
+        if found is None:
+            spans: list[_Span] = []
+            for era, until in zip(self.eras, self._ends, strict=True):
+                site = era.inventory.sites.get(site_id)
+                if site is None:
+                    continue
+                if spans and spans[-1].until == era.since and _same(spans[-1].era, era, site_id):
+                    spans[-1] = spans[-1]._replace(until=until)
+                else:
+                    terminals = {t.kind: t for t in sorted(era.inventory.terminals_of[site_id], key=_kind)}
+                    limit = era.parameters.repair_limit_ms[str(site.level)]
+                    spans.append(_Span(era.since, until, era, site, terminals, self._scopes(site), limit))
+            found = self._spans_of[site_id] = tuple(spans)
+        return found
+
+    def _members(self, site_id: str, period: Interval, checks: Mapping[Key, Timeline]) -> list[Member]:
         """A site's terminals that were in service, and last the site itself if it was."""
+        spans = self._spans(site_id)
+        if _is_whole(spans):
+            return self._unchanged(spans[0], period, checks)
+        before = [span for span in spans if span.since < period[1]]
+        if not before:
+            return []
+        site = before[-1].site
+        minima = self._last(period).parameters
+        watched = [_watched(span, checks) for span in spans]
         mine: list[Member] = []
-        watched: list[Timeline] = []
-        for terminal in sorted(self.inventory.terminals_of[site.site_id], key=lambda t: t.kind):
-            timeline = self.terminal_timeline(site.site_id, terminal.kind, checks)
-            is_watched = bool(self.inventory.checks_of.get(terminal.key))
-            if is_watched:
-                watched.append(timeline)
-            measured = self.measure(site, terminal, timeline, period)
-            if measured is not None:
-                minima = (self.parameters.coverage_min, self.parameters.availability_min)
-                # Without a check nothing is proven, however low the minima are.
-                verdict = terminal_verdict(measured, *minima) if is_watched else "unproven"
-                mine.append(Member(site, terminal.kind, measured, verdict))
-        measured = self.measure(site, None, _of_site(watched, period), period)
+        for kind in sorted({kind for span in spans for kind in span.terminals}):
+            course = self._course(spans, kind)
+            timeline = _joined(spans, [of_span.get(kind) or _NOTHING for of_span in watched])
+            measured = course.measure(timeline, period)
+            if measured is None:
+                continue
+            # Without a check nothing is proven, however low the minima are.
+            verdict: Verdict = "unproven"
+            if _had_check(spans, watched, kind, course, period):
+                verdict = terminal_verdict(measured, minima.coverage_min, minima.availability_min)
+            parts = _parts(course, before, timeline, period)
+            mine.append(Member(site, kind, measured, verdict, parts))
+        course = self._course(spans, None)
+        # What was before the period need not be right if the site is up as it begins.
+        timeline = _joined(
+            spans,
+            [
+                _of_site(list(of_span.values()), period[0] if span.since <= period[0] < span.until else span.since)
+                for span, of_span in zip(spans, watched, strict=True)
+            ],
+        )
+        measured = course.measure(timeline, period)
         if measured is not None:
-            mine.append(Member(site, None, measured, site_verdict(m.verdict for m in mine)))
+            parts = _parts(course, before, timeline, period)
+            mine.append(Member(site, None, measured, site_verdict([m.verdict for m in mine]), parts))
         return mine
+
+    def _unchanged(self, span: _Span, period: Interval, checks: Mapping[Key, Timeline]) -> list[Member]:
+        """As `_members`, of a site for which nothing ever changed: of most, so no more is done than must be."""
+        site, minima = span.site, span.era.parameters
+        if len(self.eras) > 1:
+            minima = self._last(period).parameters
+        watched = _watched(span, checks)
+        mine: list[Member] = []
+        for kind, terminal in span.terminals.items():
+            timeline = watched.get(kind)
+            measured = self._whole(span, terminal).measure(timeline or _NOTHING, period)
+            if measured is not None:
+                verdict: Verdict = "unproven"
+                if timeline is not None:
+                    verdict = terminal_verdict(measured, minima.coverage_min, minima.availability_min)
+                mine.append(Member(site, kind, measured, verdict))
+        measured = self._whole(span, None).measure(_of_site(list(watched.values()), period[0]), period)
+        if measured is not None:
+            mine.append(Member(site, None, measured, site_verdict([m.verdict for m in mine])))
+        return mine
+
+    def _last(self, period: Interval) -> Era:
+        """The last era before the period's end: its minima and plans hold for all of it."""
+        return next((era for era in reversed(self.eras) if era.since < period[1]), self.eras[0])
 
     def _figures(self, period: Interval, members: Sequence[Sequence[Member]]) -> Figures:
         terminals = [m for of_site in members for m in of_site if m.terminal is not None]
         sites = [m for of_site in members for m in of_site if m.terminal is None]
+        plans = self._last(period).parameters
         return Figures(
             period,
             terminals,
             sites,
-            rates(((m.site.level, m.verdict) for m in sites), self.parameters.planned_sites),
-            rates(((m.site.level, m.verdict) for m in terminals), self.parameters.planned_terminals),
+            rates(((m.site.level, m.verdict) for m in sites), plans.planned_sites),
+            rates(((m.site.level, m.verdict) for m in terminals), plans.planned_terminals),
         )
 
-    def measure(
-        self, site: Site, terminal: Terminal | None, timeline: Sequence[Step], period: Interval
-    ) -> Measure | None:
-        """One member's measure, None where it has no in-service second in the period."""
-        profile = self.service.profile(site, terminal)
-        scopes = self._scopes(site, terminal)
-        if _is_steady(timeline, period):
-            # Most members, in an ordinary month: nothing happened, so those with the same hours have the same figures.
-            steady = (id(profile), scopes, period, timeline[-1][1])
-            if steady not in self._steady:
-                self._steady[steady] = self._measure(site, timeline, period, profile, scopes)
-            return self._steady[steady]
-        return self._measure(site, timeline, period, profile, scopes)
-
-    def _measure(
-        self, site: Site, timeline: Sequence[Step], period: Interval, profile: Profile, scopes: tuple[str, ...]
-    ) -> Measure | None:
-        back = reaches_back_to(timeline, period[0])
-        in_service, counted = self._counted(profile, scopes, (back, period[1]), back == period[0])
-        if not in_service.intervals or in_service.intervals[-1][1] <= period[0]:
-            return None
-        return measure_counted(timeline, period, in_service, counted, self.parameters.repair_limit_ms[site.level])
-
-    def _counted(
-        self, profile: Profile, scopes: tuple[str, ...], reach: Interval, keep: bool
-    ) -> tuple[Counted, Counted]:
-        """In service, and counted: outside of planned windows too."""
-        key = (id(profile), scopes, reach)
-        found = self._intervals.get(key)
-        if found is None:
-            hours = self.service.intervals(profile, *reach)
-            planned = union((w.start, w.end) for scope in scopes for w in self._windows[scope])
-            found = (Counted(hours), Counted(subtract(hours, planned)))
-            if keep:
-                self._intervals[key] = found
-        return found
-
-    def _scopes(self, site: Site, terminal: Terminal | None) -> tuple[str, ...]:
+    def _scopes(self, site: Site) -> tuple[str, ...]:
         """Those of the windows' scopes that hold it (`Window.covers`)."""
-        if site.site_id not in self._scopes_of:
-            own = ["county", f"level:{site.level}", f"site:{site.site_id}"]
-            if site.level is not Level.COUNTY:
-                own.append(f"township:{site.township_code}")
-            self._scopes_of[site.site_id] = tuple(scope for scope in own if scope in self._windows)
-        found = self._scopes_of[site.site_id]
-        if terminal is not None and site.site_id in self._single:
-            scope = f"terminal:{site.site_id}/{terminal.kind}"
-            found = (*found, scope) if scope in self._windows else found
+        own = ["county", f"level:{site.level}", f"site:{site.site_id}"]
+        if site.level is not Level.COUNTY:
+            own.append(f"township:{site.township_code}")
+        return self._courses.scopes(own)
+
+    def _course(self, spans: Sequence[_Span], kind: str | None, unlisted: Terminal | None = None) -> Course:
+        """Of a terminal, or of the site itself. `unlisted`: one that no inventory holds, as a township's line."""
+        pieces: list[Piece] = []
+        for span in spans:
+            scopes, terminal = span.scopes, unlisted
+            if kind is not None:
+                terminal = span.terminals.get(kind, unlisted)
+                if terminal is None:
+                    continue
+                scopes = self._courses.terminal_scopes(scopes, span.site.site_id, kind)
+            service = span.era.service
+            profile = service.profile(span.site, terminal)
+            if pieces and pieces[-1].goes_on(span.since, profile, scopes, span.repair_limit_ms):
+                pieces[-1] = pieces[-1]._replace(until=span.until)
+            else:
+                pieces.append(Piece(span.since, span.until, service, profile, scopes, span.repair_limit_ms))
+        return self._courses.of(pieces)
+
+    def _whole(self, span: _Span, terminal: Terminal | None) -> Course:
+        """As `_course`, of a site for which nothing ever changed."""
+        service, scopes = span.era.service, span.scopes
+        profile = service.profile(span.site, terminal)
+        if terminal is not None:
+            scopes = self._courses.terminal_scopes(scopes, terminal.site_id, terminal.kind)
+        # By `id` of a profile, which the service times keep: its own hash takes longer than all else.
+        key = (id(profile), scopes, span.repair_limit_ms)
+        found = self._wholes.get(key)
+        if found is None:
+            piece = Piece(BEGINNING, FOREVER, service, profile, scopes, span.repair_limit_ms)
+            found = self._wholes[key] = self._courses.of([piece])
         return found
+
+    def _course_of(self, site: Site, terminal: Terminal | None) -> Course:
+        spans = self._spans(site.site_id)
+        if terminal is None:
+            return self._course(spans, None)
+        is_listed = any(terminal.kind in span.terminals for span in spans)
+        return self._course(spans, terminal.kind, None if is_listed else terminal)
 
     def in_service(self, site: Site, terminal: Terminal | None, start: int, end: int) -> Sequence[Interval]:
         """In-service intervals of a terminal, or of the site itself."""
-        return (
-            self.service.site(site, start, end)
-            if terminal is None
-            else self.service.terminal(site, terminal, start, end)
-        )
+        return self._course_of(site, terminal).in_service(start, end)
 
     def planned(self, site: Site, terminal: Terminal | None) -> list[Interval]:
         """The planned windows that cover it, joined."""
-        return union((w.start, w.end) for scope in self._scopes(site, terminal) for w in self._windows[scope])
+        return self._course_of(site, terminal).planned
 
     def at_most_ms(self, site: Site, terminal: Terminal, reach: Interval, start: int, end: int) -> int:
         """No less than the counted down ms of an outage in `[start, end)`: had it been down all the while.
 
         `reach` holds all that is asked for, so that all terminals with equal hours share the work.
         """
-        profile, scopes = self.service.profile(site, terminal), self._scopes(site, terminal)
-        return self._counted(profile, scopes, reach, True)[1].inside(start, end)
+        return self._course_of(site, terminal).counted(reach, True)[1].inside(start, end)
 
     def reached_at(
         self, site: Site, terminal: Terminal, timeline: Sequence[Step], outage: Interval, limit_ms: int
@@ -235,9 +333,8 @@ class Counter:
 
         From that instant on each further one is overdue, if the limit is that of repair.
         """
-        counted = subtract(self.in_service(site, terminal, *outage), self.planned(site, terminal))
         left = limit_ms
-        for start, end in counted_down(timeline, *outage, counted):
+        for start, end in self._counted_down(site, terminal, timeline, *outage):
             if end - start > left:
                 return start + left
             left -= end - start
@@ -245,24 +342,114 @@ class Counter:
 
     def counted_ms(self, site: Site, terminal: Terminal, timeline: Sequence[Step], start: int, now: int) -> int:
         """Counted down ms of the outage that began at `start`, as of `now`: the one clock of all limits (§6)."""
-        counted = subtract(self.in_service(site, terminal, start, now), self.planned(site, terminal))
-        return length(counted_down(timeline, start, now, counted))
+        return length(self._counted_down(site, terminal, timeline, start, now))
+
+    def _counted_down(
+        self, site: Site, terminal: Terminal, timeline: Sequence[Step], start: int, end: int
+    ) -> list[Interval]:
+        course = self._course_of(site, terminal)
+        return counted_down(timeline, start, end, subtract(course.in_service(start, end), course.planned))
 
 
-def _is_steady(timeline: Sequence[Step], period: Interval) -> bool:
-    """One value over all of the period, and no outage that lasts into it."""
-    last = timeline[-1]
-    if last[0] > period[0]:
+def _kind(terminal: Terminal) -> str:
+    return terminal.kind
+
+
+def _level(site: Site) -> str:
+    return str(site.level)
+
+
+def _township(site: Site) -> str:
+    return site.township_code
+
+
+def _same(one: Era, other: Era, site: str) -> bool:
+    """Did nothing change for a site that figures depend on?"""
+    a, b = one.inventory, other.inventory
+    before, after = one.parameters, other.parameters
+    if one.service is not other.service or (
+        before is not after
+        and (before.terminal_policy, before.repair_limit_ms) != (after.terminal_policy, after.repair_limit_ms)
+    ):
         return False
-    return last[1] == UP or len(timeline) == 1
+    return a is b or (
+        a.sites[site] == b.sites[site]
+        and a.terminals_of[site] == b.terminals_of[site]
+        and all(
+            [c.key for c in a.checks_of.get(t.key, ())] == [c.key for c in b.checks_of.get(t.key, ())]
+            for t in a.terminals_of[site]
+        )
+    )
 
 
-def _of_site(watched: Sequence[Sequence[Step]], period: Interval) -> Sequence[Step]:
-    """A site's own timeline (§4): up where any of its terminals is."""
+def _watched(span: _Span, checks: Mapping[Key, Timeline]) -> dict[str, Timeline]:
+    """The terminals that had checks then, and what these say."""
+    site, of = span.site.site_id, span.era.inventory.checks_of
+    policy = span.era.parameters.terminal_policy
+    return {kind: _rolled(own, policy, checks) for kind in span.terminals if (own := of.get((site, kind)))}
+
+
+def _rolled(own: Iterable[Check], policy: str, checks: Mapping[Key, Timeline]) -> Timeline:
+    """A terminal's timeline by these checks."""
+    parts = [t for c in own if (t := checks.get((c.site_id, c.terminal, c.check))) is not None]
+    if len(parts) == 1:
+        return parts[0]
+    return roll_up_values(parts, max if policy == "any" else min) if parts else _NOTHING
+
+
+def _is_whole(spans: Sequence[_Span]) -> bool:
+    return len(spans) == 1 and spans[0].since == BEGINNING and spans[0].until == FOREVER
+
+
+def _joined(spans: Sequence[_Span], timelines: Sequence[Timeline]) -> Timeline:
+    """Of each span its timeline."""
+    if _is_whole(spans):
+        return timelines[0]
+    return joined((span.since, span.until, t) for span, t in zip(spans, timelines, strict=True))
+
+
+def _had_check(
+    spans: Sequence[_Span], watched: Sequence[Mapping[str, Timeline]], kind: str, course: Course, period: Interval
+) -> bool:
+    """Had a terminal a check while it was in service in the period?"""
+    return any(
+        kind in of_span and course.in_service(*_clip(span, period))
+        for span, of_span in zip(spans, watched, strict=True)
+    )
+
+
+def _clip(span: _Span, period: Interval) -> Interval:
+    return max(span.since, period[0]), min(span.until, period[1])
+
+
+def _parts(
+    course: Course, spans: Sequence[_Span], timeline: Sequence[Step], period: Interval
+) -> tuple[tuple[Site, Measure], ...]:
+    """A member's measure cut where the level or the township changed; empty where neither did."""
+    runs: list[tuple[Site, int, int]] = []
+    for span in spans:
+        start, end = _clip(span, period)
+        if start < end:
+            if runs and _place(runs[-1][0]) == _place(span.site):
+                start = runs.pop()[1]
+            runs.append((span.site, start, end))
+    last = _place(spans[-1].site)
+    if all(_place(site) == last for site, _, _ in runs):
+        return ()
+    parts = tuple((site, m) for site, start, end in runs if (m := course.measure(timeline, (start, end))) is not None)
+    return parts if any(_place(site) != last for site, _ in parts) else ()
+
+
+def _place(site: Site) -> tuple[Level, str]:
+    return site.level, site.township_code
+
+
+def _of_site(watched: Sequence[Timeline], since: int) -> Timeline:
+    """A site's own timeline from `since` on (§4): up where any of its terminals is."""
     if len(watched) == 1:
         return watched[0]
     for timeline in watched:
-        if timeline[-1][1] == UP and timeline[-1][0] <= period[0]:
+        if timeline[-1][1] == UP and timeline[-1][0] <= since:
             return timeline  # up all the time: so is the site, whatever the others were
     if not watched:
         return new_timeline()

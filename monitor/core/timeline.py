@@ -170,6 +170,26 @@ def spans(timeline: Sequence[Step], lo: int, hi: int) -> list[tuple[int, int, Va
     return result
 
 
+def joined(pieces: Iterable[tuple[int, int, Sequence[Step]]]) -> Timeline:
+    """One timeline, in each `[start, end)` that of the piece (in order, disjoint), unknown between. Without edges."""
+    result = new_timeline()
+    until = BEGINNING
+
+    def put(at: int, value: Value) -> None:
+        if value != result[-1][1]:
+            result.append(Step(at, value))
+
+    for start, end, timeline in pieces:
+        if start > until:
+            put(until, UNKNOWN)
+        for at, _, value in spans(timeline, start, end):
+            put(at, value)
+        until = end
+    if until < FOREVER:
+        put(until, UNKNOWN)
+    return result
+
+
 def timeline_state(timeline: Sequence[Step]) -> list[Any]:
     """A timeline as plain values, for a checkpoint."""
     return [[s.at, s.value, list(s.edge) if s.edge else None] for s in timeline]

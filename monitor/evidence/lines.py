@@ -127,7 +127,8 @@ AnyLine = InventoryLine | ChannelLine | WindowLine | WillLine | HeartbeatLine | 
 
 #: The order of lines at equal times (docs/rules.md §7).
 ORDER: dict[type[msgspec.Struct], int] = {
-    OpenedLine: 0, InventoryLine: 0, ChannelLine: 0, WindowLine: 1, WillLine: 2, HeartbeatLine: 3, WrittenBeat: 3, ProbeLine: 4,
+    OpenedLine: 0, InventoryLine: 0, ChannelLine: 0, WindowLine: 1, WillLine: 2, HeartbeatLine: 3, WrittenBeat: 3,
+    ProbeLine: 4,
 }  # fmt: skip
 
 _MOST_SECONDS = 10_000

@@ -20,9 +20,9 @@ from monitor.core.timeline import Interval
 from monitor.core.window import length, subtract
 from monitor.core.workorder import CAUSES, name_of
 from monitor.errors import MonitorError
+from monitor.flows.history import eras_in
 from monitor.flows.replay import figures
 from monitor.inventory.load import Loaded
-from monitor.inventory.versions import parameters
 from monitor.store import orders, reading
 from monitor.store.orders import Listed, Order
 
@@ -85,7 +85,7 @@ async def stats(engine: AsyncEngine, loaded: Loaded, period: Interval, by: str, 
     period = (period[0], max(period[0], min(period[1], now)))
     counted = await figures(engine, loaded, period)
     async with engine.connect() as connection:
-        counter = Counter(loaded.inventory, parameters(loaded), loaded.service, await reading.windows(connection))
+        counter = Counter(await eras_in(connection, loaded), await reading.windows(connection))
         opened = [o for o in await orders.listed(connection, opened=period) if not _came_to_nothing(o)]
         restored = await orders.restored_in(connection, period)
         failed = await orders.failures(connection, period)
@@ -115,7 +115,7 @@ async def stats(engine: AsyncEngine, loaded: Loaded, period: Interval, by: str, 
             if order.dispatched_ms is not None:
                 s.responses.append(_response(counter, order, order.dispatched_ms))
     for order, outage in over:
-        site = loaded.inventory.sites.get(outage.site)
+        site = counter.site(outage.site)
         if site is None or outage.over is None:
             continue
         terminal = loaded.inventory.terminals.get(
@@ -180,7 +180,7 @@ def _came_to_nothing(order: Order) -> bool:
 
 
 def _response(counter: Counter, order: Order, dispatched: int) -> tuple[int, int]:
-    site = counter.inventory.sites.get(order.site)
+    site = counter.site(order.site)
     wall = dispatched - order.opened_ms
     if site is None:
         return wall, wall

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from monitor.clock import Clock
 from monitor.core.beats import HeartbeatWatch
 from monitor.core.engine import Engine, TerminalWatch
-from monitor.core.eras import Parameters
+from monitor.core.eras import Era
 from monitor.core.figures import Counter
 from monitor.core.outage import Outage
 from monitor.core.sites import Site, Terminal
@@ -24,10 +24,12 @@ _SERVICE = {"ok": True, "fail": False, "na": None}
 class Board:
     """A view over the engine, with what is counted beside it. Read and written on the event loop only."""
 
-    def __init__(self, loaded: Loaded, parameters: Parameters, engine: Engine, clock: Clock) -> None:
+    def __init__(self, loaded: Loaded, eras: Sequence[Era], engine: Engine, clock: Clock) -> None:
         self.loaded = loaded
         self.inventory = loaded.inventory
-        self.parameters = parameters
+        self.service = loaded.service
+        self.eras = eras
+        self.parameters = eras[-1].parameters
         self.engine = engine
         self.clock = clock
         self.counters = Counters()
@@ -36,6 +38,12 @@ class Board:
         self.windows: Sequence[Window] = ()
         self.orders: Mapping[str, tuple[int, int]] | None = None  # level -> work orders not closed, of these overdue
         self.troubles: dict[str, str] = {}  # what keeps the service from its job, by part
+
+    def follow(self, loaded: Loaded, eras: Sequence[Era], engine: Engine) -> None:
+        """Another inventory, other hours or limits hold from now on: those of the last era."""
+        self.loaded, self.engine, self.eras = loaded, engine, eras
+        now = eras[-1]
+        self.inventory, self.parameters, self.service = now.inventory, now.parameters, now.service
 
     # --- told by the observer -----------------------------------------------------------------------------------
 
@@ -86,7 +94,7 @@ class Board:
     def terminals(self) -> Iterator[TerminalView]:
         """Every position of the inventory."""
         now = self.clock.now()
-        counter = Counter(self.inventory, self.parameters, self.loaded.service, self.windows)
+        counter = Counter(self.eras, self.windows)
         for key, terminal in self.inventory.terminals.items():
             site = self.inventory.sites[terminal.site_id]
             watch = self.engine.terminals[key]
@@ -109,7 +117,7 @@ class Board:
     def sites(self) -> Iterator[SiteView]:
         """Every site of the inventory."""
         now = self.clock.now()
-        service = self.loaded.service
+        service = self.service
         open_windows = [w for w in self.windows if w.start <= now < w.end]
         for site in self.inventory.sites.values():
             timelines = self.engine.site_timelines(site.site_id)
@@ -134,7 +142,7 @@ class Board:
 
     def _lines(self) -> Iterator[tuple[str, Line]]:
         now = self.clock.now()
-        sites, terminals, service = self.inventory.sites, self.engine.terminals, self.loaded.service
+        sites, terminals, service = self.inventory.sites, self.engine.terminals, self.service
 
         def status(site: str, kind: str) -> tuple[Value, int | None] | None:
             watch = terminals.get((site, kind))
