@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import shutil
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -15,9 +15,13 @@ import pytest
 from argon2 import PasswordHasher
 
 from monitor.cli import program
+from monitor.clock import wall_ms
 from monitor.core.access import Forbidden
 from monitor.errors import ConfigError, MonitorError
 from monitor.flows import people
+from monitor.store import versions
+from monitor.store.database import opened, writing
+from monitor.store.versions import Held
 from tests.folders import append, replace, write_sound
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -109,11 +113,12 @@ def test_mistakes_change_nothing(say: Say, new: Path, tmp_path: Path) -> None:
         say("inventory", "import", new, by="li")
     assert [(m.file, m.row, m.column) for m in error.value.mistakes] == [
         ("checks.csv", 5, "site_id"),
+        ("checks.csv", 5, "terminal"),
         ("checks.csv", 6, "interval_s"),
     ]
     answer = json.loads(say("inventory", "import", new, "--json", by="li", status=2))
     assert not answer["ok"]
-    assert answer["mistakes"][1]["row"] == 6
+    assert answer["mistakes"][2]["row"] == 6
     assert rows(tmp_path) == []
 
 
@@ -157,5 +162,26 @@ def test_where_one_admin_is_alone_it_is_said(say: Say, new: Path, tmp_path: Path
 
 def test_the_configurations_own_folder_is_the_default(say: Say, tmp_path: Path) -> None:
     assert "没有变动" in say("inventory", "import", by="li")
-    shutil.copy(tmp_path / "config" / "sites.csv", tmp_path / "before.csv")
     assert rows(tmp_path) == []
+
+
+def test_commands_know_the_inventory_in_force_and_not_only_the_files(say: Say, new: Path, tmp_path: Path) -> None:
+    append("sites.csv", "V7,镇1村7,village,T1,镇1,T1,,\n")(new)
+    append("terminals.csv", "V7,pc,\n")(new)
+    append("checks.csv", "V7,pc,heartbeat-mqtt,,60,180,\n")(new)
+    say("inventory", "import", new, by="li")
+    say("inventory", "approve", 2, by="chen")
+    window = ("window", "add", "site:V7", "--from", "2099-01-01 08:00", "--to", "2099-01-01 09:00", "--reason", "x")
+    with pytest.raises(MonitorError, match="V7"):
+        say(*window, by="li")
+
+    async def take_up() -> None:
+        async with opened(f"sqlite+aiosqlite:///{tmp_path}/monitor.db") as engine, writing(engine) as connection:
+            [(stored, body)] = await versions.due(connection, wall_ms())
+            told = Held(stored.number, wall_ms(), stored.digest, stored.files, body, stored.approved_by)
+            await versions.held(connection, [told])
+
+    asyncio.run(take_up())
+    say(*window, by="li")
+    say("token", "issue", "--terminal", "V7/pc", "--out", tmp_path / "tokens.json", by="chen")
+    assert list(json.loads((tmp_path / "tokens.json").read_text())) == ["V7/pc"]

@@ -25,6 +25,7 @@ from monitor.core.access import SYSTEM, Action, Actor
 from monitor.errors import MonitorError
 from monitor.flows import people
 from monitor.flows.acting import acting
+from monitor.flows.inventory_import import in_force
 from monitor.inventory.load import Loaded, load
 from monitor.store import people as rows
 from monitor.store.database import opened
@@ -42,12 +43,16 @@ def act(
     password_file: Path | None,
     work: Callable[[AsyncEngine, Actor, Loaded], Awaitable[T]],
 ) -> T:
-    """Run `work` with the database, who acts, and the configuration. Raises MonitorError where nobody is signed in."""
+    """Run `work` with the database, who acts, and the inventory in force.
+
+    Raises MonitorError where nobody is signed in.
+    """
 
     async def run() -> T:
         loaded = load(config, serving=False)
         async with opened(loaded.settings.database.url.get_secret_value()) as engine:
-            return await work(engine, await actor_of(engine, loaded, config, as_name, password_file), loaded)
+            actor = await actor_of(engine, loaded, config, as_name, password_file)
+            return await work(engine, actor, await in_force(engine, loaded))
 
     return asyncio.run(run())
 

@@ -16,13 +16,13 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.cli.acting import As, PasswordFile, manage
-from monitor.cli.tokens import Config, make, span_ms
+from monitor.cli.tokens import Config, make, now_in_force, span_ms
 from monitor.clock import wall_ms
 from monitor.core.sites import Inventory, Site, Terminal
 from monitor.core.token import DEVICE
 from monitor.errors import MonitorError
 from monitor.intake.tokens import Token
-from monitor.inventory.load import Loaded, load
+from monitor.inventory.load import Loaded
 from monitor.publish import kit
 from monitor.store import tokens
 
@@ -50,7 +50,7 @@ def write_kit(
         raise MonitorError(f"{out} exists; a kit is written once and never over something else")
     over = span_ms(overlap, "--overlap") if overlap else None
     reach = kit.Reach(url, mqtt_host or str(urlsplit(url).hostname), mqtt_port, _certificate(ca), contact)
-    loaded = load(config)
+    loaded = now_in_force(config)
     now = wall_ms()
     today = datetime.fromtimestamp(now / 1000, loaded.settings.zone).date()
     unknown = [one for one in site or [] if one not in loaded.inventory.sites]

@@ -18,6 +18,7 @@ from monitor.clock import to_iso, wall_ms
 from monitor.core.token import DEVICE, KINDS, PING, RELAY, RELAY_MARK, hash_token
 from monitor.errors import MonitorError
 from monitor.fleet.tokens import write_tokens
+from monitor.flows.inventory_import import in_force
 from monitor.intake.mosquitto import password_hash
 from monitor.intake.mosquitto_files import MosquittoFiles
 from monitor.intake.tokens import Token, new_token, relay_user
@@ -54,6 +55,12 @@ def in_database(loaded: Loaded, work: Callable[[AsyncEngine], Awaitable[T]]) -> 
     return asyncio.run(run())
 
 
+def now_in_force(config: Path) -> Loaded:
+    """The configuration with the inventory that the service judges by. Raises MonitorError."""
+    own = load(config)
+    return in_database(own, lambda engine: in_force(engine, own))
+
+
 def make(kind: str, names: list[str], label: str = "") -> tuple[str, tokens.Issued]:
     """A new token and what is kept of it."""
     text = new_token(kind)
@@ -79,7 +86,7 @@ def issue(
     if kind not in KINDS:
         raise MonitorError(f"--kind: expected {', '.join(KINDS)}, not {kind!r}")
     _free(out)
-    loaded = load(config)
+    loaded = now_in_force(config)
     names = terminal or list(_beating(loaded))
     _known(loaded, names)
     if kind == RELAY and not LABEL.fullmatch(label):

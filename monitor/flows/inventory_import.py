@@ -45,6 +45,19 @@ class Shown:
     warnings: list[str]
 
 
+async def in_force(engine: AsyncEngine, own: Loaded) -> Loaded:
+    """What the newest version says that the service took up; without one `own`, what the configuration's files say.
+
+    Raises MonitorError where it is damaged.
+    """
+    async with engine.connect() as connection:
+        held = [v for v in await versions.rows(connection) if v.state == "held"]
+        newest = max(held, key=_order, default=None)
+        if newest is None or newest.digest == own.digest:
+            return own
+        return unpack((await versions.get(connection, newest.number))[1], own.settings)
+
+
 async def read(engine: AsyncEngine, config: Path, folder: Path, day: date | None, now: int) -> Import:
     """Read and compare, and change nothing. `day`: local, from whose start on it is to hold; None or today: at once.
 
@@ -157,9 +170,13 @@ _OPEN = ("proposed", "approved")
 
 
 async def _newest(connection: AsyncConnection) -> Stored | None:
-    """The last that was approved: what the next one changes."""
+    """The last of those that hold or will: what the next one changes."""
     counting = [v for v in await versions.rows(connection) if v.state in _COUNTS]
-    return counting[-1] if counting else None
+    return max(counting, key=_order, default=None)
+
+
+def _order(version: Stored) -> tuple[int, int]:
+    return version.since, version.number
 
 
 async def _compared(connection: AsyncConnection, loaded: Loaded, one: int | None, other: int) -> Shown:
