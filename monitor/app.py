@@ -81,7 +81,8 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(opened(settings.database.url.get_secret_value()))
         if known_tokens:
-            await tokens.keep(engine, tokens.of_devices(known_tokens), Clock().now())
+            async with engine.begin() as connection:
+                await tokens.keep(connection, tokens.of_devices(known_tokens), Clock().now())
         clock = Clock()
         observer = Observer(loaded, clock, View(engine, settings.observer), Path(settings.evidence.folder))
         await observer.start()

@@ -188,6 +188,37 @@ def test_a_wrong_call_says_what_is_expected(shell: Shell, arguments: tuple[str, 
         shell(*arguments, *more)
 
 
+def test_tokens_are_the_admins_once_there_is_one(shell: Shell) -> None:
+    out = shell.folder / "first.json"
+    shell("token", "issue", "--out", out, "--terminal", "V1/pc")
+    shell("user", "add", "chen", "--role", "admin", "--password-file", shell.password("chen"))
+    with pytest.raises(MonitorError, match="没有登录"):
+        shell("token", "issue", "--out", shell.folder / "second.json", "--terminal", "V1/pc")
+    shell("user", "sign-in", "chen", "--password-file", shell.password("chen"))
+    shell("user", "add", "li", "--role", "operator", "--new-password-file", shell.password("li"))
+    as_li = ("--as", "li", "--password-file", shell.password("li"))
+    with pytest.raises(Forbidden):
+        shell("token", "rotate", "V1/pc", "--out", shell.folder / "second.json", *as_li)
+    with pytest.raises(Forbidden):
+        shell("token", "kit", "--out", shell.folder / "kit", "--url", "https://monitor.example", *as_li)
+    assert not (shell.folder / "second.json").exists()
+    assert not (shell.folder / "kit").exists()
+    shell("token", "rotate", "V1/pc", "--out", shell.folder / "second.json")
+    shell("token", "revoke", "V1/pc")
+    with pytest.raises(MonitorError, match="no valid token"):
+        shell("token", "revoke", "V1/pc")
+    acts = [r for r in shell.json("audit", "list") if r["action"] == "token.manage"]
+    assert [(r["who"], r["what"], r["outcome"]) for r in acts] == [
+        ("system", "issue 1 device: V1/pc", "done"),
+        ("li", "rotate device: V1/pc", "refused"),
+        ("li", "kit: kit", "refused"),
+        ("chen", "rotate device: V1/pc", "done"),
+        ("chen", "revoke: V1/pc", "done"),
+        ("chen", "revoke: V1/pc", "refused"),
+    ]
+    assert json.loads(out.read_text())["V1/pc"] not in str(acts)
+
+
 def test_changes_of_people(shell: Shell) -> None:
     shell("user", "add", "chen", "--role", "admin", "--password-file", shell.password("chen"))
     shell("user", "sign-in", "chen", "--password-file", shell.password("chen"))

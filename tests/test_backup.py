@@ -73,33 +73,29 @@ async def test_a_backup_under_load_restored_elsewhere_is_the_same(
     out = tmp_path / "backup.tar.zst"
     tokens = await asyncio.to_thread(issue, config, tmp_path / "tokens.json")
     (old / "photo.jpg").write_bytes(b"a photo")
-    environment = {"ZHDJ_PAPERS__FOLDER": str(old / "papers"), "ZHDJ_ANCHORS__FILE": str(old / "anchors.jsonl")}
-    with pytest.MonkeyPatch.context() as patched:
-        for name, value in environment.items():
-            patched.setenv(name, value)
-        async with opened(database_url) as engine:
-            made = Record(0, "V1", "pc", Act.INSTALLED, register.local_day(load(config), wall_ms()), device("PC", "A1"))
-            paper = [old / "photo.jpg"]
-            record = await register.write(engine, load(config), OPERATOR, made, wall_ms(), paper)
-        with guarded_broker(config, old, port):
-            service = Serving(config)
-            try:
-                async with devices(config, tokens) as played:
-                    await wait_for_async(lambda: played.fleet.tally["connected"] == len(VILLAGES), 20, "devices")
-                    await asyncio.to_thread(service.start)
-                    wanted = 3 * len(VILLAGES)
-                    await wait_for_async(lambda: len(_up(service)) == wanted, 20, "every terminal to be up", every=0.2)
-                    played.silence("V1/pc", "V1/mobile")
-                    await wait_for_async(lambda: len(_up(service)) == wanted - 2, 20, "two to be down", every=0.2)
-                    before = wall_ms()
-                    done = await asyncio.to_thread(run, "db", "backup", "--config", config, out)
-                    assert done.returncode == 0, done.stderr
-                    assert service.is_running()
-                    played.restore("V1/pc", "V1/mobile")
-                    await wait_for_async(lambda: len(_up(service)) == wanted, 20, "all to be up again", every=0.2)
-                assert await asyncio.to_thread(service.end) == 0
-            finally:
-                service.close()
+    async with opened(database_url) as engine:
+        made = Record(0, "V1", "pc", Act.INSTALLED, register.local_day(load(config), wall_ms()), device("PC", "A1"))
+        paper = [old / "photo.jpg"]
+        record = await register.write(engine, load(config), OPERATOR, made, wall_ms(), paper)
+    with guarded_broker(config, old, port):
+        service = Serving(config)
+        try:
+            async with devices(config, tokens) as played:
+                await wait_for_async(lambda: played.fleet.tally["connected"] == len(VILLAGES), 20, "devices")
+                await asyncio.to_thread(service.start)
+                wanted = 3 * len(VILLAGES)
+                await wait_for_async(lambda: len(_up(service)) == wanted, 20, "every terminal to be up", every=0.2)
+                played.silence("V1/pc", "V1/mobile")
+                await wait_for_async(lambda: len(_up(service)) == wanted - 2, 20, "two to be down", every=0.2)
+                before = wall_ms()
+                done = await asyncio.to_thread(run, "db", "backup", "--config", config, out)
+                assert done.returncode == 0, done.stderr
+                assert service.is_running()
+                played.restore("V1/pc", "V1/mobile")
+                await wait_for_async(lambda: len(_up(service)) == wanted, 20, "all to be up again", every=0.2)
+            assert await asyncio.to_thread(service.end) == 0
+        finally:
+            service.close()
     assert out.stat().st_mode & 0o777 == 0o600
     assert "数据库 1，证据日志 1，附件 1，锚定 1，配置文件 3" in done.stdout
 
@@ -113,28 +109,25 @@ async def test_a_backup_under_load_restored_elsewhere_is_the_same(
     )
     for name in ("sites.csv", "checks.csv"):
         (target / name).write_bytes((config / name).read_bytes())
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("ZHDJ_PAPERS__FOLDER", str(new / "papers"))
-        patched.setenv("ZHDJ_ANCHORS__FILE", str(new / "anchors.jsonl"))
-        done = await asyncio.to_thread(run, "db", "restore", "--config", target, out)
-        assert done.returncode == 0, done.stderr
-        assert "verify" in done.stderr
-        done = await asyncio.to_thread(run, "verify", "--config", target)
-        assert done.returncode == 0, done.stdout + done.stderr
-        # The figures of the time before the backup, by the log that was restored and by the one that went on.
-        period = (before // 1000 * 1000 - 10_000, before // 1000 * 1000 - 1_000)
-        assert await asyncio.to_thread(replayed, target, period) == await asyncio.to_thread(replayed, config, period)
-        assert await tokens_of(fresh) == await tokens_of(database_url)
-        async with opened(fresh) as engine:
-            assert await register.read(engine) == [record]
-        assert len(list((new / "papers").glob("*/" + record.papers[0]))) == 1
+    done = await asyncio.to_thread(run, "db", "restore", "--config", target, out)
+    assert done.returncode == 0, done.stderr
+    assert "verify" in done.stderr
+    done = await asyncio.to_thread(run, "verify", "--config", target)
+    assert done.returncode == 0, done.stdout + done.stderr
+    # The figures of the time before the backup, by the log that was restored and by the one that went on.
+    period = (before // 1000 * 1000 - 10_000, before // 1000 * 1000 - 1_000)
+    assert await asyncio.to_thread(replayed, target, period) == await asyncio.to_thread(replayed, config, period)
+    assert await tokens_of(fresh) == await tokens_of(database_url)
+    async with opened(fresh) as engine:
+        assert await register.read(engine) == [record]
+    assert len(list((new / "papers").glob("*/" + record.papers[0]))) == 1
 
-        # It goes on: the database catches up with the log, and is what the log says.
-        with Serving(target) as restored:
-            wait_for(lambda: restored.value("zhdj_terminal_up", site="V2", terminal="tv") is None, 20, "nothing known")
-        anew = f"sqlite+aiosqlite:///{tmp_path}/anew.db"
-        done = await asyncio.to_thread(run, "db", "rebuild", "--config", target, "--database", anew)
-        assert done.returncode == 0, done.stderr
+    # It goes on: the database catches up with the log, and is what the log says.
+    with Serving(target) as restored:
+        wait_for(lambda: restored.value("zhdj_terminal_up", site="V2", terminal="tv") is None, 20, "nothing known")
+    anew = f"sqlite+aiosqlite:///{tmp_path}/anew.db"
+    done = await asyncio.to_thread(run, "db", "rebuild", "--config", target, "--database", anew)
+    assert done.returncode == 0, done.stderr
     mine, rebuilt = await rows(fresh), await rows(anew)
     for table in FOLLOWING:
         assert mine[table] == rebuilt[table], table
@@ -152,12 +145,8 @@ def _up(service: Serving) -> list[str]:
 
 
 def place(folder: Path, url: str = "") -> Path:
-    """A configuration whose papers and anchors are beside it."""
-    top = f'[papers]\nfolder = "{folder}/papers"\n[anchors]\nfile = "{folder}/anchors.jsonl"'
-    config = write_config(folder, http=1, mqtt=2, checks=[probe("V1", "tv", 9)], database=url)
-    text = (config / "monitor.toml").read_text()
-    (config / "monitor.toml").write_text(f"{text}\n{top}\n")
-    return config
+    """A configuration that keeps everything beside itself."""
+    return write_config(folder, http=1, mqtt=2, checks=[probe("V1", "tv", 9)], database=url)
 
 
 LINE = '{"type":"channel","at":"2026-10-01T00:00:00Z","channel":"mqtt","event":"restored"}\n'

@@ -9,6 +9,7 @@ import asyncio
 import json
 import shutil
 import signal
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from monitor.clock import from_iso, to_iso, wall_ms
+from monitor.evidence.reading import open_log, plain_name
 from tests.dump import rows
 from tests.service_under_test import Monitor
 from tests.services import Mosquitto, Postgres, free_port, wait_for, wait_for_async
@@ -39,10 +41,25 @@ def checks(port: int) -> list[Row]:
 
 
 class Crashes:
-    """When the service was started (ms), and when it was killed."""
+    """When the service was started (ms), and when it was killed; and what stood in its log then."""
 
     def __init__(self) -> None:
         self.lives: list[tuple[int, int]] = []
+        self.stood: list[tuple[str, int, bytes]] = []  # file, bytes of its whole lines, their digest
+
+    async def kill(self, service: Serving, started: int) -> None:
+        await asyncio.to_thread(service.kill)
+        self.lives.append((started, wall_ms()))
+        for path in service.evidence.glob("*.jsonl"):
+            whole = path.read_bytes().rpartition(b"\n")
+            self.stood.append((path.name, len(whole[0]), sha256(whole[0]).digest()))
+
+    def still_stands(self, folder: Path) -> None:
+        """Nothing that was in the log at any death is missing from it or another now."""
+        for name, length, digest in self.stood:
+            (path,) = [p for p in folder.iterdir() if plain_name(p) == name]
+            with open_log(path) as log:
+                assert sha256(log.read(length)).digest() == digest, (name, length)
 
     async def suffer(self, service: Serving, rng: Random) -> None:
         """One life of the service, of any length, also one that ends before it has begun."""
@@ -51,8 +68,7 @@ class Crashes:
         # The moment is the test's subject: nothing is waited for.
         await asyncio.sleep(rng.uniform(0.5, 4.5))
         assert service.is_running(), service.last_words()
-        await asyncio.to_thread(service.kill)
-        self.lives.append((started, wall_ms()))
+        await self.kill(service, started)
 
 
 async def crash_loop(folder: Path, database: str, times: int, seed: int) -> None:
@@ -73,8 +89,7 @@ async def crash_loop(folder: Path, database: str, times: int, seed: int) -> None
                 # In the database, so that a cut holds it: what no cut holds may be forgotten.
                 await _until_told(database, dict.fromkeys(DEAD, "open"))
                 first = wall_ms()
-                await asyncio.to_thread(service.kill)
-                crashes.lives.append((0, wall_ms()))
+                await crashes.kill(service, 0)
                 for _ in range(times - 1):
                     await crashes.suffer(service, rng)
                 await asyncio.to_thread(service.start)
@@ -86,8 +101,11 @@ async def crash_loop(folder: Path, database: str, times: int, seed: int) -> None
         finally:
             service.close()
         assert broker.is_running()
+    crashes.still_stands(service.evidence)
     await follows_the_log(config, database, folder / "rebuilt.db")
     found = await rows(database)
+    kind = database.partition(":")[0]
+    print(f"{kind}: {len(crashes.lives)} kills; {_beats(service.lines())}; nothing that was cut is lost")
     _losses_stand_at_the_cuts(found["loss"], crashes.lives)
     # A device that never stopped was never down; one that was dead all along was so once.
     assert {f"{site}/{kind}": state for _, site, kind, _, _, _, state, *_ in found["outage"]} == dict.fromkeys(
@@ -96,6 +114,16 @@ async def crash_loop(folder: Path, database: str, times: int, seed: int) -> None
     assert len(found["outage"]) == len(DEAD)
     assert all(start < first for _, _, _, start, *_ in found["outage"])
     _seconds_add_up(config, service.lines())
+
+
+def _beats(lines: list[dict[str, Any]]) -> str:
+    """How many there are, and how many numbers between a device's first and last are not."""
+    seqs: dict[tuple[str, str, str], set[int]] = {}
+    for line in lines:
+        if line["type"] == "heartbeat":
+            seqs.setdefault((line["site"], line["terminal"], line["boot"]), set()).add(line["seq"])
+    missing = sum(max(numbers) - min(numbers) + 1 - len(numbers) for numbers in seqs.values())
+    return f"{sum(map(len, seqs.values()))} beats, {missing} not heard or not cut"
 
 
 def _all_up(service: Serving) -> bool:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from monitor.core.calendar import WorkCalendar
 from monitor.core.eras import Era, Parameters
 from monitor.core.figures import Counter, Figures, Member
-from monitor.core.maintenance import site_verdict, terminal_verdict
+from monitor.core.maintenance import Verdict, site_verdict, terminal_verdict
 from monitor.core.measure import Measure
 from monitor.core.service import ServiceTimes
 from monitor.core.sites import Check, Inventory, Level, Site, Terminal
@@ -179,7 +179,7 @@ def timelines(draw: st.DrawFn) -> Timeline:
         st.lists(st.tuples(st.integers(1, 30), st.sampled_from(("up", "down", "down", "unknown"))), max_size=8)
     ):
         if result[-1].value != value:
-            result.append(Step(at(minute), value))
+            result.append(Step(at(minute), value))  # type: ignore[arg-type]
         minute += length
     return result
 
@@ -214,7 +214,7 @@ def test_figures_are_those_of_a_count_minute_by_minute(
     expected: list[tuple[str, str | None]] = []
     members = {(m.site.site_id, m.terminal): m for m in (*found.terminals, *found.sites)}
     for site in "ABC":
-        verdicts = []
+        verdicts: list[Verdict] = []
         for kind in (*KINDS, None):
             if not any(naive.in_service(site, kind, t) for t in minutes):
                 continue

@@ -105,6 +105,28 @@ async def test_a_night_without_room_is_bounded(loaded: Loaded, tmp_path: Path, m
     assert held.outages == {}
 
 
+async def test_a_days_head_does_not_fill_the_log(
+    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of a large county is larger than what may wait: no beat is refused for it, and no channel lost."""
+    monkeypatch.setattr(evidence_log, "LIMIT_BYTES", 1_000)
+    async with observing(loaded, fresh(tmp_path), tmp_path / "logs", MIDNIGHT - 2 * MINUTE) as observer:
+        await minutes(observer, 1)
+        assert isinstance(observer.clock, DrivenClock)
+        observer.clock.at = MIDNIGHT + 1
+        for name in ("mqtt", "probe"):
+            observer.alive(name)  # the first of the day
+        assert observer.log._size > 1_000
+        assert observer.heartbeat("V1", "pc", "mqtt", boot="b", seq=1) is None
+        assert observer.board.channels()["mqtt"]
+        await observer.cut()
+        # Once it stands there, as much may wait as before.
+        for seq in range(2, 40):
+            answer = observer.heartbeat("V1", "pc", "mqtt", boot="b", seq=seq)
+        assert answer == "log_full"
+        await observer.stop()
+
+
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 async def test_the_databases_disk_is_full(
     loaded: Loaded, tmp_path: Path, request: pytest.FixtureRequest, database: str

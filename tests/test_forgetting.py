@@ -6,6 +6,7 @@ Days of a minute or two, and limits to match, so that a short history crosses al
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,8 +21,13 @@ from monitor.core.engine import Days, Engine
 from monitor.core.outage import Outage
 from monitor.core.sites import Check, Inventory, Level, Site, Terminal
 from monitor.core.timeline import Edge, Step
+from monitor.errors import MonitorError
+from monitor.evidence.lines import OpenedLine, moment
+from monitor.flows.judging import Judge
+from monitor.inventory.load import load
 from tests import strategies
 from tests.model import Event
+from tests.serving import beats, write_config
 
 #: Instead of 72 hours and 31 days, seconds.
 LATE_S, BELIEVED_S = 40, 150
@@ -110,11 +116,11 @@ class Told:
 @st.composite
 def days(draw: st.DrawFn) -> tuple[Inventory, str, list[Event], int]:
     """A terminal that beats and is probed, one that only beats now and then, one that is never heard."""
-    beats = draw(strategies.heartbeat_histories(max_moves=60, late_limit=LATE_S))
+    beating = draw(strategies.heartbeat_histories(max_moves=60, late_limit=LATE_S))
     probes = draw(strategies.probe_histories(max_moves=30, late_limit=LATE_S))
     other = draw(st.sampled_from((5, 20, 60)))
     checks = [
-        Check("S", "pc", "heartbeat-mqtt", "", beats.interval * 1000, (beats.grace or 0) * 1000),
+        Check("S", "pc", "heartbeat-mqtt", "", beating.interval * 1000, (beating.grace or 0) * 1000),
         Check("S", "pc", "tcp", "", probes.interval * 1000, 0, probes.failures or 1),
         Check("S", "tv", "heartbeat-mqtt", "", other * 1000, other * 500),
         Check("S", "tv", "icmp", "", other * 1000, 0, 2),
@@ -125,7 +131,7 @@ def days(draw: st.DrawFn) -> tuple[Inventory, str, list[Event], int]:
     rank = strategies.RANK
     events: list[tuple[int, int, Event]] = []
     for history, via, mine, others in (
-        (beats, "mqtt", ("mqtt", "pc", ""), ("mqtt", "tv", "")),
+        (beating, "mqtt", ("mqtt", "pc", ""), ("mqtt", "tv", "")),
         (probes, "probe", ("probe", "pc", "tcp"), ("probe", "tv", "icmp")),
     ):
         for at, what, *rest in history.events:
@@ -133,7 +139,7 @@ def days(draw: st.DrawFn) -> tuple[Inventory, str, list[Event], int]:
             what = ("beat" if via == "mqtt" else "ok") if what == "other" else what
             events.append((at, rank[what], (at, whose, what, *rest)))
     events.sort(key=lambda e: e[:2])
-    until = max(beats.until, probes.until) + draw(st.sampled_from((0, LATE_S, 3 * LATE_S)))
+    until = max(beating.until, probes.until) + draw(st.sampled_from((0, LATE_S, 3 * LATE_S)))
     return inventory, draw(st.sampled_from(("any", "all"))), [e for _, _, e in events], until
 
 
@@ -250,3 +256,14 @@ def test_a_beat_that_took_a_month_is_not_believed_to_be_late() -> None:
     told.feed((25 + BELIEVED_S, ("mqtt", "pc", ""), "late", 25))
     told.feed((26 + BELIEVED_S, ("mqtt", "pc", ""), "late", 25))
     assert told.refused == [None, "too_late", None]
+
+
+@pytest.mark.parametrize("state", [{}, {"at": 1}, {"at": 1, "day": 3, "began": 0, "channels": [], "checks": []}])
+def test_a_head_that_is_not_understood_is_said_to_be(state: dict[str, Any], tmp_path: Path) -> None:
+    """Of another version, say: a sentence, and no half of a state."""
+    loaded = load(write_config(tmp_path, http=1, mqtt=2, checks=[beats("V1", "pc", "mqtt")]))
+    line = OpenedLine(moment(1_000), "test", "0.0.1", state=state)
+    with pytest.raises(
+        MonitorError, match=r"does not understand the head of this day \(it was written by version 0.0.1"
+    ):
+        Judge(loaded).apply(line, 1_000)

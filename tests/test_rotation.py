@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli import program
 from monitor.core.token import DEVICE, PING, RELAY, hash_token
@@ -108,6 +110,12 @@ async def ends(engine: Any) -> dict[str, int | None]:
     return {row["hash"][:4]: row["expires_at"] for row in await tokens.rows(engine)}
 
 
+async def each(engine: AsyncEngine, change: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """In a transaction of its own."""
+    async with engine.begin() as connection:
+        return await change(connection, *arguments)
+
+
 def short(*texts: str) -> list[str]:
     return [hash_token(text)[:4] for text in texts]
 
@@ -118,20 +126,20 @@ async def test_rotating_ends_what_speaks_for_the_same_and_nothing_else(database_
             *(kept(DEVICE, "old", "s1/pc"), kept(DEVICE, "other", "s2/pc"), kept(PING, "ping", "s1/pc")),
             *(kept(RELAY, "relay", "s1/pc", label="tv"), kept(RELAY, "relay2", "s1/pc", label="tv2")),
         ]
-        await tokens.keep(engine, everything, 0)
-        assert await tokens.rotate(engine, [kept(DEVICE, "new", "s1/pc")], H, 25 * H) == 1
-        assert await tokens.rotate(engine, [kept(RELAY, "relay3", "s1/pc", label="tv")], H, 2 * H) == 1
+        await each(engine, tokens.keep, everything, 0)
+        assert await each(engine, tokens.rotate, [kept(DEVICE, "new", "s1/pc")], H, 25 * H) == 1
+        assert await each(engine, tokens.rotate, [kept(RELAY, "relay3", "s1/pc", label="tv")], H, 2 * H) == 1
         names = short("old", "other", "ping", "relay", "relay2", "new", "relay3")
         expected = [25 * H, None, None, 2 * H, None, None, None]
         assert await ends(engine) == dict(zip(names, expected, strict=True))
         # Once more: what ends sooner is left, what has ended is not counted.
-        assert await tokens.rotate(engine, [kept(DEVICE, "newer", "s1/pc")], 2 * H, 50 * H) == 2
+        assert await each(engine, tokens.rotate, [kept(DEVICE, "newer", "s1/pc")], 2 * H, 50 * H) == 2
         assert (await ends(engine))[short("old")[0]] == 25 * H
         assert (await ends(engine))[short("new")[0]] == 50 * H
-        assert await tokens.expire(engine, "@tv", 3 * H, 4 * H) == 1
-        assert await tokens.revoke(engine, "s1/pc", 5 * H) == 4
-        assert await tokens.revoke(engine, "@tv2", 5 * H) == 1
-        assert await tokens.rotate(engine, [], 5 * H, 6 * H) == 0
+        assert await each(engine, tokens.expire, "@tv", 3 * H, 4 * H) == 1
+        assert await each(engine, tokens.revoke, "s1/pc", 5 * H) == 4
+        assert await each(engine, tokens.revoke, "@tv2", 5 * H) == 1
+        assert await each(engine, tokens.rotate, [], 5 * H, 6 * H) == 0
 
 
 def test_commands_that_find_nothing_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

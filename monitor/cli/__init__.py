@@ -11,6 +11,7 @@ from monitor.cli import (
     chains,
     evidence,
     inspections,
+    inventory,
     kit,
     ledger,
     meetings,
@@ -37,6 +38,7 @@ for family in (service, evidence, chains, agent):
 tokens.program.command("kit")(kit.write_kit)
 program.add_typer(windows.program, name="window", help="Planned windows 计划检修.")
 program.add_typer(workorders.program, name="workorder", help="Work orders 工单.")
+program.add_typer(inventory.program, name="inventory", help="Versions of the inventory 站点清单.")
 program.add_typer(tokens.program, name="token", help="Tokens of devices, relays and pings.")
 program.add_typer(people.program, name="user", help="People: who may do what, signing in and out.")
 program.add_typer(ledger.program, name="ledger", help="经费台账: the cost ledger, an auxiliary register.")

@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.clock import wall_ms
-from monitor.core.access import Actor
+from monitor.core.access import SYSTEM, Action, Actor
 from monitor.errors import MonitorError
 from monitor.flows import people
+from monitor.flows.acting import acting
 from monitor.inventory.load import Loaded, load
+from monitor.store import people as rows
 from monitor.store.database import opened
 
 T = TypeVar("T")
@@ -67,6 +69,28 @@ async def actor_of(
             "没有登录，或登录已失效：zhdj-monitor user sign-in NAME（脚本用 --as NAME --password-file FILE）"
         )
     return person.actor
+
+
+def manage(
+    loaded: Loaded,
+    config: Path,
+    as_name: str | None,
+    password_file: Path | None,
+    what: str,
+    work: Callable[[AsyncConnection], Awaitable[T]],
+) -> T:
+    """Run `work` in an admin's transaction that changes tokens. As long as there is nobody at all, a county that is
+    being set up, whoever can run the command may, and `system` stands in the audit log."""
+
+    async def run() -> T:
+        async with opened(loaded.settings.database.url.get_secret_value()) as engine:
+            async with engine.connect() as connection:
+                nobody = as_name is None and await rows.is_empty(connection)
+            actor = SYSTEM if nobody else await actor_of(engine, loaded, config, as_name, password_file)
+            async with acting(engine, actor, Action.TOKEN_MANAGE, what, wall_ms()) as connection:
+                return await work(connection)
+
+    return asyncio.run(run())
 
 
 # --- passwords --------------------------------------------------------------------------------------------------------

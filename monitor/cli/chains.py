@@ -88,7 +88,7 @@ def archive(
         )
 
     digest, faults = act(config, as_name, password_file, work)
-    print(f"{out}: manifest.json sha256 {digest}")
+    print(f"{out}: manifest.json sha256 {digest}", file=sys.stderr)
     for fault in faults:
         print(fault, file=sys.stderr)
     if faults:

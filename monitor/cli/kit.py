@@ -7,13 +7,16 @@ import shutil
 import sys
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.cli.tokens import Config, in_database, make, span_ms
+from monitor.cli.acting import As, PasswordFile, manage
+from monitor.cli.tokens import Config, make, span_ms
 from monitor.clock import wall_ms
 from monitor.core.sites import Inventory, Site, Terminal
 from monitor.core.token import DEVICE
@@ -39,6 +42,8 @@ def write_kit(
     overlap: Annotated[
         str, typer.Option(help="Also terminals that have a token: it ends after this time (24h). Else left out.")
     ] = "",
+    as_name: As = None,
+    password_file: PasswordFile = None,
 ) -> None:
     """Issue tokens for all terminals that beat: a folder per site with programs filled in and a sheet to print."""
     if out.exists():
@@ -51,7 +56,7 @@ def write_kit(
     unknown = [one for one in site or [] if one not in loaded.inventory.sites]
     if unknown:
         raise MonitorError(f"--site: not in sites.csv: {', '.join(unknown)}")
-    rows = in_database(loaded, tokens.rows)
+    rows = manage(loaded, config, as_name, password_file, f"kit: {out.name}", tokens.rows_of)
     valid = {row["terminals"] for row in rows if row["kind"] == DEVICE and Token.of_row(row).valid(now)}
 
     aside = out.with_name(f"{out.name}.partial")
@@ -63,7 +68,9 @@ def write_kit(
         issued, index = _write(aside, loaded, reach, today, site, valid if over is None else set())
         # The files first: a token that nobody was told of is only a row too many.
         end = now + (over or 0)
-        in_database(loaded, lambda engine: tokens.rotate(engine, issued, now, end))
+        what = f"kit: {len(issued)} device tokens of {len({row['site_id'] for row in index})} sites"
+        change = partial(_rotate, issued=issued, at=now, end=end)
+        manage(loaded, config, as_name, password_file, what, change)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
@@ -71,6 +78,10 @@ def write_kit(
     print(f"{len({row['site_id'] for row in index})} sites, {len(issued)} tokens: {out}", file=sys.stderr)
     if skipped := sum(row["token"] == HAD_ONE for row in index):
         print(f"{skipped} terminals have a token and were left out; --overlap issues a new one", file=sys.stderr)
+
+
+async def _rotate(connection: AsyncConnection, issued: list[tokens.Issued], at: int, end: int) -> int:
+    return await tokens.rotate(connection, issued, at, end)
 
 
 def _write(

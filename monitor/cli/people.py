@@ -97,7 +97,7 @@ def add(
         await people.add_person(engine, actor, name, roles, townships, password, wall_ms())
 
     in_database(config, work)
-    print(f"{name}: {', '.join(sorted(roles))}")
+    print(f"{name}: {', '.join(sorted(roles))}", file=sys.stderr)
 
 
 @program.command("list")
@@ -136,7 +136,7 @@ def role(
         await people.change_roles(engine, actor, name, roles, _townships(loaded, township), wall_ms())
 
     act(config, as_name, password_file, work)
-    print(f"{name}: {', '.join(sorted(roles))}")
+    print(f"{name}: {', '.join(sorted(roles))}", file=sys.stderr)
 
 
 @program.command()
@@ -153,7 +153,7 @@ def password(
         await people.change_password(engine, actor, name, ask_password(new_password, new=True), wall_ms())
 
     act(config, as_name, password_file, work)
-    print(f"{name}: password changed, all sessions ended")
+    print(f"{name}: password changed, all sessions ended", file=sys.stderr)
 
 
 @program.command()
@@ -173,7 +173,7 @@ def _set_disabled(config: Path, name: str, disabled: bool, as_name: str | None, 
         await people.set_disabled(engine, actor, name, disabled, wall_ms())
 
     act(config, as_name, password_file, work)
-    print(f"{name}: {'disabled' if disabled else 'enabled'}")
+    print(f"{name}: {'disabled' if disabled else 'enabled'}", file=sys.stderr)
 
 
 @program.command("sign-in")

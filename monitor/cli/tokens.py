@@ -6,13 +6,14 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from monitor.cli.acting import As, PasswordFile, manage
 from monitor.clock import to_iso, wall_ms
 from monitor.core.token import DEVICE, KINDS, PING, RELAY, RELAY_MARK, hash_token
 from monitor.errors import MonitorError
@@ -71,6 +72,8 @@ def issue(
         str, typer.Option(help="device (one each), ping (one each, for URLs) or relay (one for all that are named).")
     ] = DEVICE,
     label: Annotated[str, typer.Option(help="What people call it.")] = "",
+    as_name: As = None,
+    password_file: PasswordFile = None,
 ) -> None:
     """Issue tokens. They are shown in the file once; the database keeps hashes only."""
     if kind not in KINDS:
@@ -84,9 +87,13 @@ def issue(
     groups = [names] if kind == RELAY else [[name] for name in names]
     made = {relay_user(label) if kind == RELAY else group[0]: make(kind, group, label) for group in groups}
 
-    # The file first: a token that nobody was told of is only a row too many.
-    write_tokens(out, {name: text for name, (text, _) in made.items()})
-    in_database(loaded, lambda engine: tokens.keep(engine, [kept for _, kept in made.values()], wall_ms()))
+    async def keep(connection: AsyncConnection) -> None:
+        # The file first: a token that nobody was told of is only a row too many.
+        write_tokens(out, {name: text for name, (text, _) in made.items()})
+        await tokens.keep(connection, [kept for _, kept in made.values()], wall_ms())
+
+    what = f"issue {len(made)} {kind}: {_some(made)}"
+    manage(loaded, config, as_name, password_file, what, keep)
     print(f"{len(made)} tokens: {out}", file=sys.stderr)
 
 
@@ -97,6 +104,8 @@ def rotate(
     out: Out,
     overlap: Annotated[str, typer.Option(help="How long the old one holds beside the new: 30m, 24h, 7d.")] = "24h",
     kind: Annotated[str, typer.Option(help="device or ping; a relay by its @label.")] = DEVICE,
+    as_name: As = None,
+    password_file: PasswordFile = None,
 ) -> None:
     """A new token; the old ones expire after the overlap. On MQTT mosquitto takes the newest alone."""
     _free(out)
@@ -111,8 +120,12 @@ def rotate(
     if not old:
         raise MonitorError(f"no valid {kind} token of {who}; expected one to rotate (`token issue` makes the first)")
     text, kept = make(kind, json.loads(old[-1]["terminals"]), old[-1]["label"])
-    write_tokens(out, {who: text})
-    count = in_database(loaded, lambda engine: tokens.rotate(engine, [kept], now, now + over))
+
+    async def change(connection: AsyncConnection) -> int:
+        write_tokens(out, {who: text})
+        return await tokens.rotate(connection, [kept], now, now + over)
+
+    count = manage(loaded, config, as_name, password_file, f"rotate {kind}: {who}", change)
     print(f"1 new token: {out}; {count} old until {to_iso(now + over)}", file=sys.stderr)
 
 
@@ -121,23 +134,29 @@ def expire(
     config: Config,
     who: Who,
     after: Annotated[str, typer.Option(help="From now: 30m, 24h, 7d.")],
+    as_name: As = None,
+    password_file: PasswordFile = None,
 ) -> None:
     """Let the tokens of a terminal or relay end by themselves."""
     loaded = load(config)
     now = wall_ms()
     end = now + span_ms(after, "--after")
-    count = in_database(loaded, lambda engine: tokens.expire(engine, who, now, end))
-    if not count:
-        raise MonitorError(f"no valid token speaks for {who} alone")
+
+    async def change(connection: AsyncConnection) -> int:
+        return _some_of(who, await tokens.expire(connection, who, now, end))
+
+    count = manage(loaded, config, as_name, password_file, f"expire: {who}, {to_iso(end)}", change)
     print(f"{count} until {to_iso(end)}", file=sys.stderr)
 
 
 @program.command()
-def revoke(config: Config, who: Who) -> None:
+def revoke(config: Config, who: Who, as_name: As = None, password_file: PasswordFile = None) -> None:
     """Revoke the tokens of a terminal (device and ping) or relay; the running service follows within seconds."""
-    count = in_database(load(config), lambda engine: tokens.revoke(engine, who, wall_ms()))
-    if not count:
-        raise MonitorError(f"no valid token speaks for {who} alone")
+
+    async def change(connection: AsyncConnection) -> int:
+        return _some_of(who, await tokens.revoke(connection, who, wall_ms()))
+
+    count = manage(load(config), config, as_name, password_file, f"revoke: {who}", change)
     print(f"{count} revoked", file=sys.stderr)
 
 
@@ -171,6 +190,18 @@ def mosquitto(config: Config, out: Annotated[Path, typer.Option(help="The folder
     made = MosquittoFiles(out, settings.username, settings.password.get_secret_value())
     made.write(in_database(loaded, tokens.rows), wall_ms())
     print(f"{made.users} users: {out}", file=sys.stderr)
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first few, for the audit log."""
+    listed = list(names)
+    return ", ".join(listed[:20]) + (" ..." if len(listed) > 20 else "")
+
+
+def _some_of(who: str, count: int) -> int:
+    if not count:
+        raise MonitorError(f"no valid token speaks for {who} alone")
+    return count
 
 
 def _free(out: Path) -> None:

@@ -38,10 +38,11 @@ class Silence:
 class HeartbeatWatch(Watch):
     """Keeps the last beat, and of the silences before it those in which a late beat could still stand."""
 
-    __slots__ = ("open", "silences")
+    __slots__ = ("open", "silences", "terms")
 
     def __init__(self, check: Check, channel: Channel, number: int) -> None:
         super().__init__(check, channel, number)
+        self.terms: list[tuple[int, int, int]] = []  # (since, interval, grace) of its rows, where they changed
         self.open = Silence(None, None)
         self.silences: list[Silence] = []
 
@@ -60,6 +61,7 @@ class HeartbeatWatch(Watch):
             return None
         beat = Beat(at, False, evidence)
         last.y = beat
+        self.patience = self.interval + self.grace  # a row that has changed holds for what comes from now on
         following = Silence(beat, back(x, beat, self.patience))
         lo, steps = self._judged(last)
         steps.append(Step(at, UP, following.edge))
@@ -115,13 +117,34 @@ class HeartbeatWatch(Watch):
         lo, steps = self._judged(self.open)
         return self.put(lo, steps)
 
+    def follow(self, check: Check, channel: Channel, at: int) -> int | None:
+        self.terms = [
+            *(self.terms or [(BEGINNING, self.interval, self.grace)]),
+            (at, check.interval_ms, check.grace_ms),
+        ]
+        self.check, self.channel = check, channel
+        self.interval, self.grace = check.interval_ms, check.grace_ms
+        return self.rejudge()
+
+    def _terms_at(self, instant: int) -> tuple[int, int]:
+        """Interval and grace of the row that held at an instant."""
+        _, interval, grace = next(row for row in reversed(self.terms) if row[0] <= instant)
+        return interval, grace
+
+    def _patience_at(self, instant: int) -> int:
+        return sum(self._terms_at(instant)) if self.terms else self.patience
+
     def forget(self, before: int) -> int:
+        if self.open.start >= before and not self.silences:
+            return self.open.start  # like almost all
         self.silences = [s for s in self.silences if s.y is not None and s.y.at >= before]
         for silence in (*self.silences, self.open):
             self._settle(silence, before)
         return self._from(self.silences[0] if self.silences else self.open)
 
-    def needs(self, before: int) -> int:
+    def needs(self, before: int) -> int | None:
+        if self.open.start >= before and not self.silences:
+            return None
         return min(
             self.channel.number_at(s.start) if s.settled is None else s.settled for s in (*self.silences, self.open)
         )
@@ -132,7 +155,7 @@ class HeartbeatWatch(Watch):
         A loss of no length is left out: the instant of its restore is that of a step before it, too.
         """
         x, channel = silence.x, self.channel
-        if x is not None and x.at + self.patience >= before:
+        if x is not None and x.at + self._patience_at(x.at) >= before:
             return
         i = bisect_left(channel.restores, before) - 1
         while i >= 0 and channel.losses[i] >> 1 == channel.restores[i]:
@@ -152,7 +175,9 @@ class HeartbeatWatch(Watch):
     def _judged(self, silence: Silence) -> tuple[int, list[Step]]:
         """Where the judgement of a silence begins, and its steps. Sets the deadline if the silence is the open one."""
         y = silence.y.at if silence.y else None
-        judgement = judge(silence.x, y, silence.wills, self.channel, self.interval, self.grace, silence.settled)
+        held = self._terms_at if self.terms else None
+        interval, grace = held(silence.start) if held else (self.interval, self.grace)
+        judgement = judge(silence.x, y, silence.wills, self.channel, interval, grace, silence.settled, held)
         if silence.y is None:
             self.deadline = judgement.deadline
         if silence.settled is not None:
@@ -164,7 +189,7 @@ class HeartbeatWatch(Watch):
     def _keep(self, silence: Silence) -> None:
         """Keep a silence that has ended, if a late beat could still change its judgement: it holds a loss."""
         x, y = silence.x, silence.y
-        if y is None or (x is not None and y.at - x.at <= self.patience):
+        if y is None or (x is not None and y.at - x.at <= self._patience_at(x.at)):
             return
         if x is not None and not x.late:
             i = self.channel.next_loss(2 * x.at)
@@ -183,12 +208,14 @@ class HeartbeatWatch(Watch):
         return found if found.y is not None and instant < found.y.at else None
 
     def state(self) -> list[Any]:
-        return [timeline_state(self.timeline), [_plain(s) for s in (*self.silences, self.open)], self.deadline]
+        silences = [_plain(s) for s in (*self.silences, self.open)]
+        return [timeline_state(self.timeline), silences, self.deadline, self.patience, self.terms]
 
     def load(self, state: list[Any]) -> None:
         self.timeline = load_timeline(state[0])
         *self.silences, self.open = [_silence(s) for s in state[1]]
-        self.deadline = state[2]
+        self.deadline, self.patience = state[2:4]
+        self.terms = [tuple(row) for row in state[4]]
 
 
 def _plain(silence: Silence) -> list[Any]:

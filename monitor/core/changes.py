@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from monitor.core.digest import Digest
 from monitor.core.engine import Engine
@@ -22,20 +23,24 @@ class Changes:
     digests: list[Digest] = field(default_factory=list)
     losses: list[tuple[str, int, int, int | None]] = field(default_factory=list)  # channel, n, lost, restored
     windows: list[Window] = field(default_factory=list)
+    gone: list[tuple[str, str]] = field(default_factory=list)  # (site, terminal) that the inventory has no more
+    versions: list[Any] = field(default_factory=list)  # of the inventory, as the database keeps them
 
     @property
     def size(self) -> int:
         """About how many rows it is."""
         steps = sum(len(s) + 1 for _, _, s in self.spans)
-        return steps + len(self.outages) + len(self.statuses) + len(self.digests) + len(self.losses) + len(self.windows)
+        others = (self.outages, self.statuses, self.digests, self.losses, self.windows, self.gone, self.versions)
+        return steps + sum(map(len, others))
 
 
 class Collector:
-    """Asks an engine what changed. `windows` are handed in by whoever reads them."""
+    """Asks an engine what changed. `windows` and `versions` are handed in by whoever reads them."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.windows: list[Window] = []
+        self.versions: list[Any] = []
         self._losses: dict[str, tuple[int, tuple[int, int | None] | None]] = {}  # how many are known, and the last
         self.skip()
 
@@ -53,10 +58,15 @@ class Collector:
         for terminal in changed:
             changes.statuses[terminal.site, terminal.kind] = terminal_status(terminal.timeline)
         for site in {t.site for t in changed}:
-            changes.statuses[site, ""] = engine.sites[site]
+            if site in engine.sites:
+                changes.statuses[site, ""] = engine.sites[site]
+        changes.gone, engine.gone = engine.gone, []
+        for key in changes.gone:
+            changes.statuses.pop(key, None)
         changes.digests, engine.digests = engine.digests, []
         changes.losses = list(self._changed_losses())
         changes.windows, self.windows = self.windows, []
+        changes.versions, self.versions = self.versions, []
         return changes
 
     def _changed_losses(self) -> list[tuple[str, int, int, int | None]]:

@@ -20,7 +20,7 @@ class Channel:
     was forgotten.
     """
 
-    __slots__ = ("dropped", "evidence_at", "first", "is_lost", "life", "losses", "name", "restores", "told")
+    __slots__ = ("dropped", "evidence_at", "first", "is_lost", "life", "losses", "name", "restores", "told", "variants")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -29,6 +29,7 @@ class Channel:
         self.first: int | None = None  # the first restore
         self.dropped = 0
         self.told = 0  # losses up to this number were written down; nothing else may be forgotten
+        self.variants: list[Variant] = []  # as checks see it whose rows changed lately
         self.is_lost = True  # fewer restores than losses
         self.evidence_at = BEGINNING  # last evidence or restore: no later loss can stand before it
         self.life = BEGINNING  # observed at every instant up to here, unless `losses` says otherwise
@@ -41,6 +42,8 @@ class Channel:
     def restore(self, at: int) -> bool:
         """Observed from `at` on. False if it already was: then it only is a sign of life."""
         self.life = max(self.life, at)
+        for variant in self.variants:
+            variant.restore(at)
         if not self.is_lost:
             return False
         self.restores.append(at)
@@ -52,6 +55,8 @@ class Channel:
 
     def lose(self, at: int, since: int | None) -> bool:
         """A loss noticed at `at`. False if nothing changes (already lost, and not from an earlier instant)."""
+        for variant in self.variants:
+            variant.lose(at, since)
         stands = at if since is None else max(min(since, at), self.evidence_at)
         place = 2 * stands + (stands < at)
         if not self.is_lost:
@@ -111,5 +116,78 @@ class Channel:
     def load(self, state: list[Any]) -> None:
         """Take over what `state` gave."""
         losses, restores, self.evidence_at, self.life, self.first, self.dropped = state
+        self.losses, self.restores = list(losses), list(restores)
+        self.is_lost = len(self.restores) < len(self.losses)
+
+
+class Variant(Channel):
+    """A channel as a check sees it whose row changed: for it, the time of another row is time that was not observed.
+
+    So the end of a row is a loss from the channel's last evidence on, the beginning of the next one a restore. What
+    happens to the channel from then on happens to its variants, too; `ended` ones saw the end of a row without a next.
+    """
+
+    __slots__ = ("_since", "main")
+
+    def __init__(self, main: Channel, since: int) -> None:
+        self.main = main
+        self._since = since
+        super().__init__(main.name)
+        self.told = 1 << 60  # nobody writes it down
+
+    @classmethod
+    def changed(cls, before: Channel, main: Channel, at: int, *, ended: bool) -> Variant:
+        """Of `before` (the channel or a variant of it), for a row that ends at `at` (ms)."""
+        new = cls(main, at)
+        new.losses, new.restores, new.first = list(before.losses), list(before.restores), before.first
+        new.is_lost, new.dropped = before.is_lost, before.dropped
+        if not new.is_lost:
+            # Nothing proves that it was observed since its last evidence, and no later loss can stand before that.
+            stands = max(main.evidence_at, new.restores[-1])
+            new.losses.append(2 * stands + (stands < at))
+            new.is_lost = True
+            if not ended:
+                new.restores.append(at)
+                new.is_lost = False
+        if not ended:
+            main.variants.append(new)
+        return new
+
+    @classmethod
+    def begun(cls, main: Channel, at: int) -> Variant:
+        """For a row that begins at `at` (ms), where there was none."""
+        new = cls(main, at)
+        if not main.is_lost:
+            new.restore(at)
+        main.variants.append(new)
+        return new
+
+    def is_main(self) -> bool:
+        """Is it the same as the channel again, as far as both reach back?"""
+        return (self.losses, self.restores) == (self.main.losses, self.main.restores)
+
+    @property
+    def life(self) -> int:
+        return self.main.life
+
+    @life.setter
+    def life(self, at: int) -> None:
+        """The channel's own."""
+
+    @property
+    def evidence_at(self) -> int:
+        return max(self.main.evidence_at, self._since)
+
+    @evidence_at.setter
+    def evidence_at(self, at: int) -> None:
+        """The channel's own."""
+
+    def state(self) -> list[Any]:
+        """Everything, as plain values, for a checkpoint."""
+        return [self.losses, self.restores, self._since, self.first, self.dropped]
+
+    def load(self, state: list[Any]) -> None:
+        """Take over what `state` gave."""
+        losses, restores, self._since, self.first, self.dropped = state
         self.losses, self.restores = list(losses), list(restores)
         self.is_lost = len(self.restores) < len(self.losses)

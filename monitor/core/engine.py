@@ -9,21 +9,23 @@ order of the table in §7 (channel, will, heartbeat, probe).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
 from monitor.core.beats import HeartbeatWatch
-from monitor.core.channel import Channel
+from monitor.core.channel import Channel, Variant
 from monitor.core.digest import Digest, expected
 from monitor.core.heartbeat import BELIEVED_MS, LATE_LIMIT_MS
 from monitor.core.outage import Outage, OutageBook
 from monitor.core.probe import ProbeWatch
-from monitor.core.sites import CHANNELS, Inventory
+from monitor.core.sites import CHANNELS, Check, Inventory
 from monitor.core.status import NOTHING_KNOWN, Status, site_status
 from monitor.core.timeline import (
     BEGINNING,
     DOWN,
+    UNKNOWN,
+    Edge,
     Step,
     Timeline,
     load_timeline,
@@ -31,6 +33,7 @@ from monitor.core.timeline import (
     replace,
     roll_up,
     timeline_state,
+    value_at,
 )
 from monitor.core.watch import Watch
 
@@ -41,9 +44,10 @@ _CHOOSE: dict[str, Callable[..., int]] = {"any": max, "all": min}
 
 
 class TerminalWatch:
-    """A terminal: its checks, their roll-up, its outages. A single check's timeline is the terminal's own."""
+    """A terminal: its checks, their roll-up, its outages. Of one that only ever had one check that timeline is its own
+    (`shared`). `watches` holds checks that have ended, too, as long as what was before their end may change."""
 
-    __slots__ = ("book", "kind", "seen", "site", "timeline", "watches")
+    __slots__ = ("book", "kind", "seen", "shared", "site", "timeline", "watches")
 
     def __init__(self, site: str, kind: str) -> None:
         self.site = site
@@ -52,6 +56,7 @@ class TerminalWatch:
         self.timeline: Timeline = new_timeline()
         self.book = OutageBook(site, kind)
         self.seen: int | None = None  # when it last proved to live (ms)
+        self.shared = False
 
 
 class Engine:
@@ -66,8 +71,8 @@ class Engine:
         self.confirmed: list[int] = []  # instants at which outages could be confirmed, until somebody takes them
         self.digests: list[Digest] = []  # of days that ended, until somebody takes them
         self.at = BEGINNING
-        self._policy = policy
-        self._choose = _CHOOSE[policy]
+        self.gone: list[tuple[str, str]] = []  # terminals, and sites (terminal ""), that the inventory lost
+        self._policies: list[tuple[int, str]] = [(BEGINNING, policy)]  # since when which holds
         self.day_of = days
         self._day = ("", BEGINNING, BEGINNING)
         self._began = BEGINNING
@@ -76,26 +81,36 @@ class Engine:
         self._of_channel: dict[str, list[Watch]] = {name: [] for name in CHANNELS}
         self._changed: set[Watch] = set()
         self._changed_terminals: dict[TerminalWatch, None] = {}
-        self._numbered: list[Watch] = []
+        self._numbered: dict[int, Watch] = {}
+        self._next_number = 0
         for key in inventory.terminals:
             self.terminals[key] = TerminalWatch(*key)
         for check in inventory.checks.values():
-            channel = self.channels[check.channel]
-            kind = HeartbeatWatch if check.is_heartbeat else ProbeWatch
-            watch: Watch = kind(check, channel, len(self._numbered))
-            terminal = self.terminals.setdefault(
-                (check.site_id, check.terminal), TerminalWatch(check.site_id, check.terminal)
-            )
-            terminal.watches.append(watch)
-            watch.terminal = terminal
-            self._numbered.append(watch)
-            self.watches[check.key] = watch
-            self._of_channel[check.channel].append(watch)
-            if isinstance(watch, HeartbeatWatch):
-                self._beats[check.channel, check.site_id, check.terminal] = watch
+            self._watch(check, self.channels[check.channel])
         for terminal in self.terminals.values():
-            if len(terminal.watches) == 1:
-                terminal.timeline = terminal.watches[0].timeline
+            self._share(terminal)
+
+    def _watch(self, check: Check, channel: Channel) -> Watch:
+        """Begin to watch."""
+        kind = HeartbeatWatch if check.is_heartbeat else ProbeWatch
+        watch: Watch = kind(check, channel, self._next_number)
+        self._next_number += 1
+        terminal = self.terminals.setdefault(
+            (check.site_id, check.terminal), TerminalWatch(check.site_id, check.terminal)
+        )
+        terminal.watches.append(watch)
+        watch.terminal = terminal
+        self._numbered[watch.number] = watch
+        self.watches[check.key] = watch
+        self._of_channel[check.channel].append(watch)
+        if isinstance(watch, HeartbeatWatch):
+            self._beats[check.channel, check.site_id, check.terminal] = watch
+        return watch
+
+    def _share(self, terminal: TerminalWatch) -> None:
+        terminal.shared = len(terminal.watches) == 1
+        if terminal.shared:
+            terminal.timeline = terminal.watches[0].timeline
 
     # --- evidence -----------------------------------------------------------------------------------------------
 
@@ -115,7 +130,7 @@ class Engine:
                 return "too_late"
         # Of several at one instant the first one has done it.
         if at != channel.evidence_at or at != self.at or channel.is_lost:
-            self._evidence(at, channel)
+            self._evidence(at, self.channels[via])
         watch.received += 1
         watch.last = at
         if watch.first is None:
@@ -139,7 +154,7 @@ class Engine:
         watch = self._beats.get((via, site, kind))
         if watch is None:
             return self._unknown(site, kind)
-        self._evidence(at, watch.channel)
+        self._evidence(at, self.channels[via])
         self._after(watch, watch.will(at, "goodbye" if goodbye else "will"))
         return None
 
@@ -148,7 +163,7 @@ class Engine:
         watch = self.watches.get((site, kind, check))
         if not isinstance(watch, ProbeWatch):
             return self._unknown(site, kind)
-        self._evidence(at, watch.channel)
+        self._evidence(at, self.channels["probe"])
         watch.count(at)
         if ok:
             watch.terminal.seen = at
@@ -203,7 +218,9 @@ class Engine:
         heap = self._heaps[channel.name]
         while heap and heap[0][0] < at:
             due, number = heappop(heap)
-            watch = self._numbered[number]
+            watch = self._numbered.get(number)
+            if watch is None:
+                continue
             watch.queued = False
             if watch.deadline is None:
                 continue
@@ -235,15 +252,40 @@ class Engine:
         """A check's timeline differs from `since` on: so may its terminal's, and the outages."""
         self._changed.add(watch)
         terminal: TerminalWatch = watch.terminal
-        if len(terminal.watches) > 1:
+        if not terminal.shared:
             lo = max(since, BEGINNING + 1)
-            merged = roll_up([w.timeline for w in terminal.watches], self._choose, lo)
-            if replace(terminal.timeline, lo, merged) is None:
+            if replace(terminal.timeline, lo, self._rolled(terminal, lo)) is None:
                 return
+        self._terminal_moved(terminal, since)
+
+    def _terminal_moved(self, terminal: TerminalWatch, since: int) -> None:
         self._changed_terminals[terminal] = None
         terminal.book.revise(terminal.timeline, since)
         site = terminal.site
-        self.sites[site] = site_status(self.site_timelines(site), self.sites.get(site, NOTHING_KNOWN))
+        if site in self.inventory.sites:
+            self.sites[site] = site_status(self.site_timelines(site), self.sites.get(site, NOTHING_KNOWN))
+
+    def _rolled(self, terminal: TerminalWatch, lo: int) -> Timeline:
+        """Of its checks, each in the time for which it had a row, from `lo` on (§4)."""
+        cuts = {at for w in terminal.watches for at in (w.began, w.ended) if at is not None and at > lo}
+        cuts |= {at for at, _ in self._policies if at > lo}
+        result: Timeline = []
+        borders = [lo, *sorted(cuts)]
+        for i, start in enumerate(borders):
+            end = borders[i + 1] if i + 1 < len(borders) else None
+            parts = [
+                w.timeline
+                for w in terminal.watches
+                if (w.began is None or w.began <= start) and (w.ended is None or w.ended > start)
+            ]
+            steps = roll_up(parts, _CHOOSE[self._policy_at(start)], start) if parts else [Step(start, UNKNOWN)]
+            if i and (not parts or all(value_at(t, start).at < start for t in parts)):
+                steps[0] = steps[0]._replace(edge=Edge(start, start, "inventory"))  # no evidence changed anything there
+            result += [step for step in steps if end is None or step.at < end]
+        return result
+
+    def _policy_at(self, instant: int) -> str:
+        return next(policy for since, policy in reversed(self._policies) if since <= instant)
 
     def _unknown(self, site: str, kind: str) -> str:
         return "no_such_check" if (site, kind) in self.terminals else "unknown_terminal"
@@ -277,7 +319,89 @@ class Engine:
         """The timelines of a site's terminals that have checks: what its own follows from (§4)."""
         kinds = (t.kind for t in self.inventory.terminals_of.get(site, ()))
         watched = (self.terminals[site, kind] for kind in kinds)
-        return [t.timeline for t in watched if t.watches]
+        return [t.timeline for t in watched if any(w.ended is None for w in t.watches)]
+
+    # --- other inventories --------------------------------------------------------------------------------------
+
+    def adopt(self, at: int, inventory: Inventory, policy: str) -> None:
+        """From `at` on this inventory and this policy hold. What was before was judged by what held before.
+
+        For a check whose row ends or is another one, the channel counts as lost from its last evidence on; for a row
+        that begins, as restored at `at` (docs/rules.md, "What held when").
+        """
+        self._tick(at)
+        before, self.inventory = self.inventory, inventory
+        touched: dict[TerminalWatch, None] = {}
+        variants: dict[tuple[Channel, bool], Variant] = {}
+
+        def variant(channel: Channel, *, ended: bool) -> Variant:
+            main = self.channels[channel.name]
+            if (channel, ended) not in variants:
+                variants[channel, ended] = Variant.changed(channel, main, at, ended=ended)
+            return variants[channel, ended]
+
+        for key, watch in list(self.watches.items()):
+            check = inventory.checks.get(key)
+            if check is not None and _terms(check) == _terms(watch.check):
+                watch.check = check
+            elif check is not None:
+                self._after(watch, watch.follow(check, variant(watch.channel, ended=False), at))
+            else:
+                touched[watch.terminal] = None
+                self._after(watch, watch.follow(watch.check, variant(watch.channel, ended=True), at))
+                self._end(watch, at)
+        for terminal in inventory.terminals.values():
+            self.terminals.setdefault(terminal.key, TerminalWatch(*terminal.key))
+        begun: dict[str, Variant] = {}
+        for key, check in inventory.checks.items():
+            if key not in self.watches:
+                if check.channel not in begun:
+                    begun[check.channel] = Variant.begun(self.channels[check.channel], at)
+                watch = self._watch(check, begun[check.channel])
+                watch.began = at
+                touched[watch.terminal] = None
+                self._after(watch, watch.rejudge())
+        if policy != self._policies[-1][1]:
+            self._policies.append((at, policy))
+            touched |= dict.fromkeys(t for t in self.terminals.values() if len(t.watches) > 1)
+        for of_terminal in touched:
+            self._regroup(of_terminal, at)
+        self._let_go(before, at)
+
+    def _end(self, watch: Watch, at: int) -> None:
+        """No row any more: what it says up to `at` stands."""
+        check = watch.check
+        watch.ended, watch.deadline = at, None
+        del self.watches[check.key]
+        self._of_channel[check.channel].remove(watch)
+        if isinstance(watch, HeartbeatWatch):
+            del self._beats[check.channel, check.site_id, check.terminal]
+
+    def _regroup(self, terminal: TerminalWatch, at: int) -> None:
+        """Its checks are others from `at` on."""
+        if len(terminal.timeline) == 1 and len(terminal.watches) == 1 and terminal.watches[0].ended is None:
+            self._share(terminal)
+        elif terminal.shared:
+            terminal.timeline, terminal.shared = list(terminal.timeline), False
+        if not terminal.shared:
+            replace(terminal.timeline, at, self._rolled(terminal, at))
+        self._terminal_moved(terminal, at)
+
+    def _let_go(self, before: Inventory, at: int) -> None:
+        """Terminals and sites that the inventory has no more: an outage that goes on is over for us."""
+        kept = set(self.inventory.terminals) | set(self.inventory.checks_of)
+        for key in [k for k in self.terminals if k not in kept]:
+            terminal = self.terminals.pop(key)
+            terminal.book.closed = at
+            self._terminal_moved(terminal, BEGINNING)
+            self.gone.append(key)
+        for site in before.sites:
+            if site not in self.inventory.sites:
+                self.sites.pop(site, None)
+                self.gone.append((site, ""))
+        for site in self.inventory.sites:
+            if site not in before.sites or self.inventory.terminals_of[site] != before.terminals_of.get(site):
+                self.sites[site] = site_status(self.site_timelines(site), self.sites.get(site, NOTHING_KNOWN))
 
     # --- days and checkpoints -----------------------------------------------------------------------------------
 
@@ -288,54 +412,92 @@ class Engine:
             return []
         lo, hi = max(start, self._began), min(self.at, end)
         return [
-            Digest(w.check.key, name, expected(w.interval, lo, hi), w.received, w.failed, w.late, w.first, w.last)
-            for w in self._numbered
-        ]
+            Digest(
+                w.check.key, name, expected(w.interval, max(lo, w.began or lo), min(hi, w.ended or hi)),
+                w.received, w.failed, w.late, w.first, w.last,
+            )
+            for w in self._numbered.values()
+        ]  # fmt: skip
 
     def _turn_day(self, at: int) -> None:
         if self._day[0]:
             self.at = self._day[2]
             self.digests.extend(self.digests_so_far())
-            for watch in self._numbered:
+            self._numbered = {n: w for n, w in self._numbered.items() if w.ended is None}
+            for watch in self._numbered.values():
                 watch.load_day((0, 0, 0, None, None))
         else:
             self._began = at
         self._day = self.day_of(at)
         self._forget(at - LATE_LIMIT_MS)
-        for channel in self.channels.values():
-            needed = (w.needs(at - LATE_LIMIT_MS) for w in self._of_channel[channel.name])
-            channel.forget(min([channel.number_at(at - BELIEVED_MS), *needed]))
+        for main in self.channels.values():
+            watches = self._of_channel[main.name]
+            used = {w.channel for w in watches}
+            main.variants = [v for v in main.variants if v in used]
+            for channel in (main, *main.variants):
+                needed = (w.needs(at - LATE_LIMIT_MS) for w in watches if w.channel is channel)
+                channel.forget(min([channel.number_at(at - BELIEVED_MS), *(n for n in needed if n is not None)]))
 
     def _forget(self, before: int) -> None:
         """Cut timelines at their last step before anything that can still change."""
         for terminal in self.terminals.values():
-            limit = min([before, *(w.forget(before) for w in terminal.watches)])
+            limit = min([before, *[w.forget(before) for w in terminal.watches if w.ended is None]])
+            if not terminal.book.outages and all(len(w.timeline) < 3 for w in terminal.watches) and terminal.shared:
+                continue  # up since it is known: almost all
             limit = min([limit, *(w.changed_from for w in terminal.watches if w.changed_from is not None)])
             i = bisect_left(terminal.timeline, limit, key=_at) - 1
             if i > 0:
                 terminal.book.forget(terminal.timeline, i)
             for timeline in {id(t): t for t in (terminal.timeline, *(w.timeline for w in terminal.watches))}.values():
                 del timeline[1 : max(1, bisect_left(timeline, limit, key=_at) - 1)]
+            if not terminal.shared:
+                terminal.watches = [w for w in terminal.watches if w.ended is None or w.ended > limit]
 
-    def state(self) -> dict[str, Any]:
-        """Everything that judging needs from the past, as plain values (JSON)."""
+    def state(self, pack: Callable[[list[Any]], Any] = list) -> dict[str, Any]:
+        """Everything that judging needs from the past, as plain values (JSON).
+
+        `pack` is called with what is said of each check and terminal: whoever turns it into bytes at once is spared
+        millions of small values that stand beside each other.
+        """
+        ended = [w for t in self.terminals.values() for w in t.watches if w.number not in self._numbered]
         return {
             "at": self.at,
             "day": list(self._day),
             "began": self._began,
+            "policies": self._policies,
             "channels": {name: c.state() for name, c in self.channels.items()},
-            "checks": [[*w.check.key, w.day_state(), w.state()] for w in self._numbered],
+            "variants": {name: [v.state() for v in c.variants] for name, c in self.channels.items() if c.variants},
+            "checks": [
+                pack([*w.check.key, w.day_state(), w.state(), self._row(w)]) for w in (*self._numbered.values(), *ended)
+            ],
             "sites": [[site, *status] for site, status in self.sites.items()],
-            "terminals": [[*k, t.seen, t.book.state(), self._rolled_up(t)] for k, t in self.terminals.items()],
+            "terminals": [pack([*k, t.seen, t.book.state(), self._rolled_up(t)]) for k, t in self.terminals.items()],
         }
 
+    def _row(self, watch: Watch) -> list[Any] | None:
+        """What is special about a check's row: since and until when it holds, its channel's variant; of one that has
+        ended, what it was."""
+        variants: Sequence[Channel] = self.channels[watch.check.channel].variants
+        number = next((i for i, v in enumerate(variants) if v is watch.channel), None)
+        if watch.began is None and watch.ended is None and number is None:
+            return None
+        row = [watch.check.interval_ms, watch.check.grace_ms, watch.check.failures] if watch.ended is not None else []
+        return [watch.began, watch.ended, number, row]
+
     def load(self, state: dict[str, Any]) -> None:
-        """Take over what `state` gave; checks and terminals that the inventory no longer has are left out."""
+        """Take over what `state` gave; checks and terminals that the inventory does not have are left out."""
         self.at, self._day, self._began = state["at"], tuple(state["day"]), state["began"]
+        if state["policies"][-1][1] == self._policies[-1][1]:
+            self._policies = [(since, policy) for since, policy in state["policies"]]
         for name, channel in state["channels"].items():
             self.channels[name].load(channel)
-        for site, kind, check, day, rest in state["checks"]:
-            watch = self.watches.get((site, kind, check))
+        for name, variants in state.get("variants", {}).items():
+            for one in variants:
+                variant = Variant(self.channels[name], BEGINNING)
+                variant.load(one)
+                self.channels[name].variants.append(variant)
+        for site, kind, check, day, rest, row in state["checks"]:
+            watch = self._loaded_watch((site, kind, check), row)
             if watch is not None:
                 watch.load_day(day)
                 watch.load(rest)
@@ -347,23 +509,44 @@ class Engine:
                 continue
             terminal.seen = seen
             terminal.book.load(book)
-            if len(terminal.watches) == 1:
-                terminal.timeline = terminal.watches[0].timeline
-            elif terminal.watches and rolled_up[:-1] == self._rolled_up(terminal)[:-1]:
-                terminal.timeline = load_timeline(rolled_up[-1])
+            if rolled_up and rolled_up[:-1] == self._rolled_up(terminal)[:-1]:
+                terminal.timeline, terminal.shared = load_timeline(rolled_up[-1]), False
+            elif len(terminal.watches) == 1:
+                self._share(terminal)
             elif terminal.watches:
-                terminal.timeline[:] = roll_up([w.timeline for w in terminal.watches], self._choose)
+                terminal.timeline, terminal.shared = new_timeline(), False
+                replace(terminal.timeline, BEGINNING + 1, self._rolled(terminal, BEGINNING + 1))
         self.tell_all()
+
+    def _loaded_watch(self, key: tuple[str, str, str], row: list[Any] | None) -> Watch | None:
+        """The watch of a check that a state tells of, made anew where its row has ended."""
+        began, ended, number, terms = row or (None, None, None, [])
+        if ended is None:
+            watch = self.watches.get(key)
+        else:
+            check = Check(*key, "", *terms)
+            kind = HeartbeatWatch if check.is_heartbeat else ProbeWatch
+            watch = kind(check, self.channels[check.channel], self._next_number)
+            self._next_number += 1
+            self._numbered[watch.number] = watch
+            watch.terminal = self.terminals.get(key[:2]) or TerminalWatch(*key[:2])
+            watch.terminal.watches.append(watch)
+        if watch is not None and row is not None:
+            watch.began, watch.ended = began, ended
+            if number is not None:
+                watch.channel = self.channels[watch.check.channel].variants[number]
+        return watch
 
     def _rolled_up(self, terminal: TerminalWatch) -> list[Any]:
         """Of several checks: the rule, which they are, and their timeline, which may reach back beyond theirs."""
-        if len(terminal.watches) < 2:
+        if len(terminal.watches) < 2 and (terminal.shared or not terminal.watches):
             return []
-        return [self._policy, *(w.check.check for w in terminal.watches), timeline_state(terminal.timeline)]
+        names = sorted(f"{w.check.check} {w.began} {w.ended}" for w in terminal.watches)
+        return [self._policies[-1][1], *names, timeline_state(terminal.timeline)]
 
     def tell_all(self) -> None:
         """All that is known counts as changed: an empty database knows none of it."""
-        for watch in self._numbered:
+        for watch in self._numbered.values():
             if len(watch.timeline) > 1:
                 watch.changed_from = watch.timeline[1].at
                 self._changed.add(watch)
@@ -375,3 +558,8 @@ class Engine:
 
 def _at(step: Step) -> int:
     return step.at
+
+
+def _terms(check: Check) -> tuple[int, int, int]:
+    """What of a row decides how evidence is judged."""
+    return check.interval_ms, check.grace_ms, check.failures

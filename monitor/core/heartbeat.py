@@ -6,7 +6,7 @@ arrives, is revised and is remembered stands in :mod:`monitor.core.beats`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from monitor.core.channel import Channel
@@ -57,6 +57,7 @@ def judge(
     interval: int,
     grace: int,
     first: int | None = None,
+    terms: Callable[[int], tuple[int, int]] | None = None,
 ) -> Judgement:
     """Rules 1–4 for consecutive beats x < y (x None: before the first beat ever; y None: none came yet).
 
@@ -64,6 +65,7 @@ def judge(
     it is called until it is decided: up (pending) under rule 2, unknown under rule 4.
 
     `first`: the number of the loss from whose restore on rule 4 is to judge; what lies before is settled. None: all.
+    `terms`: interval and grace as they held at an instant, where they changed; `interval` and `grace` held at x.
     """
     tolerance = interval + grace
     losses, restores = channel.losses, channel.restores
@@ -98,6 +100,9 @@ def judge(
         b = restores[gap]
         if y is not None and b >= y:
             break
+        if terms is not None:
+            interval, grace = terms(b)
+            tolerance = interval + grace
         will = first_will(wills, b - 1, y)
         due = min(b + interval, will.at) if will else b + interval
         c = b + tolerance

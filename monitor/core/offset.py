@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 #: "Lately": between one and two times this many ordinary beats.
@@ -19,9 +20,9 @@ class ClockOffsets:
         # boot, least of now, least of before, how many; and of the last beat that waited: received, sent
         self._known: dict[tuple[str, str], list[Any]] = {}
 
-    def state(self) -> list[Any]:
-        """Everything, as plain values, for a checkpoint."""
-        return [[*terminal, *known] for terminal, known in self._known.items()]
+    def state(self, pack: Callable[[list[Any]], Any] = list) -> list[Any]:
+        """Everything, as plain values, for a checkpoint; `pack` as in `Engine.state`."""
+        return [pack([*terminal, *known]) for terminal, known in self._known.items()]
 
     def load(self, state: list[Any]) -> None:
         """Take over what `state` gave."""

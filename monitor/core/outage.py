@@ -83,7 +83,7 @@ def _end(end: Step, up: Step) -> Edge | None:
 class OutageBook:
     """The outages of one terminal, as far back as its timeline is kept."""
 
-    __slots__ = ("alive", "begun", "changed", "outages", "site", "terminal")
+    __slots__ = ("alive", "begun", "changed", "closed", "outages", "site", "terminal")
 
     def __init__(self, site: str, terminal: str) -> None:
         self.site = site
@@ -91,6 +91,7 @@ class OutageBook:
         self.outages: dict[str, Outage] = {}
         self.alive: list[Outage] = []  # open and ended ones, oldest first
         self.changed: dict[str, Outage] = {}
+        self.closed: int | None = None  # since when the terminal is not in the inventory any more (ms)
         self.begun: Step | None = None  # of the outage in whose midst the timeline was cut
 
     @property
@@ -114,6 +115,8 @@ class OutageBook:
         heirs: dict[str, str] = {}
         j = 0
         for start, end, over, start_edge, end_edge in outages_in(timeline[first:], None if first else self.begun):
+            if over is None and self.closed is not None:
+                over, end = self.closed, min(end or self.closed, self.closed)
             while j < len(known) and known[j].over is not None and known[j].over <= start:  # type: ignore[operator]
                 j += 1
             mine = [o for o in takewhile(lambda o: over is None or o.start < over, known[j:])]  # noqa: B023

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from monitor.core.channel import Channel
@@ -16,10 +17,11 @@ class ProbeWatch(Watch):
     Nothing is open at `BEGINNING`: before the first result, and long after the last.
     """
 
-    __slots__ = ("base", "base_edge", "streak", "streak_after_success", "success", "times", "until")
+    __slots__ = ("base", "base_edge", "row", "streak", "streak_after_success", "success", "times", "until")
 
     def __init__(self, check: Check, channel: Channel, number: int) -> None:
         super().__init__(check, channel, number)
+        self.row = check  # that held when the last result came
         self.base = BEGINNING
         self.base_edge: Edge | None = None
         self.until = BEGINNING  # the last result
@@ -32,6 +34,8 @@ class ProbeWatch(Watch):
         """A probe ended at `at` on an observed channel. Returns as `timeline.replace` does."""
         near = at - self.until <= self.patience
         linked = near and self.channel.losses[-1] <= 2 * self.until
+        if self.row is not self.check:
+            self.row, self.patience = self.check, self.check.patience_ms
         since = self._success(at, near, linked) if ok else self._failure(at, linked)
         self.until = at
         self.deadline = at + self.patience
@@ -41,7 +45,7 @@ class ProbeWatch(Watch):
         before, first_failure, streak = self.until, self.base, self.streak
         edge = None
         if streak:
-            healed = linked and streak < self.check.failures and self.streak_after_success
+            healed = linked and streak < self.row.failures and self.streak_after_success
             edge = Edge(before, at, "ok", [before, False], [at, True])
         else:
             healed = False
@@ -65,15 +69,15 @@ class ProbeWatch(Watch):
     def _failure(self, at: int, linked: bool) -> int | None:
         if self.streak and linked:
             self.streak += 1
-            if len(self.times) < self.check.failures:
+            if len(self.times) < self.row.failures:
                 self.times.append(at)
-            if self.streak != self.check.failures:
+            if self.streak != self.row.failures:
                 return None
         else:
             self.streak_after_success = linked and not self.streak and self.base > BEGINNING
             self.base, self.streak, self.times = at, 1, [at]
         before = [self.success, True] if self.success is not None else None
-        if self.streak >= self.check.failures:
+        if self.streak >= self.row.failures:
             self.base_edge = Edge(self.success, self.base, "probe", before, list(self.times))
         else:
             self.base_edge = Edge(self.success, self.base, "undecided", before, list(self.times))
@@ -82,8 +86,13 @@ class ProbeWatch(Watch):
     def _opening(self) -> Step:
         if not self.streak:
             return Step(self.base, UP, self.base_edge)
-        confirmed = self.streak >= self.check.failures
+        confirmed = self.streak >= self.row.failures
         return Step(self.base, DOWN if confirmed else UNKNOWN, self.base_edge)
+
+    def follow(self, check: Check, channel: Channel, at: int) -> int | None:
+        self.check, self.channel = check, channel
+        self.interval = check.interval_ms
+        return self.rejudge()
 
     def rejudge(self) -> int | None:
         """The last result holds until the channel is lost or its life has passed, whichever comes first."""
@@ -106,23 +115,26 @@ class ProbeWatch(Watch):
     @property
     def _open_from(self) -> int:
         """A streak that is confirmed is down up to its last failure, whatever comes."""
-        return self.until if self.streak >= self.check.failures else self.base
+        return self.until if self.streak >= self.row.failures else self.base
 
     def forget(self, before: int) -> int:
         if self.until + self.patience < min(before, self.channel.evidence_at):
             self.base = BEGINNING  # how far the last result reaches is decided: no loss can stand there any more
         return before if self.base == BEGINNING else min(before, self._open_from)  # what a probe says is never late
 
-    def needs(self, before: int) -> int:
-        return self.channel.number_at(before if self.base == BEGINNING else self.until)
+    def needs(self, before: int) -> int | None:
+        return None if self.base == BEGINNING or self.until >= before else self.channel.number_at(self.until)
 
     def state(self) -> list[Any]:
         edge = list(self.base_edge) if self.base_edge else None
         rest = [self.base, edge, self.until, self.streak, self.streak_after_success, self.success, self.times]
-        return [timeline_state(self.timeline), *rest, self.deadline]
+        return [timeline_state(self.timeline), *rest, self.deadline, self.patience, self.row.failures]
 
     def load(self, state: list[Any]) -> None:
         (timeline, self.base, edge, self.until, self.streak, self.streak_after_success, self.success, self.times,
-         self.deadline) = state  # fmt: skip
+         self.deadline, self.patience, failures) = state  # fmt: skip
+        row = (self.patience // (failures + 1), failures)
+        if row != (self.check.interval_ms, self.check.failures):
+            self.row = replace(self.check, interval_ms=row[0], failures=row[1])
         self.timeline = load_timeline(timeline)
         self.base_edge = Edge(*edge) if edge else None

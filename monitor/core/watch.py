@@ -18,8 +18,8 @@ class Watch:
     """
 
     __slots__ = (
-        "changed_from", "channel", "check", "deadline", "failed", "first", "grace", "interval", "last", "late",
-        "number", "patience", "queued", "received", "terminal", "timeline",
+        "began", "changed_from", "channel", "check", "deadline", "ended", "failed", "first", "grace", "interval",
+        "last", "late", "number", "patience", "queued", "received", "terminal", "timeline",
     )  # fmt: skip
 
     def __init__(self, check: Check, channel: Channel, number: int) -> None:
@@ -34,6 +34,8 @@ class Watch:
         self.deadline: int | None = None
         self.queued = False
         self.terminal: Any = None
+        self.began: int | None = None  # since when it has a row (ms), None: since ever
+        self.ended: int | None = None  # since when it has none any more
         self.first: int | None = None  # of the local day: when the first and the last evidence came (ms)
         self.last: int | None = None
         self.received = 0
@@ -47,6 +49,10 @@ class Watch:
         if self.first is None:
             self.first = at
 
+    def follow(self, check: Check, channel: Channel, at: int) -> int | None:
+        """Its row is another one from `at` on, and so `channel` another one for it. Returns as `rejudge` does."""
+        raise NotImplementedError
+
     def rejudge(self) -> int | None:
         """Judge what is still open, after the channel or the time moved. Returns as `timeline.replace` does."""
         raise NotImplementedError
@@ -55,8 +61,9 @@ class Watch:
         """Let go of what ended before `before`. Returns the earliest instant that may still be judged anew."""
         raise NotImplementedError
 
-    def needs(self, before: int) -> int:
-        """The number of the oldest loss of the channel that judging still asks for; `forget(before)` was called."""
+    def needs(self, before: int) -> int | None:
+        """The number of the oldest loss of the channel that judging still asks for, None where that is none before
+        `before`. Call `forget(before)` first."""
         raise NotImplementedError
 
     def state(self) -> list[Any]:

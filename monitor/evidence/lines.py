@@ -97,21 +97,37 @@ class ProbeLine(Line, tag="probe"):
     certificate_expiry: datetime | None = None
 
 
+class InventoryLine(Line, tag="inventory"):
+    """A version of the inventory that holds from `since` on, at `at` or later; the log's first one held always.
+
+    `body`: what it says (`inventory.versions.body_of`); `files`: digest of the configuration's own files then.
+    """
+
+    number: int
+    since: datetime
+    digest: str
+    body: dict[str, Any]
+    files: str = ""
+    by: str = ""
+
+
 class OpenedLine(Line, tag="opened"):
-    """A writer begins: at the head of a day with `state` (`Engine.state`), after a start without."""
+    """A writer begins: at the head of a day with `state` (`Engine.state`) and the versions of the inventory that it
+    takes to judge what follows and what is in the state; after a start without."""
 
     observer: str
     version: str = ""
     method: int = 1
     inventory: str = ""
     state: dict[str, Any] | None = None
+    versions: list[InventoryLine] | None = None
 
 
-AnyLine = ChannelLine | WindowLine | WillLine | HeartbeatLine | ProbeLine | OpenedLine
+AnyLine = InventoryLine | ChannelLine | WindowLine | WillLine | HeartbeatLine | ProbeLine | OpenedLine
 
 #: The order of lines at equal times (docs/rules.md §7).
 ORDER: dict[type[msgspec.Struct], int] = {
-    OpenedLine: 0, ChannelLine: 0, WindowLine: 1, WillLine: 2, HeartbeatLine: 3, WrittenBeat: 3, ProbeLine: 4,
+    OpenedLine: 0, InventoryLine: 0, ChannelLine: 0, WindowLine: 1, WillLine: 2, HeartbeatLine: 3, WrittenBeat: 3, ProbeLine: 4,
 }  # fmt: skip
 
 _MOST_SECONDS = 10_000
@@ -130,6 +146,11 @@ def encode(line: Line) -> bytes:
 def encode_all(lines: Sequence[Line | WrittenBeat]) -> bytes:
     """Several lines, each with its newline."""
     return _encoder.encode_lines(lines)
+
+
+def packed(item: list[Any]) -> msgspec.Raw:
+    """Part of a state, as it will stand in its line."""
+    return msgspec.Raw(_encoder.encode(item))
 
 
 def decode(data: bytes, where: str) -> AnyLine:

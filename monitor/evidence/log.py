@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import zstandard
 
 from monitor.errors import MonitorError
-from monitor.evidence.lines import ORDER, AnyLine, OpenedLine, WrittenBeat, encode_all, moment
+from monitor.evidence.lines import ORDER, AnyLine, InventoryLine, OpenedLine, WrittenBeat, encode_all, moment
 from monitor.evidence.reading import plain_name, read_lines
 
 #: How much may wait for a cut.
@@ -47,6 +47,7 @@ class EvidenceLog:
         self._written = 0
         self._waiting: list[bytes] = []
         self._size = 0
+        self._head = 0  # of it, what the head of the newest day takes
         self._ending: list[_Lines] = []
 
     def lock(self) -> None:
@@ -69,14 +70,20 @@ class EvidenceLog:
         """Is a line at `at` the first of a day? Then the owner must call `begin_day` before it appends."""
         return at >= self._day_end
 
-    def begin_day(self, at: int, version: str, inventory: str, state: dict[str, Any]) -> None:
+    def begin_day(
+        self, at: int, version: str, inventory: str, state: dict[str, Any], versions: Sequence[InventoryLine] = ()
+    ) -> None:
         """Open the day's file with what judging needs from the past; what waits for the old one goes there."""
         if self._path is not None:
             self._ending.append(_Lines(self._path, self._waiting))
         day, _, self._day_end = self._day_of(at)
         self._path = self.folder / f"{self.observer}-{day}.jsonl"
         self._waiting = []
-        self.append([OpenedLine(moment(at), self.observer, version, inventory=inventory, state=state)], at)
+        before = self._size
+        line = OpenedLine(moment(at), self.observer, version, inventory=inventory, state=state)
+        line.versions = list(versions) or None
+        self.append([line], at)
+        self._head = self._size - before
 
     def resume_day(self, path: Path, at: int) -> None:
         """Go on in a day's file after a restart. Whatever stands in it has been read, up to `at`."""
@@ -87,8 +94,8 @@ class EvidenceLog:
 
     @property
     def is_full(self) -> bool:
-        """Has the disk taken nothing for so long that nothing more can be kept?"""
-        return self._size > LIMIT_BYTES
+        """Has the disk taken nothing for so long that nothing more can be kept? A day's head alone is no sign of it."""
+        return self._size - self._head > LIMIT_BYTES
 
     def append(self, lines: Sequence[AnyLine | WrittenBeat], at: int) -> None:
         """Take lines of one kind, all of the instant that `stamp` gave. Ask `is_full` first."""
@@ -112,6 +119,8 @@ class EvidenceLog:
     def taken(self, job: Job) -> None:
         """What a job held is durable."""
         self._size -= job.size
+        if job.days[-1].path == self._path:
+            self._head = 0
 
     def give_back(self, job: Job) -> None:
         """What a job did not write waits again, before what came since: also where a day ended meanwhile."""

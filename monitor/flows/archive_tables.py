@@ -77,6 +77,35 @@ def _of_funds(table: Table, *joined: tuple[Table, Any]) -> Callable[[Year], Sele
 _FUND, _ENTRY, _CONTRACT = tables.fund, tables.entry, tables.contract
 _TO_FUND = (_FUND, _FUND.c.id == _ENTRY.c.fund_id)
 
+
+def _lists(row: Row) -> Iterable[Row]:
+    """Columns that hold a list as JSON, as lists."""
+    yield row | {name: json.loads(row[name]) for name in ("papers", "sites") if name in row}
+
+
+def _rounds(year: Year) -> Select[Any]:
+    """Due on a day of the year, or visited in it."""
+    of, visit = tables.inspection_round, tables.inspection_visit
+    first, last = f"{year.number}-01-01", f"{year.number}-12-31"
+    visited = select(visit.c.round).where(visit.c.on_day.between(first, last), visit.c.round.is_not(None))
+    return select(of).where(((of.c.due_from <= last) & (of.c.due_to >= first)) | of.c.n.in_(visited)).order_by(of.c.n)
+
+
+def _visits(year: Year, table: Table) -> Select[Any]:
+    """Visits of the year, or what they found."""
+    visit = tables.inspection_visit
+    found = select(table) if table is visit else select(table).join(visit, visit.c.n == table.c.visit)
+    found = found.where(visit.c.on_day.between(f"{year.number}-01-01", f"{year.number}-12-31"))
+    return found.order_by(*table.primary_key.columns)
+
+
+def _meetings(year: Year, table: Table) -> Select[Any]:
+    """Meetings that began in the year, or what was noted of them."""
+    meeting = tables.meeting
+    found = select(table) if table is meeting else select(table).join(meeting, meeting.c.n == table.c.meeting)
+    return found.where(meeting.c.start_ms >= year.start, meeting.c.start_ms < year.end).order_by(table.c.n)
+
+
 _PERSON = [c for c in tables.person.c if c.name != "password"]
 
 PARTS: Sequence[Part] = (
@@ -168,5 +197,33 @@ PARTS: Sequence[Part] = (
             .where(tables.paper.c.at_ms >= year.start, tables.paper.c.at_ms < year.end)
             .order_by(tables.paper.c.at_ms, tables.paper.c.sha256)
         ),
+    ),
+    Part(
+        "position_record",
+        "机位台账：至年末的全部记录，只增不改；更正者以 corrects 指明被更正的记录",
+        lambda year: (
+            select(tables.position_record)
+            .where(tables.position_record.c.made_ms < year.end)
+            .order_by(tables.position_record.c.n)
+        ),
+        _lists,
+    ),
+    Part(
+        "stock_count",
+        "年度盘点；同一机位以最后一次为准",
+        lambda year: (
+            select(tables.stock_count).where(tables.stock_count.c.year == year.number).order_by(tables.stock_count.c.n)
+        ),
+        _lists,
+    ),
+    Part("inspection_round", "巡检计划", _rounds, _lists),
+    Part("inspection_visit", "巡检记录", lambda year: _visits(year, tables.inspection_visit), _lists),
+    Part("inspection_finding", "巡检所见", lambda year: _visits(year, tables.inspection_finding)),
+    Part("meeting", "会议保障", lambda year: _meetings(year, tables.meeting), _lists),
+    Part(
+        "meeting_note",
+        "会议参会记录；同一站点以最后一次为准",
+        lambda year: _meetings(year, tables.meeting_note),
+        _lists,
     ),
 )

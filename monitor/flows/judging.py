@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 from monitor.core.changes import Collector
 from monitor.core.days import local_days
 from monitor.core.engine import Engine
-from monitor.core.eras import Era, Parameters
+from monitor.core.eras import Era
 from monitor.core.timeline import BEGINNING
 from monitor.core.window import Window
+from monitor.errors import MonitorError
 from monitor.evidence.lines import (
     AnyLine,
     ChannelLine,
     HeartbeatLine,
+    InventoryLine,
+    OpenedLine,
     ProbeLine,
     WillLine,
     WindowLine,
@@ -22,18 +27,96 @@ from monitor.evidence.lines import (
 )
 from monitor.flows.told_windows import ToldWindows
 from monitor.inventory.load import Loaded
+from monitor.inventory.versions import Version, eras_of, loaded_of, pack, settings_from
+from monitor.store.versions import Held
 
 
 class Judge:
-    """An engine, fed with lines in their order. `refused` counts what the rules reject, by reason."""
+    """An engine, fed with lines in their order. `refused` counts what the rules reject, by reason.
+
+    `versions` and `eras` say what held when: what the log tells, and until it tells something what `loaded` says.
+    """
 
     def __init__(self, loaded: Loaded) -> None:
-        settings = loaded.settings
-        self.engine = Engine(loaded.inventory, settings.policy.terminal, local_days(settings.zone))
-        self.collector = Collector(self.engine)
-        self.windows = ToldWindows(loaded.inventory)
+        self.settings = loaded.settings
         self.refused: Counter[str] = Counter()
         self.began = False
+        self.told: list[InventoryLine] = []  # the versions that the log tells of
+        self._begin([Version(0, BEGINNING, loaded)], BEGINNING)
+
+    def _begin(self, versions: list[Version], at: int) -> None:
+        """Nothing was judged yet: with what held at `at`."""
+        self.versions = versions
+        self.eras = eras_of(versions)
+        self.taken = sum(era.since <= at for era in self.eras)
+        era = self.eras[self.taken - 1]
+        self.engine = Engine(era.inventory, era.parameters.terminal_policy, local_days(self.settings.zone))
+        self.collector = Collector(self.engine)
+        self.windows = ToldWindows(era.inventory)
+
+    @property
+    def loaded(self) -> Loaded:
+        """What the newest version says that holds already; its settings may hold from the next month's start only."""
+        since = self.eras[self.taken - 1].since
+        return next(v.loaded for v in reversed(self.versions) if v.since <= since or v is self.versions[0])
+
+    def pass_to(self, at: int) -> bool:
+        """What holds from an instant up to `at` on is taken up, each at its own. False if there was nothing."""
+        if self.taken == len(self.eras) or self.eras[self.taken].since > at:
+            return False
+        while self.taken < len(self.eras) and self.eras[self.taken].since <= at:
+            era = self.eras[self.taken]
+            self.taken += 1
+            self.engine.adopt(era.since, era.inventory, era.parameters.terminal_policy)
+            self.windows.inventory = era.inventory
+        return True
+
+    def tell(self, line: InventoryLine, at: int) -> None:
+        """The log tells, at `at`, of a version of the inventory. The first one held always."""
+        if any(known.number == line.number for known in self.told):
+            return
+        loaded = loaded_of(line.body, self.settings)
+        if self.told:
+            version = Version(line.number, max(millis(line.since), at), loaded)
+            self.versions.append(version)
+            self.eras = [*self.eras[: self.taken], *(e for e in eras_of(self.versions) if e.since >= at)]
+        elif loaded.digest == self.versions[0].loaded.digest:
+            version = replace(self.versions[0], number=line.number)
+            self.versions = [version]
+        else:
+            version = Version(line.number, BEGINNING, loaded)
+            self._begin([version], at)
+        self.told.append(line)
+        self._keep(line, version)
+
+    def _head(self, line: OpenedLine, state: dict[str, Any]) -> None:
+        """Begin with what the head of a day says."""
+        self.told = list(line.versions or [])
+        if self.told:
+            since = [BEGINNING, *(millis(told.since) for told in self.told[1:])]
+            told = zip(self.told, since, strict=True)
+            versions = [Version(one.number, at, loaded_of(one.body, self.settings)) for one, at in told]
+            self._begin(versions, state["at"])
+            for one, version in zip(self.told, versions, strict=True):
+                self._keep(one, version)
+        self.engine.load(state)
+        for window in self.windows.load(state.get("windows", [])):
+            self.declare(window)
+
+    def _keep(self, line: InventoryLine, version: Version) -> None:
+        """For the database, which lists the versions."""
+        since = version.since if version.since > BEGINNING else millis(line.since)
+        self.collector.versions.append(
+            Held(line.number, since, line.digest, line.files, pack(version.loaded), line.by)
+        )
+
+    def needed(self, at: int) -> list[InventoryLine]:
+        """The versions that it takes to judge on from `at`: what held since the oldest outage began, and all later."""
+        going = (t.book.current for t in self.engine.terminals.values())
+        oldest = min([at, *(o.start for o in going if o is not None)])
+        first = max(i for i, v in enumerate(self.versions) if i == 0 or settings_from(v.loaded, v.since) <= oldest)
+        numbers = {v.number for v in self.versions[first:]}
+        return [line for line in self.told if line.number in numbers]
 
     def declare(self, window: Window) -> None:
         """The log tells of a planned window."""
@@ -45,6 +128,7 @@ class Judge:
 
     def apply(self, line: AnyLine, at: int) -> str | None:
         """Judge one line; returns the reason of a refusal."""
+        self.pass_to(at)
         engine = self.engine
         reason: str | None = None
         if isinstance(line, HeartbeatLine):
@@ -61,31 +145,22 @@ class Judge:
                 engine.lost(at, line.channel, millis(line.since) if line.since is not None else None)
         elif isinstance(line, WindowLine):
             self.declare(self.windows.read(line, at, self._down()))
+        elif isinstance(line, InventoryLine):
+            self.tell(line, at)
+            self.pass_to(at)
         elif line.state is not None and not self.began:
-            engine.load(line.state)
-            for window in self.windows.load(line.state.get("windows", [])):
-                self.declare(window)
+            try:
+                self._head(line, line.state)
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+                wrote = f"it was written by version {line.version or 'unknown'}"
+                raise MonitorError(f"this version does not understand the head of this day ({wrote})") from None
         self.began = True
-        engine.confirmed.clear()  # how late it was confirmed says something of a live service only
+        self.engine.confirmed.clear()  # how late it was confirmed says something of a live service only
         if reason is not None:
             self.refused[reason] += 1
         return reason
 
 
-def parameters(loaded: Loaded) -> Parameters:
-    """What the configuration says of what the rules leave open."""
-    settings = loaded.settings
-    rules = settings.maintenance
-    return Parameters(
-        settings.policy.terminal,
-        rules.coverage_min,
-        rules.availability_min,
-        {k: round(v * 3_600_000) for k, v in rules.repair_limit_h.model_dump().items()},
-        rules.planned_sites.model_dump(),
-        rules.planned_terminals.model_dump() if rules.planned_terminals else None,
-    )
-
-
 def eras_of_one(loaded: Loaded) -> list[Era]:
     """One configuration, as if it had held for ever."""
-    return [Era(BEGINNING, loaded.inventory, loaded.service, parameters(loaded))]
+    return eras_of([Version(0, BEGINNING, loaded)])

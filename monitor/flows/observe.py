@@ -36,6 +36,7 @@ from monitor.evidence.lines import (
     iso,
     millis,
     moment,
+    packed,
 )
 from monitor.evidence.log import EvidenceLog, compress, mend
 from monitor.evidence.reading import Read, trace_files
@@ -384,7 +385,8 @@ class Observer:
         if not self.log.starts_day(at):
             return at
         self._uncut.append(self.judge.collector.take())
-        state = self.engine.state() | {"offsets": self.offsets.state(), "windows": self.judge.windows.state(at)}
+        told = {"offsets": self.offsets.state(packed), "windows": self.judge.windows.state(at)}
+        state = self.engine.state(packed) | told
         self.log.begin_day(at, __version__, self.loaded.digest, state)
         return self.log.stamp(at, kind)
 

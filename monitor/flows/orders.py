@@ -23,9 +23,10 @@ from monitor.core.timeline import Timeline
 from monitor.core.window import length, subtract
 from monitor.core.workorder import AGAIN_MS, LineNow, OrderState, Root, began_together, root_of
 from monitor.flows.acting import acting
-from monitor.flows.judging import eras_of_one, parameters
+from monitor.flows.judging import eras_of_one
 from monitor.flows.overview import township_lines
 from monitor.inventory.load import Loaded
+from monitor.inventory.versions import parameters
 from monitor.store import orders, reading
 from monitor.store.orders import Listed, Order
 

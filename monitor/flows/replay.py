@@ -7,7 +7,6 @@ without writing, and nothing is invented in between (only a service that starts 
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from monitor.core.timeline import Interval
 from monitor.errors import MonitorError
 from monitor.evidence.lines import OpenedLine
 from monitor.evidence.reading import Read, in_order, plain_name, read_lines, trace_files
+from monitor.flows.collecting import no_search_for_cycles
 from monitor.flows.judging import Judge, eras_of_one
 from monitor.inventory.load import Loaded
 from monitor.store import reading
@@ -140,13 +140,8 @@ async def figures(engine: AsyncEngine, loaded: Loaded, period: Interval) -> Figu
 
 
 async def _figures(connection: AsyncConnection, loaded: Loaded, period: Interval) -> Figures:
-    collecting = gc.isenabled()
-    gc.disable()  # a million steps come and go, none of them in a cycle: looking for some takes twice the rest
-    try:
+    with no_search_for_cycles():  # a million steps come and go
         return await _count(connection, loaded, period)
-    finally:
-        if collecting:
-            gc.enable()
 
 
 async def _count(connection: AsyncConnection, loaded: Loaded, period: Interval) -> Figures:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from monitor.clock import wall_ms
 from monitor.core.calendar import WorkCalendar
@@ -43,8 +43,10 @@ class Loaded:
     digest: str
 
 
-def load(folder: Path, *, serving: bool = True, today: date | None = None) -> Loaded:
+def load(folder: Path, *, serving: bool = True, today: date | None = None, instead: Settings | None = None) -> Loaded:
     """Read `folder`; raises ConfigError with every mistake.
+
+    `instead`: the settings where the folder has no monitor.toml.
 
     `serving`: also what a service needs and a replay does not: targets that can be probed, a township site
     for every village, a working-day calendar for the year of `today` (local; by default the wall clock's).
@@ -63,7 +65,10 @@ def load(folder: Path, *, serving: bool = True, today: date | None = None) -> Lo
 
     if not folder.is_dir():
         raise ConfigError([Mistake(str(folder), 0, "", "expected a folder with monitor.toml and sites.csv")])
-    settings = attempt(lambda: load_settings(folder))
+    if instead is not None and not (folder / "monitor.toml").exists():
+        settings: Settings | None = instead
+    else:
+        settings = attempt(lambda: load_settings(folder))
     site_table = table("sites", tables.SITE_COLUMNS, tables.DATE_COLUMNS)
     own_terminals = has_table(folder, "terminals")
     terminal_table = None
@@ -94,15 +99,24 @@ def load(folder: Path, *, serving: bool = True, today: date | None = None) -> Lo
 
     all_checks = [check for _, check in checks.items]
     positions = [t for _, t in terminals.items] if terminals else _positions(all_checks)
-    inventory = Inventory.of([site for _, site in sites.items], positions, all_checks)
+    return whole(settings, Inventory.of([site for _, site in sites.items], positions, all_checks))
+
+
+def whole(settings: Settings, inventory: Inventory) -> Loaded:
+    """What follows from both."""
     calendar = work_calendar(settings.calendar)
     return Loaded(settings, inventory, calendar, _service_times(settings, calendar), digest(settings, inventory))
+
+
+def judged_by(settings: Settings) -> dict[str, Any]:
+    """The settings that decide figures, as JSON has them."""
+    return settings.model_dump(mode="json", include=set(JUDGING))
 
 
 def digest(settings: Settings, inventory: Inventory) -> str:
     """SHA-256 (hex) over the rows in order of their keys and the settings that decide figures, as JSON."""
     content = {
-        "settings": settings.model_dump(mode="json", include=set(JUDGING)),
+        "settings": judged_by(settings),
         "sites": [asdict(inventory.sites[key]) for key in sorted(inventory.sites)],
         "terminals": [asdict(inventory.terminals[key]) for key in sorted(inventory.terminals)],
         "checks": [asdict(inventory.checks[key]) for key in sorted(inventory.checks)],

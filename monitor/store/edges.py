@@ -12,7 +12,7 @@ import msgspec
 from monitor.core.timeline import Edge
 
 #: How contact ended or came back, by number. Only ever add at the end: the numbers are in databases.
-HOWS = ("goodbye", "will", "silence", "probe", "beat", "ok", "channel", "expired", "undecided")
+HOWS = ("goodbye", "will", "silence", "probe", "beat", "ok", "channel", "expired", "undecided", "inventory")
 _NUMBER = {how: number for number, how in enumerate(HOWS)}
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list).decode

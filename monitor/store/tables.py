@@ -381,47 +381,6 @@ fund_change = Table(
     Column("document", String(100), nullable=False),
     Column("dated", String(10), nullable=False),
     Column("memo", Text, nullable=False, default=""),
-)
-
-# --- The register of positions 机位台账, inspections 巡检, meetings 会议保障 (docs/register.md): days as 2026-10-01 ---
-# Records, counts, visits with their findings, and notes are only added: triggers refuse to change them (migration
-# 0003). Numbers `n` have no gaps. `papers`: JSON, ["sha256", ...] of the table `paper`; `sites`: JSON, ["id", ...].
-
-#: What was done at a position: installed, replaced, removed; or the correction of such a record (core/register.py).
-position_record = Table(
-    "position_record",
-    metadata,
-    Column("n", Integer, primary_key=True, autoincrement=False),
-    Column("site", String(64), nullable=False),
-    Column("terminal", String(16), nullable=False),
-    Column("act", String(16), nullable=False),
-    Column("on_day", String(10), nullable=False),
-    Column("model", String(100)),  # NULL: nothing stands there afterwards
-    Column("serial", String(100), nullable=False, index=True),
-    Column("mac", String(17), nullable=False, index=True),
-    Column("asset", String(100), nullable=False, index=True),
-    Column("why", Text, nullable=False),
-    Column("corrects", Integer, unique=True),
-    Column("papers", Text, nullable=False),
-    Column("made_by", String(64), nullable=False),
-    Column("made_ms", BigInteger, nullable=False),
-    Index(None, "site", "terminal"),
-)
-
-#: A count of a position in a year's stock-take 盘点; the last one of a position counts (core/stocktake.py).
-stock_count = Table(
-    "stock_count",
-    metadata,
-    Column("n", Integer, primary_key=True, autoincrement=False),
-    Column("year", Integer, nullable=False, index=True),
-    Column("site", String(64), nullable=False),
-    Column("terminal", String(16), nullable=False),
-    Column("on_day", String(10), nullable=False),
-    Column("outcome", String(16), nullable=False),
-    Column("card", Integer),  # the record that opened the card of that day
-    Column("seen", String(100), nullable=False),
-    Column("note", Text, nullable=False),
-    Column("papers", Text, nullable=False),
     Column("made_by", String(64), nullable=False),
     Column("made_ms", BigInteger, nullable=False),
 )
@@ -556,6 +515,49 @@ request = Table(
     Column("at_ms", BigInteger, nullable=False),
 )
 
+# --- The register of positions 机位台账, inspections 巡检, meetings 会议保障 (docs/register.md): days as 2026-10-01 ---
+# Records, counts, visits with their findings, and notes are only added: triggers refuse to change them (migration
+# 0005). Numbers `n` have no gaps. `papers`: JSON, ["sha256", ...] of the table `paper`; `sites`: JSON, ["id", ...].
+
+#: What was done at a position: installed, replaced, removed; or the correction of such a record (core/register.py).
+position_record = Table(
+    "position_record",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("site", String(64), nullable=False),
+    Column("terminal", String(16), nullable=False),
+    Column("act", String(16), nullable=False),
+    Column("on_day", String(10), nullable=False),
+    Column("model", String(100)),  # NULL: nothing stands there afterwards
+    Column("serial", String(100), nullable=False, index=True),
+    Column("mac", String(17), nullable=False, index=True),
+    Column("asset", String(100), nullable=False, index=True),
+    Column("why", Text, nullable=False),
+    Column("corrects", Integer, unique=True),
+    Column("papers", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Index(None, "site", "terminal"),
+)
+
+#: A count of a position in a year's stock-take 盘点; the last one of a position counts (core/stocktake.py).
+stock_count = Table(
+    "stock_count",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("year", Integer, nullable=False, index=True),
+    Column("site", String(64), nullable=False),
+    Column("terminal", String(16), nullable=False),
+    Column("on_day", String(10), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("card", Integer),  # the record that opened the card of that day
+    Column("seen", String(100), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("papers", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+)
+
 #: A planned round of inspections (core/inspection.py).
 inspection_round = Table(
     "inspection_round",
@@ -633,4 +635,26 @@ meeting_note = Table(
     Column("papers", Text, nullable=False),
     Column("made_by", String(64), nullable=False),
     Column("made_ms", BigInteger, nullable=False),
+)
+
+# --- versions of the inventory (docs/inventory.md) --------------------------------------------------------------------
+
+#: What sites, terminals, checks and limits there are, from when on. Number 1 is what the service began with; the
+#: evidence log tells when each was taken up (`held`), and these rows can be rebuilt from it.
+inventory_version = Table(
+    "inventory_version",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("state", String(12), nullable=False),  # proposed, approved, withdrawn, held
+    Column("digest", String(64), nullable=False),
+    Column(
+        "files", String(64), nullable=False, default=""
+    ),  # digest of the configuration's own files then; "": unknown
+    Column("body", LargeBinary, nullable=False),  # inventory/versions.pack
+    Column("proposed_by", String(64), nullable=False),
+    Column("proposed_ms", BigInteger, nullable=False),
+    Column("approved_by", String(64), nullable=False, default=""),
+    Column("approved_ms", BigInteger),
+    Column("held_ms", BigInteger),
 )

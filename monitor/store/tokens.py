@@ -1,4 +1,7 @@
-"""Tokens of devices, relays and pings: hashes only; what was issued is told once and never again."""
+"""Tokens of devices, relays and pings: hashes only; what was issued is told once and never again.
+
+Changes are part of the caller's transaction, which has the audit record as well.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Update, case, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.token import RELAY, RELAY_MARK, hash_token
 from monitor.store.tables import token
@@ -26,7 +29,12 @@ class Issued(NamedTuple):
 async def rows(engine: AsyncEngine) -> list[dict[str, Any]]:
     """Every token with its times (ms), oldest first."""
     async with engine.connect() as connection:
-        found = await connection.execute(select(token).order_by(token.c.id))
+        return await rows_of(connection)
+
+
+async def rows_of(connection: AsyncConnection) -> list[dict[str, Any]]:
+    """The same, in the caller's transaction."""
+    found = await connection.execute(select(token).order_by(token.c.id))
     return [
         {
             "id": r.id,
@@ -43,43 +51,39 @@ async def rows(engine: AsyncEngine) -> list[dict[str, Any]]:
     ]
 
 
-async def keep(engine: AsyncEngine, issued: Iterable[Issued], at: int) -> None:
+async def keep(connection: AsyncConnection, issued: Iterable[Issued], at: int) -> None:
     """Add tokens, created at `at` (ms); one that is known already is put anew."""
     values = [_row(i, at) for i in issued]
     if not values:
         return
-    async with engine.begin() as connection:
-        for start in range(0, len(values), 500):
-            some = values[start : start + 500]
-            await connection.execute(delete(token).where(token.c.hash.in_([v["hash"] for v in some])))
-        await connection.execute(insert(token), values)
+    for start in range(0, len(values), 500):
+        some = values[start : start + 500]
+        await connection.execute(delete(token).where(token.c.hash.in_([v["hash"] for v in some])))
+    await connection.execute(insert(token), values)
 
 
-async def revoke(engine: AsyncEngine, who: str, at: int) -> int:
+async def revoke(connection: AsyncConnection, who: str, at: int) -> int:
     """Revoke every valid token of `who` (see `_of`) from `at` (ms) on; returns how many."""
     condition = _of(who) & _valid(at)
-    async with engine.begin() as connection:
-        return (await connection.execute(update(token).where(condition).values(revoked_ms=at))).rowcount
+    return (await connection.execute(update(token).where(condition).values(revoked_ms=at))).rowcount
 
 
-async def expire(engine: AsyncEngine, who: str, at: int, end: int) -> int:
+async def expire(connection: AsyncConnection, who: str, at: int, end: int) -> int:
     """Every token of `who` that is valid at `at` (ms) holds until `end` and no longer; returns how many."""
-    async with engine.begin() as connection:
-        return (await connection.execute(_ending(_of(who) & _valid(at), end))).rowcount
+    return (await connection.execute(_ending(_of(who) & _valid(at), end))).rowcount
 
 
-async def rotate(engine: AsyncEngine, issued: Sequence[Issued], at: int, end: int) -> int:
+async def rotate(connection: AsyncConnection, issued: Sequence[Issued], at: int, end: int) -> int:
     """Keep new tokens; older ones of the same kind for the same terminals (relays: of the same label) hold until
     `end` (ms), and no longer. All of it or nothing. Returns how many older ones there were."""
     count = 0
     if not issued:
         return count
-    async with engine.begin() as connection:
-        for new in issued:
-            who = f"{RELAY_MARK}{new.label}" if new.kind == RELAY else new.terminals[0]
-            condition = _of(who) & _valid(at) & (token.c.kind == new.kind)
-            count += (await connection.execute(_ending(condition, end))).rowcount
-        await connection.execute(insert(token), [_row(new, at) for new in issued])
+    for new in issued:
+        who = f"{RELAY_MARK}{new.label}" if new.kind == RELAY else new.terminals[0]
+        condition = _of(who) & _valid(at) & (token.c.kind == new.kind)
+        count += (await connection.execute(_ending(condition, end))).rowcount
+    await connection.execute(insert(token), [_row(new, at) for new in issued])
     return count
 
 
