@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from monitor.core.calendar import WorkCalendar
 from monitor.core.eras import Era, Parameters
 from monitor.core.figures import Counter, Figures, Member
-from monitor.core.maintenance import site_verdict, terminal_verdict
+from monitor.core.maintenance import Verdict, site_verdict, terminal_verdict
 from monitor.core.measure import Measure
 from monitor.core.service import ServiceTimes
 from monitor.core.sites import Check, Inventory, Level, Site, Terminal
@@ -127,24 +127,26 @@ def measure_of(counted: Mapping[str, int]) -> Measure:
 
 # --- any history ------------------------------------------------------------------------------------------------------
 
+SITES = ("A", "B")
 KINDS = ("pc", "tv")
-CHECKS = [(s, k, c) for s in ("A", "B", "C") for k in KINDS for c in ("heartbeat-mqtt", "icmp")]
+CHECKS = [(s, k, c) for s in SITES for k in KINDS for c in ("heartbeat-mqtt", "icmp")]
 SCOPES = ("county", "level:village", "level:township", "township:T1", "township:T2", "site:A", "terminal:A/tv")
 
+mostly = st.sampled_from((True, True, True, True, False))
 sites = st.builds(
     lambda level, township: (Level(level), township),
-    st.sampled_from(("village", "village", "township")),
+    st.sampled_from(("village", "township")),
     st.sampled_from(("T1", "T2")),
 )
 
 
 @st.composite
 def inventories(draw: st.DrawFn) -> Inventory:
-    there = draw(st.dictionaries(st.sampled_from("ABC"), sites, max_size=3))
+    there = {name: draw(sites) for name in SITES if draw(mostly)}
     rows = [Site(name, name, level, township, township) for name, (level, township) in there.items()]
-    terminals = [Terminal(s.site_id, k) for s in rows for k in draw(st.lists(st.sampled_from(KINDS), unique=True))]
+    terminals = [Terminal(s.site_id, k) for s in rows for k in KINDS if draw(mostly)]
     keys = {t.key for t in terminals}
-    checks = [Check(*key) for key in CHECKS if key[:2] in keys and draw(st.booleans())]
+    checks = [Check(*key) for key in CHECKS if key[:2] in keys and draw(mostly)]
     return Inventory.of(rows, terminals, checks)
 
 
@@ -176,10 +178,12 @@ def histories(draw: st.DrawFn) -> list[Era]:
 def timelines(draw: st.DrawFn) -> Timeline:
     minute, result = draw(st.integers(-90, 20)), new_timeline()
     for length, value in draw(
-        st.lists(st.tuples(st.integers(1, 30), st.sampled_from(("up", "down", "down", "unknown"))), max_size=8)
+        st.lists(
+            st.tuples(st.integers(1, 30), st.sampled_from(("up", "down", "down", "unknown"))), min_size=1, max_size=8
+        )
     ):
         if result[-1].value != value:
-            result.append(Step(at(minute), value))
+            result.append(Step(at(minute), value))  # type: ignore[arg-type]
         minute += length
     return result
 
@@ -197,7 +201,7 @@ windows = st.lists(
 all_checks = st.tuples(*[timelines() for _ in CHECKS]).map(lambda ts: dict(zip(CHECKS, ts, strict=True)))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(histories(), windows, all_checks, st.integers(0, 20), st.integers(1, 40))
 def test_figures_are_those_of_a_count_minute_by_minute(
     eras: list[Era], declared: list[Window], checks: dict[Key, Timeline], first: int, length: int
@@ -213,8 +217,8 @@ def test_figures_are_those_of_a_count_minute_by_minute(
     by_township: dict[str, Measure] = defaultdict(Measure)
     expected: list[tuple[str, str | None]] = []
     members = {(m.site.site_id, m.terminal): m for m in (*found.terminals, *found.sites)}
-    for site in "ABC":
-        verdicts = []
+    for site in SITES:
+        verdicts: list[Verdict] = []
         for kind in (*KINDS, None):
             if not any(naive.in_service(site, kind, t) for t in minutes):
                 continue
@@ -368,21 +372,21 @@ def test_a_window_of_a_township_holds_for_the_time_in_which_a_village_belonged_t
 
 
 def test_over_a_change_of_level_each_second_is_overdue_by_the_limit_of_its_time() -> None:
-    """A village with 24 h to repair becomes a township's site with 10 h, always in service; down from the 5th 08:00."""
+    """A village with 24 h to repair becomes a township's site with 10 h, always in service; down from the 6th 08:00."""
     limits = {"county": HOUR, "township": 10 * HOUR, "village": 24 * HOUR}
     eras = history((BEGINNING, inventory(village("V1"))), (local(7), inventory(village("V1", level=Level.TOWNSHIP))))
     eras = [replace(era, parameters=replace(era.parameters, repair_limit_ms=limits)) for era in eras]
-    down = steps((local(1, month=9), "up"), (local(5, 8), "down"), (local(7, 6), "up"))
+    down = steps((local(1, month=9), "up"), (local(6, 8), "down"), (local(7, 6), "up"))
     found = count(eras, {("V1", "tv", BEAT): down})
     (site,) = found.sites
-    # Two days of twelve hours use up just the 24 h of a village; of a township's site all six further ones are overdue.
-    assert (site.measure.down, site.measure.overdue, site.measure.outages) == (30 * HOUR, 6 * HOUR, 1)
+    # The day's twelve hours are allowed to a village; of the township's site all six further ones are overdue.
+    assert (site.measure.down, site.measure.overdue, site.measure.outages) == (18 * HOUR, 6 * HOUR, 1)
     assert [(str(s.level), m.down // HOUR, m.overdue // HOUR, m.outages) for s, m in site.parts] == [
-        ("village", 24, 0, 1),
+        ("village", 12, 0, 1),
         ("township", 6, 6, 1),
     ]
     sums = found.sums()
-    assert (sums["village"].down, sums["township"].down, sums["total"].outages) == (24 * HOUR, 6 * HOUR, 1)
+    assert (sums["village"].down, sums["township"].down, sums["total"].outages) == (12 * HOUR, 6 * HOUR, 1)
     assert found.site_rates["township"].failed == 1
 
 

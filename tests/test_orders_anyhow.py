@@ -16,9 +16,10 @@ from monitor.core.outage import ALIVE
 from monitor.core.sites import Terminal
 from monitor.errors import MonitorError
 from monitor.flows import order_acts, windows
-from monitor.flows.judging import parameters
+from monitor.flows.history import eras_in
 from monitor.flows.replay import figures
 from monitor.flows.windows import Plan
+from monitor.inventory.versions import parameters
 from monitor.store import reading
 from monitor.store.tables import outage, work_order_outage
 from tests.small_county import MINUTE, OPERATOR, County, county
@@ -109,9 +110,7 @@ async def holds(it: County) -> None:
     async with it.engine.connect() as connection:
         at = await reading.followed_to(connection, "test")
         assert at is not None
-        counter = Counter(
-            it.loaded.inventory, parameters(it.loaded), it.loaded.service, await reading.windows(connection)
-        )
+        counter = Counter(await eras_in(connection, it.loaded), await reading.windows(connection))
         checks = await reading.timelines(connection, 0, at)
         rows = (await connection.execute(select(outage))).all()
         listed = [r.key for r in await connection.execute(select(work_order_outage))]

@@ -376,7 +376,7 @@ def _same(one: Era, other: Era, site: str) -> bool:
         a.sites[site] == b.sites[site]
         and a.terminals_of[site] == b.terminals_of[site]
         and all(
-            [c.key for c in a.checks_of.get(t.key, ())] == [c.key for c in b.checks_of.get(t.key, ())]
+            [c.check for c in a.checks_of.get(t.key, ())] == [c.check for c in b.checks_of.get(t.key, ())]
             for t in a.terminals_of[site]
         )
     )
