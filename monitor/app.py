@@ -9,7 +9,7 @@ import asyncio
 import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
@@ -21,9 +21,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.clock import Clock
-from monitor.errors import MonitorError
+from monitor.errors import ConfigError, MonitorError
 from monitor.flows.anchoring import Anchoring
 from monitor.flows.days import chain_closed_days, prune_logs
+from monitor.flows.inventory_files import follow_database, follow_files
 from monitor.flows.ledger.figures import money_so_far
 from monitor.flows.month import month_so_far
 from monitor.flows.observe import Observer
@@ -38,11 +39,11 @@ from monitor.intake.poller import Poller
 from monitor.intake.probes import Tools
 from monitor.intake.selfwatch import Echo, SelfWatch
 from monitor.intake.tokens import Token, Tokens, new_token
-from monitor.inventory.load import Loaded
+from monitor.inventory.load import Loaded, load
 from monitor.publish.views import Overview
 from monitor.settings import Settings
 from monitor.store import tokens
-from monitor.store.database import opened
+from monitor.store.database import looking, opened
 from monitor.store.view import View
 from monitor.store.windows import in_force
 from monitor.web.server import create_app
@@ -52,6 +53,9 @@ log = structlog.get_logger()
 #: How often the month's figures, the windows and the tokens are read anew, seconds.
 FIGURES_S = 60.0
 TABLES_S = 5.0
+#: How often versions of the inventory are looked for, and how long before they hold they stand in the log.
+VERSIONS_S = 2.0
+AHEAD_MS = 60_000
 #: How often work orders are looked after, seconds: the delay that it adds to the one clock.
 ORDERS_S = 5.0
 #: Every so many times thoroughly.
@@ -75,9 +79,16 @@ class Running:
 
 
 @asynccontextmanager
-async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = None) -> AsyncIterator[Running]:
+async def running(
+    loaded: Loaded,
+    *,
+    known_tokens: Mapping[str, str] | None = None,
+    config: Path | None = None,
+    reload: asyncio.Event | None = None,
+) -> AsyncIterator[Running]:
     """The service, until the block ends or one of its tasks fails. `known_tokens`: of a simulated fleet."""
     settings = loaded.settings
+    reload = reload or asyncio.Event()
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(opened(settings.database.url.get_secret_value()))
         if known_tokens:
@@ -108,7 +119,7 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
             await stack.enter_async_context(broker)
         receiver = MqttReceiver(mqtt, observer, observer_name=settings.observer)
         poller = Poller(
-            loaded.inventory.checks.values(),
+            observer.inventory.checks.values(),
             observer,
             tools,
             concurrency=settings.probes.concurrency,
@@ -120,7 +131,7 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
 
         async def overview() -> Overview:
             try:
-                return await load_overview(engine, loaded, observer.board.month, clock.now())
+                return await load_overview(engine, observer.judge.loaded, observer.board.month, clock.now())
             except (SQLAlchemyError, OSError) as error:
                 log.warning("overview.failed", error=type(error).__name__)
                 raise web.HTTPServiceUnavailable from None
@@ -135,8 +146,9 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "cut": lambda: _cut(observer, settings.evidence.cut_s),
             "save": lambda: _save(observer),
-            "figures": lambda: _figures(observer, loaded, engine),
-            "orders": lambda: _orders(observer, loaded, engine),
+            "figures": lambda: _figures(observer, engine),
+            "orders": lambda: _orders(observer, engine),
+            "versions": lambda: _versions(observer, poller, config, reload),
             "tables": lambda: _tables(observer, known, engine, files, settings.zone),
             "anchors": lambda: _anchors(anchoring, clock),
             "days": lambda: _days(engine, settings, clock),
@@ -147,7 +159,7 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
         }
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(loop(), name=name) for name, loop in loops.items()]
-            log.info("service.started", http=f"{host}:{listener.port}", sites=len(loaded.inventory.sites))
+            log.info("service.started", http=f"{host}:{listener.port}", sites=len(observer.inventory.sites))
             try:
                 yield Running(f"http://{host}:{listener.port}", observer, engine)
             finally:
@@ -158,20 +170,26 @@ async def running(loaded: Loaded, *, known_tokens: Mapping[str, str] | None = No
 async def serve(
     loaded: Loaded,
     *,
+    config: Path | None = None,
     known_tokens: Mapping[str, str] | None = None,
     started: Callable[[Running], None] | None = None,
     stopping: Callable[[], None] | None = None,
 ) -> None:
-    """Run until SIGTERM or SIGINT, then stop in order; `stopping` is called in a thread before anything is closed."""
+    """Run until SIGTERM or SIGINT, then stop in order; `stopping` is called in a thread before anything is closed.
+
+    SIGHUP: the files of `config` are looked at again.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    reload = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
     _allow_many_files()
     runs = False
     trouble: BaseException | None = None
     try:
-        async with running(loaded, known_tokens=known_tokens) as service:
+        async with running(loaded, known_tokens=known_tokens, config=config, reload=reload) as service:
             runs = True
             if started is not None:
                 started(service)
@@ -220,41 +238,82 @@ async def _accepts(host: str, port: int) -> bool:
         writer.close()
 
 
+async def _pause(seconds: float) -> None:
+    """Between two rounds of a loop. Told to stop while a database hangs, its driver answers with a time-out of its own
+    in place of the cancellation; a loop that survives time-outs would go on for ever."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    await asyncio.sleep(seconds)
+
+
 async def _cut(observer: Observer, every_s: float) -> NoReturn:
     """Survives a disk that takes nothing (Observer.cut says so)."""
     while True:
-        await asyncio.sleep(every_s)
+        await _pause(every_s)
         await observer.cut()
 
 
 async def _save(observer: Observer) -> NoReturn:
     """Survives a database that is away (Observer.save says so)."""
     while True:
-        await asyncio.sleep(SAVE_S)
+        await _pause(SAVE_S)
         await observer.save()
 
 
-async def _figures(observer: Observer, loaded: Loaded, engine: AsyncEngine) -> NoReturn:
+async def _figures(observer: Observer, engine: AsyncEngine) -> NoReturn:
     """Survives a database that is away: the figures then stay as old as they say they are."""
     while True:
         try:
-            observer.board.month = await month_so_far(engine, loaded, observer.clock.now())
+            observer.board.month = await month_so_far(engine, observer.judge.loaded, observer.clock.now())
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("figures.failed", error=type(error).__name__)
-        await asyncio.sleep(FIGURES_S if not loaded.settings.demo else TABLES_S)
+        await _pause(FIGURES_S if not observer.loaded.settings.demo else TABLES_S)
 
 
-async def _orders(observer: Observer, loaded: Loaded, engine: AsyncEngine) -> NoReturn:
+async def _orders(observer: Observer, engine: AsyncEngine) -> NoReturn:
     """Survives a database that is away, another process that was quicker, and a year without a calendar."""
     passes = 0
     while True:
-        await asyncio.sleep(ORDERS_S)
+        await _pause(ORDERS_S)
         try:
             now, thorough = observer.clock.now(), passes % THOROUGH == 0
             passes += 1
-            observer.board.orders = await keep_orders(engine, loaded, now, thorough=thorough)
+            observer.board.orders = await keep_orders(engine, observer.judge.loaded, now, thorough=thorough)
         except (SQLAlchemyError, OSError, TimeoutError, MonitorError) as error:
             log.warning("orders.failed", error=(str(error) or type(error).__name__).splitlines()[0])
+
+
+async def _versions(observer: Observer, poller: Poller, config: Path | None, reload: asyncio.Event) -> NoReturn:
+    """Versions of the inventory that are due, and files that were changed, when we are told to look at them.
+
+    Survives files with mistakes, which change nothing, a version that is damaged, and a database that is away.
+    """
+    probed = observer.inventory
+    while True:
+        try:
+            await follow_database(observer, AHEAD_MS)
+            if reload.is_set() and config is not None:
+                await follow_files(observer, await asyncio.to_thread(load, config))
+                reload.clear()
+                log.info("inventory.reloaded", sites=len(observer.inventory.sites))
+            observer.board.trouble("inventory", "")
+        except ConfigError as error:
+            reload.clear()
+            for mistake in error.mistakes:
+                log.error("inventory.refused", mistake=str(mistake))
+            observer.board.trouble("inventory", f"{len(error.mistakes)} mistakes in the files; the last version holds")
+        except MonitorError as error:
+            reload.clear()
+            log.error("inventory.refused", mistake=str(error))
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            log.warning("versions.waiting", error=type(error).__name__)
+        if observer.inventory is not probed:
+            probed = observer.inventory
+            poller.follow(probed.checks.values())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(VERSIONS_S):
+                await (reload.wait() if not reload.is_set() else asyncio.sleep(VERSIONS_S))
 
 
 async def _tables(
@@ -267,19 +326,19 @@ async def _tables(
     """
     while True:
         try:
-            rows = await tokens.rows(engine)
+            async with looking(engine) as connection:
+                rows = await tokens.rows_of(connection)
+                windows = await in_force(connection)
+                observer.board.money = await money_so_far(connection, zone, observer.clock.now())
             known.replace(map(Token.of_row, rows))
             if files is not None:
                 await asyncio.to_thread(files.follow, rows, observer.clock.now())
-            async with engine.connect() as connection:
-                windows = await in_force(connection)
-                observer.board.money = await money_so_far(connection, zone, observer.clock.now())
             for window in observer.judge.windows.missing(windows, observer.clock.now()):
                 observer.window(window)
             observer.board.windows = [w for told in windows if (w := told.counted()) is not None]
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("tables.failed", error=type(error).__name__)
-        await asyncio.sleep(TABLES_S)
+        await _pause(TABLES_S)
 
 
 async def _anchors(anchoring: Anchoring, clock: Clock) -> NoReturn:
@@ -292,15 +351,16 @@ async def _anchors(anchoring: Anchoring, clock: Clock) -> NoReturn:
             started = True
         except (SQLAlchemyError, OSError, TimeoutError, MonitorError) as error:
             log.warning("anchors.waiting", error=type(error).__name__)
-        await asyncio.sleep(ANCHORS_S)
+        await _pause(ANCHORS_S)
 
 
 async def _days(engine: AsyncEngine, settings: Settings, clock: Clock) -> NoReturn:
     """Closed days of the log into the chain, old ones away. Survives a database or a folder that is away."""
+    await _pause(TABLES_S)  # after everything else that a start asks of the database
     while True:
         try:
             await chain_closed_days(engine, settings, clock.now())
             await prune_logs(engine, settings, clock.now())
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("days.failed", error=type(error).__name__)
-        await asyncio.sleep(DAYS_S)
+        await _pause(DAYS_S)

@@ -9,21 +9,19 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from monitor.store.tables import metadata
 
-#: What does not follow from the log, or says how far it was followed.
-BESIDE = ("token", "cut", "work_order", "work_order_outage", "work_order_event", "work_order_paper", "exemption")
+#: What follows from the log.
+FOLLOWS = ("check", "span", "outage", "status", "loss", "digest", "window")
 #: What is called differently in every database: surrogate keys, and the observer (a replay has a name of its own).
 NAMES = (("window", "id"), ("loss", "observer"), ("digest", "observer"))
 
 
 async def rows(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Every table but BESIDE, sorted, without NAMES."""
+    """Every table of FOLLOWS, sorted, without NAMES."""
     engine = create_async_engine(url)
     result: dict[str, list[tuple[Any, ...]]] = {}
     try:
         async with engine.connect() as connection:
-            for table in metadata.sorted_tables:
-                if table.name in BESIDE:
-                    continue
+            for table in map(metadata.tables.__getitem__, FOLLOWS):
                 columns = [c for c in table.c if (table.name, c.name) not in NAMES]
                 found = await connection.execute(select(*columns))
                 result[table.name] = sorted((tuple(r) for r in found), key=repr)

@@ -13,6 +13,8 @@ import json
 import sys
 from datetime import date
 
+import structlog
+
 from monitor.errors import MonitorError
 from monitor.flows.ledger.stepping import register
 from monitor.store.database import create
@@ -47,4 +49,6 @@ async def main(url: str, work: list[list[int]]) -> None:
 
 
 if __name__ == "__main__":
+    # What is logged is not for the parent.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))

@@ -55,12 +55,12 @@ class Board:
     """As much of one as anchoring tells."""
 
     def __init__(self) -> None:
-        self.troubles: dict[str, str] = {}
+        self.warnings: dict[str, str] = {}
 
-    def trouble(self, part: str, what: str) -> None:
-        self.troubles.pop(part, None)
+    def warn(self, part: str, what: str) -> None:
+        self.warnings.pop(part, None)
         if what:
-            self.troubles[part] = what
+            self.warnings[part] = what
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ async def test_heads_are_written_when_new_at_starts_and_on_new_days(engine: Asyn
     await again.start(NOW + DAY)
     assert [line["n"] for line in lines(settings)] == [2, 3, 3, 3]
     assert lines(settings)[0] | {"hash": ""} == {"at": "2026-10-01T02:00:00Z", "tag": "audit", "n": 2, "hash": ""}
-    assert board.troubles == {}
+    assert board.warnings == {}
     assert (await checked(engine, settings)).chains[0].anchored == 3
 
 
@@ -132,21 +132,21 @@ async def test_an_old_backup_is_told_at_the_start_and_the_file_keeps_what_it_had
     await run(engine, "UPDATE chain_head SET n = 4, hash = (SELECT hash FROM audit WHERE n = 4) WHERE tag = 'audit'")
     second, board = anchoring(engine, settings)
     await second.start(NOW + DAY)
-    assert "the database has record 4, the anchors of 2026-10-01T02:00:00Z have 9" in board.troubles["chains"]
+    assert "the database has record 4, the anchors of 2026-10-01T02:00:00Z have 9" in board.warnings["chains"]
     assert [line["n"] for line in lines(settings)] == [9, 4]
     assert [f.kind for f in (await checked(engine, settings)).faults] == ["older"]
 
 
-async def test_a_file_that_cannot_be_written_is_a_trouble_and_ends(engine: AsyncEngine, tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_written_is_a_warning_and_ends(engine: AsyncEngine, tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     Path(settings.anchors.file).mkdir()
     await act(engine, 1)
     made, board = anchoring(engine, settings)
     await made.step(NOW)
-    assert "anchors" in board.troubles
+    assert "anchors" in board.warnings
     Path(settings.anchors.file).rmdir()
     await made.step(NOW)
-    assert board.troubles == {}
+    assert board.warnings == {}
     assert [line["n"] for line in lines(settings)] == [1]
 
 
@@ -183,7 +183,7 @@ async def test_the_auditor_gets_a_message_a_day_that_verify_takes(
     assert len(box.texts) == 1, "a restart sends nothing twice"
     await again.step(NOW + DAY)
     assert len(box.texts) == 2
-    assert board.troubles == {}
+    assert board.warnings == {}
 
     own = tmp_path / "from-the-mails.jsonl"
     own.write_text("\n".join(line for line in box.texts[0].splitlines() if line.startswith("{")) + "\n")
@@ -209,11 +209,11 @@ async def test_a_message_that_was_not_taken_is_sent_later(
         tries += made._failures > before
         at += 30_000
     assert at - NOW == (1 + 2 + 4 + 8) * MINUTE + 30_000, "a minute, then twice as long each time"
-    assert "451" in board.troubles["anchors_mail"]
+    assert "451" in board.warnings["anchors_mail"]
     box.refuses = False
     await made.step(at + 16 * MINUTE)
     assert len(box.texts) == 1
-    assert board.troubles == {}
+    assert board.warnings == {}
 
 
 async def test_a_server_that_is_away_holds_nothing_up_and_is_asked_once_an_hour_at_most(
@@ -226,7 +226,7 @@ async def test_a_server_that_is_away_holds_nothing_up_and_is_asked_once_an_hour_
         async with asyncio.timeout(10):
             await made.step(NOW + minute * MINUTE)
     assert 7 + 8 <= made._failures <= 7 + 10
-    assert "anchors_mail" in board.troubles
+    assert "anchors_mail" in board.warnings
     assert lines(settings)[0]["n"] == 1
 
 
@@ -238,5 +238,5 @@ async def test_it_signs_in_where_that_is_asked_for(
     settings = mailing(tmp_path, server.port, username="zhdj", password=SecretStr("secret"))
     made, board = anchoring(engine, settings)
     await made.step(NOW)
-    assert (len(box.texts), board.troubles) == (1, {})
+    assert (len(box.texts), board.warnings) == (1, {})
     assert "secret" not in repr(settings)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import sqlite3
-import time
 from pathlib import Path
 from typing import Any
 
@@ -174,17 +173,3 @@ async def test_on_sqlite_an_act_is_durable_when_it_is_told(tmp_path: Path) -> No
         with pytest.raises(sqlite3.OperationalError, match="locked"):  # nobody else writes meanwhile
             other.execute("BEGIN IMMEDIATE")
         other.close()
-
-
-async def test_a_hundred_acts_a_second_at_least(database_url: str) -> None:
-    async with opened(database_url) as engine:
-        start = time.perf_counter()
-        for i in range(10):
-            some = (acting(engine, WHO, Action.WORKORDER_WRITE, str(i * 20 + j), NOW) for j in range(20))
-            await asyncio.gather(*map(_enter, some))
-        assert 200 / (time.perf_counter() - start) > 30  # a third, for a machine that does other things meanwhile
-
-
-async def _enter(block: Any) -> None:
-    async with block:
-        pass

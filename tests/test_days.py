@@ -198,5 +198,7 @@ async def test_old_logs_go_once_the_chain_has_them_and_a_later_one(engine: Async
     ]
     assert hashlib.sha256(TEXT % 10).hexdigest() in rows[0]["what"]
     assert (await checked(engine, settings)).faults == [], "what we removed ourselves, and its digest, hold"
+    longer = settings.model_copy(update={"retention": Retention(evidence_months=360)})
+    assert (await checked(engine, longer)).faults == [], "also where they are to be kept longer from now on"
     async with engine.connect() as connection:
         assert len((await connection.execute(select(tables.digest))).all()) == 1

@@ -14,7 +14,7 @@ from tests.faults import heard, holds
 from tests.services import HOST, Mosquitto, free_port, wait_for_async
 from tests.serving import Serving, beats, write_config
 
-DEVICE = ("V1", "pc", "mqtt")
+DEVICE = ("V1", "pc")
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ DEVICE = ("V1", "pc", "mqtt")
 )
 def test_gaps_in_what_a_device_counts(seqs: list[int], missing: int) -> None:
     known = Sequences()
-    assert sum(known.missing(DEVICE, "boot", seq) for seq in seqs) == missing
+    assert sum(known.missing(DEVICE, "mqtt", "boot", seq) for seq in seqs) == missing
 
 
 def test_a_new_boot_counts_anew_and_without_one_nobody_can_tell() -> None:
     known = Sequences()
     told = [("a", 7), ("b", 1), ("b", 3), (None, 9), ("b", 4), ("c", 100), ("c", None), ("c", 102)]
-    assert [known.missing(DEVICE, boot, seq) for boot, seq in told] == [0, 0, 1, 0, 0, 0, 0, 1]
-    assert known.missing(("V1", "pc", "http"), "c", 200) == 0
+    assert [known.missing(DEVICE, "mqtt", boot, seq) for boot, seq in told] == [0, 0, 1, 0, 0, 0, 0, 1]
+    assert known.missing(DEVICE, "http", "c", 200) == 0
 
 
 async def test_what_the_broker_did_not_keep_is_counted(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from tests.ledgers import (
     FINANCE,
     FUND,
     READER,
+    TODAY,
     WHERE,
     approved,
     ask,
@@ -217,6 +218,8 @@ async def test_a_second_try_with_the_same_key_changes_nothing(engine: AsyncEngin
     folder = Path("/nonexistent")
     made = [await draft(ask(engine, key="d1"), county(), new_entry(100), folder) for _ in range(2)]
     assert made[0] == made[1]
+    with refuses("请求号 d1 已用于另一笔业务"):
+        await draft(ask(engine, key="d1"), county(), new_entry(100, sites(2)), folder)
     await approve(ask(engine, APPROVER), [made[0]["id"]])
     told = [await register(ask(engine, key="r1"), [made[0]["id"]], PAID, "记-1") for _ in range(3)]
     assert told[0] == told[1] == told[2]
@@ -462,7 +465,7 @@ async def test_figures_by_every_key_add_up_and_the_forecast_follows_its_formula(
     await registered(engine, 36_600, sites(5), work_order="8")
     await approved(engine, 777)
     async with engine.connect() as connection:
-        found = await figures(connection, county(), WHERE, date(2020, 4, 30))  # day 121 of 366
+        found = await figures(connection, county(), WHERE, date(2020, 4, 30), orders=True)  # day 121 of 366
     assert {sum(by.values()) for by in found.by.values()} == {226_600}
     assert found.by["econ_class"] == {"30213": 36_600, "30227": 190_000}
     assert found.by["work_order"] == {"": 190_000, "8": 36_600}
@@ -475,6 +478,23 @@ async def test_figures_by_every_key_add_up_and_the_forecast_follows_its_formula(
     assert after.forecast_fen == 226_600 + 777
     assert money is not None
     assert (money.budget_fen, money.spent) == (10_000_000, {"30213": 36_600, "30227": 190_000})
+
+
+async def test_money_is_told_by_the_cause_of_its_work_order(engine: AsyncEngine) -> None:
+    await opened_fund(engine)
+    orders = {n: {1: "市电", 2: "线路", 3: "线路"}.get(n, "") for n in (1, 2, 3, 4)}
+    rows = [
+        {"id": n, "kind": "site", "site": sites(1)[0], "township": "511723", "level": "county", "state": "open",
+         "opened_ms": n, "opened_by": "system", "cause": cause}
+        for n, cause in orders.items()
+    ]  # fmt: skip
+    async with engine.begin() as connection:
+        await connection.execute(insert(tables.work_order), rows)
+    for order in ("1", "2", "3", "4", "99", "2号"):
+        await registered(engine, 100, work_order=order)
+    async with engine.connect() as connection:
+        found = await figures(connection, county(), WHERE, TODAY)
+    assert found.by["cause"] == {"": 300, "市电": 100, "线路": 200}
 
 
 async def test_what_was_committed_survives_a_power_cut(engine: AsyncEngine) -> None:

@@ -115,6 +115,12 @@ async def test_the_year_2020_can_be_played_to_the_fen(
     assert by_site.keys() == county().sites.keys()
     for breakdown in figures["by"].values():
         assert sum(one["spent_fen"] for one in breakdown) == 25_000_000
+    await asyncio.to_thread(
+        program,
+        shlex.split(f"ledger totals {variables['LI']} --year 2020 --by work_order --json"),
+        standalone_mode=False,
+    )
+    figures = json.loads(capsys.readouterr().out)
     orders = {one["key"]: one["spent_fen"] for one in figures["by"]["work_order"]}
     assert orders.pop("") == 19_920_000
     assert (len(orders), sum(orders.values())) == (234, 5_080_000)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from monitor.clock import Clock, from_iso
-from monitor.evidence.lines import OpenedLine, ProbeLine, millis
+from monitor.evidence.lines import LAST_MS, OpenedLine, ProbeLine, millis
 from monitor.evidence.reading import read_lines, trace_files
 from monitor.flows import observe
 from monitor.flows.judging import Judge
@@ -289,3 +289,21 @@ async def test_outages_of_a_week_are_the_same_live_and_rebuilt(
     assert {r[6] for r in found["outage"]} == {"ended"}
     await rebuilt(loaded, logs, fresh(tmp_path))
     assert await rows(fresh(tmp_path)) == found
+
+
+async def test_no_device_s_clock_and_no_certificate_can_stop_us(loaded: Loaded, tmp_path: Path) -> None:
+    """A clock that leaps between the ends of the calendar, a certificate that never ends: taken, and read again."""
+    url, logs = fresh(tmp_path), tmp_path / "logs"
+    ends = (0, LAST_MS)
+    async with observing(loaded, url, logs, NOON) as observer:
+        assert isinstance(observer.clock, DrivenClock)
+        for n, sent in enumerate((*ends, *ends, NOON, *ends)):
+            observer.clock.at = NOON + n * 30_000
+            assert observer.heartbeat("V1", "pc", "mqtt", sent_at=sent, boot="b", seq=n) is None
+        for expiry in (from_iso("1950-01-01T00:00:00Z"), LAST_MS + 365 * 24 * HOUR):
+            assert observer.result("T1", "tv", "icmp", True, duration_s=0.1, certificate_expiry=expiry) is None
+        found = observer.board.counters.certificates
+        await observer.cut()
+    async with observing(loaded, url, logs, NOON + HOUR) as observer:
+        assert observer.board.counters.certificates == found
+        assert observer.heartbeat("V1", "pc", "mqtt", sent_at=NOON, boot="b", seq=9) is None

@@ -19,6 +19,9 @@ from monitor.clock import from_iso, wall_ms
 from tests.services import free_port, wait_for_async
 from tests.serving import Devices, Serving, beats, devices, guarded_broker, issue, run, write_config
 
+#: Dozens of commands, each a process that loads everything; most of the time is theirs.
+pytestmark = pytest.mark.timeout(500)
+
 VILLAGES = ("V1", "V2", "V3", "V4")
 OPEN_AFTER_S = 6
 #: Written in docs/workorders.md: cut, save and the loop of orders, a second, a second and five.
@@ -66,7 +69,6 @@ class Office:
 async def office(folder: Path, top: str = TOP) -> AsyncIterator[Office]:
     port = free_port()
     checks = [beats("T1", "tv", "mqtt"), *(beats(v, k, "mqtt") for v in VILLAGES for k in ("tv", "pc"))]
-    top = f'[papers]\nfolder = "{folder}/papers"\n{top}'
     config = write_config(folder, http=free_port(), mqtt=port, checks=checks, top=top)
     tokens = issue(config, folder / "tokens.json")
     password = folder / "password"

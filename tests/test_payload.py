@@ -81,6 +81,8 @@ def test_boot_may_be_a_number() -> None:
         (b'{"sent_at": "yesterday"}', "instant"),
         (b'{"sent_at": "0001-01-01T00:00:00+08:00"}', "1970"),
         (b'{"sent_at": 99999999999999999}', "sent_at"),
+        (b'{"sent_at": 253370764800000}', "sent_at"),
+        (b'{"sent_at": "9999-01-01T00:00:00Z"}', "instant"),
         (b'{"sent_at": 1.5}', "sent_at"),
         (b'{"services": {"learning": "well"}}', "learning"),
         (b'{"services": {"learning": "ok\\n"}}', "learning"),

@@ -142,10 +142,10 @@ def test_a_month_of_702_terminals_is_quick() -> None:
     service.terminal(where[0], terminal("pc"), start, end)
     best = 1.0
     for attempt in range(5):
-        began = time.perf_counter()
+        began = time.thread_time()  # what it costs, however busy the machine is
         for one, position in positions:
             service.terminal(one, position, start, end - attempt)
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.thread_time() - began)
     assert best < 0.05
 
 

@@ -90,6 +90,7 @@ class FakeBoard:
     )
     money: MoneyFigures | None = None
     reasons: list[str] = field(default_factory=list)
+    warnings: dict[str, str] = field(default_factory=dict)
 
     def sites(self) -> Iterable[SiteView]:
         return self.site_views

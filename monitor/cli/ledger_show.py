@@ -90,10 +90,11 @@ def totals(
     found = asked(
         config, as_name, password_file, "",
         lambda asking, loaded: looking.totals(
-            asking.engine, asking.actor, loaded.inventory, Where(year, fund), asking.today, first, last
+            asking.engine, asking.actor, loaded.inventory, Where(year, fund), asking.today, first, last,
+            orders=by == "work_order",
         ),
     )  # fmt: skip
-    shown = [by] if by else list(BREAKDOWNS)
+    shown = [by] if by else list(found.by)
     tell(_totals(found, shown), as_json, lambda: _totals_lines(found, shown))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import act
@@ -70,7 +71,14 @@ def asked(
     async def run(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> T:
         now = wall_ms()
         today = datetime.fromtimestamp(now / 1000, loaded.settings.zone).date()
-        return await work(Asking(engine, actor, now, today, key), loaded)
+        try:
+            return await work(Asking(engine, actor, now, today, key), loaded)
+        except (DBAPIError, OSError, TimeoutError) as error:
+            if isinstance(error, IntegrityError | DataError | ProgrammingError):
+                raise  # a defect, not a database that is away
+            # Whether the last step was kept cannot be known from here; with a key, a second try finds out.
+            why = f"数据库不可用（{type(error).__name__}）"
+            raise MonitorError(f"{why}：是否已完成请先查询，或以同一请求号（--key）重试") from error
 
     return act(config, as_name, password_file, run)
 

@@ -34,7 +34,7 @@ def serve(config: Config) -> None:
     """The service, on real devices, until it is told to stop (SIGTERM, Ctrl-C)."""
     log_to_stderr()
     os.umask(0o027)  # the log, the database and what stands beside them are not for everybody
-    asyncio.run(serve_until_stopped(load(config)))
+    asyncio.run(serve_until_stopped(load(config), config=config))
 
 
 def simulate(

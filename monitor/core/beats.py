@@ -27,7 +27,7 @@ class Silence:
         self.x = x
         self.edge = edge  # how x came back, if it did
         self.y: Beat | None = None
-        self.wills: list[Will] = []
+        self.wills: tuple[Will, ...] = ()
         self.settled: int | None = None
 
     @property
@@ -42,9 +42,9 @@ class HeartbeatWatch(Watch):
 
     def __init__(self, check: Check, channel: Channel, number: int) -> None:
         super().__init__(check, channel, number)
-        self.terms: list[tuple[int, int, int]] = []  # (since, interval, grace) of its rows, where they changed
+        self.terms: tuple[tuple[int, int, int], ...] = ()  # (since, interval, grace) of its rows, where they changed
         self.open = Silence(None, None)
-        self.silences: list[Silence] = []
+        self.silences: tuple[Silence, ...] = ()
 
     def beat(self, at: int, evidence: Any) -> int | None:
         """An ordinary beat, received at `at` on an observed channel. Returns as `timeline.replace` does."""
@@ -56,7 +56,7 @@ class HeartbeatWatch(Watch):
             last.x = _new_beat(Beat, (at, False, evidence))
             last.edge = None
             if last.wills:
-                last.wills = []
+                last.wills = ()
             self.deadline = at + self.patience
             return None
         beat = Beat(at, False, evidence)
@@ -79,8 +79,8 @@ class HeartbeatWatch(Watch):
         first, second = Silence(found.x, found.edge), Silence(beat, back(found.x, beat, self.patience))
         first.y, second.y = beat, found.y
         first.settled = found.settled
-        first.wills = [w for w in found.wills if w.at < sent]
-        second.wills = [w for w in found.wills if w.at >= sent]  # one at a restore counts for that
+        first.wills = tuple(w for w in found.wills if w.at < sent)
+        second.wills = tuple(w for w in found.wills if w.at >= sent)  # one at a restore counts for that
         lo, steps = self._judged(first)
         steps.append(Step(sent, UP, second.edge))
         steps += self._judged(second)[1]
@@ -88,7 +88,7 @@ class HeartbeatWatch(Watch):
             self.open = second
             self._keep(first)
             return self.put(lo, steps)
-        self.silences.remove(found)
+        self.silences = tuple(s for s in self.silences if s is not found)
         self._keep(first)
         self._keep(second)
         y = found.y
@@ -110,7 +110,7 @@ class HeartbeatWatch(Watch):
         restores = self.channel.restores
         if wills and (not restores or wills[-1].at >= restores[-1]):
             return None
-        wills.append(Will(at, how))
+        self.open.wills = (*wills, Will(at, how))
         return self.rejudge()
 
     def rejudge(self) -> int | None:
@@ -118,10 +118,10 @@ class HeartbeatWatch(Watch):
         return self.put(lo, steps)
 
     def follow(self, check: Check, channel: Channel, at: int) -> int | None:
-        self.terms = [
-            *(self.terms or [(BEGINNING, self.interval, self.grace)]),
+        self.terms = (
+            *(self.terms or ((BEGINNING, self.interval, self.grace),)),
             (at, check.interval_ms, check.grace_ms),
-        ]
+        )
         self.check, self.channel = check, channel
         self.interval, self.grace = check.interval_ms, check.grace_ms
         return self.rejudge()
@@ -137,7 +137,7 @@ class HeartbeatWatch(Watch):
     def forget(self, before: int) -> int:
         if self.open.start >= before and not self.silences:
             return self.open.start  # like almost all
-        self.silences = [s for s in self.silences if s.y is not None and s.y.at >= before]
+        self.silences = tuple(s for s in self.silences if s.y is not None and s.y.at >= before)
         for silence in (*self.silences, self.open):
             self._settle(silence, before)
         return self._from(self.silences[0] if self.silences else self.open)
@@ -164,7 +164,7 @@ class HeartbeatWatch(Watch):
         if i < 0 or channel.restores[i] <= silence.start or number <= (silence.settled or 0):
             return
         silence.settled = number
-        silence.wills = [w for w in silence.wills if w.at >= channel.restores[i]]
+        silence.wills = tuple(w for w in silence.wills if w.at >= channel.restores[i])
 
     def _from(self, silence: Silence) -> int:
         """The instant from which on a silence is judged."""
@@ -195,7 +195,8 @@ class HeartbeatWatch(Watch):
             i = self.channel.next_loss(2 * x.at)
             if i is None or self.channel.losses[i] >> 1 >= y.at:
                 return
-        self.silences.insert(bisect_left(self.silences, silence.start, key=lambda s: s.start), silence)
+        i = bisect_left(self.silences, silence.start, key=lambda s: s.start)
+        self.silences = (*self.silences[:i], silence, *self.silences[i:])
 
     def _around(self, instant: int) -> Silence | None:
         """The silence in which `instant` lies, beats excluded; None where it would change nothing."""
@@ -213,9 +214,10 @@ class HeartbeatWatch(Watch):
 
     def load(self, state: list[Any]) -> None:
         self.timeline = load_timeline(state[0])
-        *self.silences, self.open = [_silence(s) for s in state[1]]
+        *silences, self.open = [_silence(s) for s in state[1]]
+        self.silences = tuple(silences)
         self.deadline, self.patience = state[2:4]
-        self.terms = [tuple(row) for row in state[4]]
+        self.terms = tuple(tuple(row) for row in state[4])
 
 
 def _plain(silence: Silence) -> list[Any]:
@@ -228,6 +230,6 @@ def _silence(state: list[Any]) -> Silence:
     x, y, edge, wills, settled = state
     silence = Silence(Beat(*x) if x else None, Edge(*edge) if edge else None)
     silence.y = Beat(*y) if y else None
-    silence.wills = [Will(*w) for w in wills]
+    silence.wills = tuple(Will(*w) for w in wills)
     silence.settled = settled
     return silence

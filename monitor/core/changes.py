@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,12 @@ class Changes:
     windows: list[Window] = field(default_factory=list)
     gone: list[tuple[str, str]] = field(default_factory=list)  # (site, terminal) that the inventory has no more
     versions: list[Any] = field(default_factory=list)  # of the inventory, as the database keeps them
+
+    @property
+    def checks(self) -> Iterator[tuple[str, str, str]]:
+        """Those that it says something of."""
+        yield from (key for key, _, _ in self.spans)
+        yield from (digest.check for digest in self.digests)
 
     @property
     def size(self) -> int:

@@ -29,7 +29,7 @@ class ClockOffsets:
         self._known = {(site, kind): known for site, kind, *known in state}
 
     def correct(self, terminal: tuple[str, str], received: int, sent: int, boot: str | None) -> int:
-        """`sent` as the monitor's clock would have said it (ms); what is learnt from it is kept."""
+        """`sent` as the monitor's clock would have said it (ms, never before 1970); what is learnt from it is kept."""
         took = received - sent
         known = self._known.get(terminal)
         if known is None or known[0] != boot:
@@ -51,7 +51,7 @@ class ClockOffsets:
             return received
         else:
             known[4], known[5] = received, sent
-        return sent + offset
+        return max(0, sent + offset)  # a clock that fell back by thousands of years: no calendar has that day
 
 
 def _steady(received: int, sent: int) -> bool:

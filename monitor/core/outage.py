@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import takewhile
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from monitor.core.timeline import BEGINNING, DOWN, UP, Edge, Step, load_timeline, timeline_state
 
@@ -80,6 +80,9 @@ def _end(end: Step, up: Step) -> Edge | None:
     return up.edge._replace(earliest=end.at)
 
 
+_NONE: Final[Mapping[str, Outage]] = {}
+
+
 class OutageBook:
     """The outages of one terminal, as far back as its timeline is kept."""
 
@@ -88,9 +91,10 @@ class OutageBook:
     def __init__(self, site: str, terminal: str) -> None:
         self.site = site
         self.terminal = terminal
-        self.outages: dict[str, Outage] = {}
-        self.alive: list[Outage] = []  # open and ended ones, oldest first
-        self.changed: dict[str, Outage] = {}
+        # Most terminals have none, and share the empty ones.
+        self.outages = _NONE
+        self.alive: Sequence[Outage] = ()  # open and ended ones, oldest first
+        self.changed = _NONE
         self.closed: int | None = None  # since when the terminal is not in the inventory any more (ms)
         self.begun: Step | None = None  # of the outage in whose midst the timeline was cut
 
@@ -111,7 +115,7 @@ class OutageBook:
             first -= 1
         first = max(first, 0)
         k = bisect_left(self.alive, timeline[first].at, key=_start)
-        known, told = self.alive[k:], self.alive[:k]
+        known, told = self.alive[k:], [*self.alive[:k]]
         heirs: dict[str, str] = {}
         j = 0
         for start, end, over, start_edge, end_edge in outages_in(timeline[first:], None if first else self.begun):
@@ -137,7 +141,7 @@ class OutageBook:
                 self._put(replace(old, state="merged", successor=heir))
         for outage in told[k:]:
             self._put(outage)
-        self.alive = told
+        self.alive = told or ()
 
     def _new_key(self, start: int, heirs: Mapping[str, str]) -> str:
         key = outage_key(self.site, self.terminal, start)
@@ -147,8 +151,17 @@ class OutageBook:
 
     def _put(self, outage: Outage) -> None:
         if self.outages.get(outage.key) != outage:
-            self.outages[outage.key] = outage
-            self.changed[outage.key] = outage
+            self.outages = {**self.outages, outage.key: outage}
+            self.changed = {**self.changed, outage.key: outage}
+
+    def take_changed(self) -> list[Outage]:
+        """Those that changed since the last call."""
+        changed, self.changed = self.changed, _NONE
+        return [*changed.values()]
+
+    def tell_all(self) -> None:
+        """All that are known count as changed."""
+        self.changed = self.outages
 
     def forget(self, timeline: Sequence[Step], i: int) -> None:
         """Let go of what was over at step i, where the timeline will be cut, and of what came to nothing before it."""
@@ -158,11 +171,11 @@ class OutageBook:
                 self.begun = None
             elif step.value == DOWN and self.begun is None:
                 self.begun = step
-        self.alive = [o for o in self.alive if o.over is None or o.over > before]
+        self.alive = [o for o in self.alive if o.over is None or o.over > before] or ()
         keep = {o.key for o in self.alive}
         self.outages = {
             k: o for k, o in self.outages.items() if k in keep or (o.state not in ALIVE and o.start >= before)
-        }
+        } or _NONE
 
     def state(self) -> list[Any]:
         """Everything, as plain values, for a checkpoint."""
@@ -176,10 +189,12 @@ class OutageBook:
         """Take over what `state` gave."""
         known, begun = state
         self.begun = load_timeline(begun)[0] if begun else None
+        outages: dict[str, Outage] = {}
         for key, start, end, over, kind, first, last, successor in known:
             edges = (Edge(*first) if first else None, Edge(*last) if last else None)
-            self.outages[key] = Outage(key, self.site, self.terminal, start, end, over, kind, *edges, successor)
-        self.alive = sorted((o for o in self.outages.values() if o.state in ALIVE), key=_start)
+            outages[key] = Outage(key, self.site, self.terminal, start, end, over, kind, *edges, successor)
+        self.outages = outages or _NONE
+        self.alive = sorted((o for o in outages.values() if o.state in ALIVE), key=_start) or ()
 
 
 def _list(edge: Edge | None) -> list[Any] | None:

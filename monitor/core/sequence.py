@@ -12,18 +12,18 @@ class Sequences:
     __slots__ = ("_last",)
 
     def __init__(self) -> None:
-        self._last: dict[tuple[str, str, str], tuple[str, int]] = {}
+        self._last: dict[str, dict[tuple[str, str], tuple[str, int]]] = {}
 
-    def missing(self, device: tuple[str, str, str], boot: str | None, seq: int | None) -> int:
+    def missing(self, device: tuple[str, str], via: str, boot: str | None, seq: int | None) -> int:
         """How many were left out before this one, since the last. Without a boot nobody can tell."""
         if boot is None or seq is None:
             return 0
-        last_boot, last = self._last.get(device, (None, 0))
+        mine = self._last.setdefault(via, {})
+        last_boot, last = mine.get(device, (None, 0))
+        if boot == last_boot and seq <= last:
+            return 0
+        mine[device] = (boot, seq)
         if boot != last_boot:
-            self._last[device] = (boot, seq)
             return 0
-        if seq <= last:
-            return 0
-        self._last[device] = (boot, seq)
         gap = seq - last - 1
         return gap if gap <= LONGEST_GAP else 0

@@ -127,8 +127,12 @@ AnyLine = InventoryLine | ChannelLine | WindowLine | WillLine | HeartbeatLine | 
 
 #: The order of lines at equal times (docs/rules.md §7).
 ORDER: dict[type[msgspec.Struct], int] = {
-    OpenedLine: 0, InventoryLine: 0, ChannelLine: 0, WindowLine: 1, WillLine: 2, HeartbeatLine: 3, WrittenBeat: 3, ProbeLine: 4,
+    OpenedLine: 0, InventoryLine: 0, ChannelLine: 0, WindowLine: 1, WillLine: 2, HeartbeatLine: 3, WrittenBeat: 3,
+    ProbeLine: 4,
 }  # fmt: skip
+
+#: The last instant that `millis` reads, ms: the end of the year 9998.
+LAST_MS = 253_370_764_799_999
 
 _MOST_SECONDS = 10_000
 _seconds: dict[int, str] = {}

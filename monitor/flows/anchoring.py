@@ -21,12 +21,13 @@ from monitor.publish.board import Board
 from monitor.publish.mail import MailFailed, send
 from monitor.settings import Settings
 from monitor.store.chains import heads
+from monitor.store.database import looking
 
 log = structlog.get_logger()
 
 #: Between two tries to send: a minute, then twice as long each time, an hour at most (ms).
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 60_000, 3_600_000
-#: So many failures in a row are a trouble that the service shows.
+#: So many failures in a row are a warning that the service shows.
 TRIES = 5
 
 
@@ -52,20 +53,23 @@ class Anchoring:
         """
         written = await asyncio.to_thread(anchors.read, self.path)
         self._mailed = written.mailed
-        async with self.engine.connect() as connection:
+        async with looking(self.engine) as connection:
             now = await heads(connection)
-            for tag, anchor in written.newest().items():
-                head = now.get(tag, Link(0, ""))
-                if head.n < anchor.n or (head.n == anchor.n and head.hash != anchor.hash):
-                    says = f"{tag}: the database has record {head.n}, the anchors of {anchor.at} have {anchor.n}"
-                    log.error("chain.behind_anchors", chain=tag, head=head.n, anchor=anchor.n, at=anchor.at)
-                    self.board.trouble("chains", f"{says}; run zhdj-monitor verify")
-        await self.step(at_ms)
+        for tag, anchor in written.newest().items():
+            head = now.get(tag, Link(0, ""))
+            if head.n < anchor.n or (head.n == anchor.n and head.hash != anchor.hash):
+                says = f"{tag}: the database has record {head.n}, the anchors of {anchor.at} have {anchor.n}"
+                log.error("chain.behind_anchors", chain=tag, head=head.n, anchor=anchor.n, at=anchor.at)
+                self.board.warn("chains", f"{says}; run zhdj-monitor verify")
+        await self._step(now, at_ms)
 
     async def step(self, at_ms: int) -> None:
         """Write down the heads that are new, all of them on a new local day; send the day's message if it is due."""
-        async with self.engine.connect() as connection:
+        async with looking(self.engine) as connection:
             now = await heads(connection)
+        await self._step(now, at_ms)
+
+    async def _step(self, now: dict[str, Link], at_ms: int) -> None:
         today = local_day(at_ms, self.settings).isoformat()
         new = {tag: head for tag, head in now.items() if today != self._day or self._written.get(tag) != head}
         if new:
@@ -74,11 +78,11 @@ class Anchoring:
                 some = [Anchor(at, tag, head.n, head.hash) for tag, head in new.items()]
                 await asyncio.to_thread(anchors.add, self.path, some)
             except OSError as error:
-                if "anchors" not in self.board.troubles:
+                if "anchors" not in self.board.warnings:
                     log.error("anchors.failed", file=str(self.path), error=error.strerror)
-                self.board.trouble("anchors", f"{self.path}: {error.strerror}")
+                self.board.warn("anchors", f"{self.path}: {error.strerror}")
             else:
-                self.board.trouble("anchors", "")
+                self.board.warn("anchors", "")
                 self._written = {**self._written, **new}
                 self._day = today
         if self.settings.anchors.mail_to and now and today > self._mailed and at_ms >= self._pause_until:
@@ -93,15 +97,15 @@ class Anchoring:
             self._failures += 1
             log.warning("anchors.mail_failed", day=today, tries=self._failures, error=str(error))
             if self._failures >= TRIES:
-                self.board.trouble("anchors_mail", f"{today}: {error}")
+                self.board.warn("anchors_mail", f"{today}: {error}")
             return
         self._failures, self._mailed = 0, today  # before the file: it must not be sent again because of a full disk
-        self.board.trouble("anchors_mail", "")
+        self.board.warn("anchors_mail", "")
         log.info("anchors.mailed", day=today)
         try:
             await asyncio.to_thread(anchors.add_mailed, self.path, to_iso(at_ms), today)
         except OSError as error:
-            self.board.trouble("anchors", f"{self.path}: {error.strerror}")
+            self.board.warn("anchors", f"{self.path}: {error.strerror}")
 
 
 def message(settings: Settings, now: dict[str, Link], today: str, at: str) -> tuple[str, str]:

@@ -18,8 +18,8 @@ from monitor.core.access import SYSTEM
 from monitor.errors import MonitorError
 from monitor.evidence.reading import open_log, plain_name
 from monitor.settings import Settings
-from monitor.store import audit, evidence_days
-from monitor.store.database import writing
+from monitor.store import audit, chains, evidence_days
+from monitor.store.database import looking, writing
 from monitor.store.evidence_days import Day
 
 log = structlog.get_logger()
@@ -79,7 +79,7 @@ async def chain_closed_days(engine: AsyncEngine, settings: Settings, at_ms: int)
     """
     observer = settings.observer
     logs = await asyncio.to_thread(closed_logs, settings)
-    async with engine.connect() as connection:
+    async with looking(engine) as connection:
         known = await evidence_days.days(connection, observer)
         followed = await evidence_days.followed(connection, observer)
     done = 0
@@ -92,6 +92,7 @@ async def chain_closed_days(engine: AsyncEngine, settings: Settings, at_ms: int)
             log.error("evidence_day.failed", file=path.name, error=str(error))
             continue
         async with writing(engine) as connection:
+            await chains.hold(connection, evidence_days.tag_of(observer))
             if number in await evidence_days.days(connection, observer):
                 continue
             digest = await evidence_days.digest_hash(connection, observer, number)
@@ -109,7 +110,7 @@ async def prune_logs(engine: AsyncEngine, settings: Settings, at_ms: int) -> int
     observer = settings.observer
     limit = day_number(kept_from(local_day(at_ms, settings), settings))
     logs = await asyncio.to_thread(closed_logs, settings)
-    async with engine.connect() as connection:
+    async with looking(engine) as connection:
         known = await evidence_days.days(connection, observer)
     newest = max(known, default=0)
     old = [number for number in sorted(logs) if number < limit and number in known and number < newest]

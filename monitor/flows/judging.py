@@ -10,7 +10,6 @@ from typing import Any
 from monitor.core.changes import Collector
 from monitor.core.days import local_days
 from monitor.core.engine import Engine
-from monitor.core.eras import Era
 from monitor.core.timeline import BEGINNING
 from monitor.core.window import Window
 from monitor.errors import MonitorError
@@ -57,8 +56,9 @@ class Judge:
     @property
     def loaded(self) -> Loaded:
         """What the newest version says that holds already; its settings may hold from the next month's start only."""
-        since = self.eras[self.taken - 1].since
-        return next(v.loaded for v in reversed(self.versions) if v.since <= since or v is self.versions[0])
+        era = self.eras[self.taken - 1]
+        newest = next(v for v in reversed(self.versions) if v.since <= era.since)
+        return replace(newest.loaded, service=era.service)
 
     def pass_to(self, at: int) -> bool:
         """What holds from an instant up to `at` on is taken up, each at its own. False if there was nothing."""
@@ -106,9 +106,7 @@ class Judge:
     def _keep(self, line: InventoryLine, version: Version) -> None:
         """For the database, which lists the versions."""
         since = version.since if version.since > BEGINNING else millis(line.since)
-        self.collector.versions.append(
-            Held(line.number, since, line.digest, line.files, pack(version.loaded), line.by)
-        )
+        self.collector.versions.append(Held(line.number, since, line.digest, line.files, pack(version.loaded), line.by))
 
     def needed(self, at: int) -> list[InventoryLine]:
         """The versions that it takes to judge on from `at`: what held since the oldest outage began, and all later."""
@@ -159,8 +157,3 @@ class Judge:
         if reason is not None:
             self.refused[reason] += 1
         return reason
-
-
-def eras_of_one(loaded: Loaded) -> list[Era]:
-    """One configuration, as if it had held for ever."""
-    return eras_of([Version(0, BEGINNING, loaded)])

@@ -28,8 +28,8 @@ from monitor.core.meeting import (
 from monitor.core.timeline import BEGINNING, Timeline, new_timeline, roll_up_values
 from monitor.errors import ConfigError, Mistake, MonitorError
 from monitor.flows.acting import acting
+from monitor.flows.history import eras_in
 from monitor.flows.inspections import scoped_sites
-from monitor.flows.judging import eras_of_one
 from monitor.flows.register import keep_papers, local_day, sees, township_of
 from monitor.inventory.load import Loaded
 from monitor.inventory.round_tables import NOTE_COLUMNS, NOTE_HEADINGS, NOTE_OPTIONAL, clock_cell, read_notes
@@ -121,7 +121,7 @@ async def _support(connection: AsyncConnection, loaded: Loaded, of: Meeting) -> 
     checks = await reading.timelines(connection, of.start, of.end)
     known_until = await reading.known_until(connection)
     inventory = loaded.inventory
-    counter = Counter(eras_of_one(loaded), [])
+    counter = Counter(await eras_in(connection, loaded), [])
     sites = []
     for site in of.sites:
         watched: Mapping[str, Timeline] = {

@@ -10,24 +10,28 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from sys import intern
 from typing import Any, NamedTuple, Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from monitor import __version__
-from monitor.clock import Clock
+from monitor.clock import Clock, to_iso
 from monitor.core.changes import Changes
+from monitor.core.engine import Engine
 from monitor.core.offset import ClockOffsets
 from monitor.core.sequence import Sequences
-from monitor.core.sites import CHANNELS
+from monitor.core.sites import CHANNELS, Inventory
 from monitor.core.timeline import BEGINNING
 from monitor.core.window import Window
 from monitor.errors import MonitorError
 from monitor.evidence.lines import (
+    LAST_MS,
     AnyLine,
     ChannelLine,
     HeartbeatLine,
+    InventoryLine,
     OpenedLine,
     ProbeLine,
     WillLine,
@@ -40,10 +44,12 @@ from monitor.evidence.lines import (
 )
 from monitor.evidence.log import EvidenceLog, compress, mend
 from monitor.evidence.reading import Read, trace_files
-from monitor.flows.judging import Judge, eras_of_one
+from monitor.flows.inventory_files import follow_files
+from monitor.flows.judging import Judge
 from monitor.flows.replay import rebuild
 from monitor.flows.told_windows import line_of
 from monitor.inventory.load import Loaded
+from monitor.inventory.versions import body_of
 from monitor.publish.board import Board
 from monitor.store.view import Position, View
 
@@ -98,13 +104,11 @@ class Observer:
     """Of one county's evidence. Call `start` first and `stop` last; `cut` and `save` are called by their loops."""
 
     def __init__(self, loaded: Loaded, clock: Clock, view: View, folder: Path) -> None:
-        self.loaded = loaded
-        self.inventory = loaded.inventory
+        self.loaded = loaded  # what the configuration's own files say
         self.clock = clock
         self.view = view
         self.judge = Judge(loaded)
-        self.engine = self.judge.engine
-        self.board = Board(loaded, eras_of_one(loaded), self.engine, clock)
+        self.board = Board(loaded, self.judge.eras, self.judge.engine, clock)
         self.folder = folder
         self.offsets = ClockOffsets()
         self.sequences = Sequences()
@@ -116,15 +120,21 @@ class Observer:
         self._looked: int | None = None  # when somebody last looked; None: nobody ever does
         self._asked: float | None = None  # since when the database is being asked (the loop's clock)
         self._durable = Position("", 0, 0)
-        self._judged_by = ""  # the digest of the configuration that the log was last judged by
-        self._head = BEGINNING  # when the last file began that holds what judging needs from the past
+
+    @property
+    def engine(self) -> Engine:
+        return self.judge.engine
+
+    @property
+    def inventory(self) -> Inventory:
+        """What holds now."""
+        return self.engine.inventory
 
     # --- start and stop -----------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Bring engine and database to the end of the log. What was not seen since then is a loss of every channel."""
         await asyncio.to_thread(self.log.lock)
-        await self.view.number_checks(self.inventory)
         followed = await self.view.position()
         if logs := self._logs():
             durable = followed.offset if followed is not None and followed.file == logs[-1].name else 0
@@ -135,8 +145,7 @@ class Observer:
                     await asyncio.to_thread(compress, path)
             mine = self._logs()
             self._durable = await rebuild(self.view, self.judge, mine, learn=self._learn)
-            if self._judged_by not in ("", self.loaded.digest):
-                await self._judge_anew()
+            self._follow()
             if mine[-1].suffix == ".jsonl":
                 self.log.resume_day(mine[-1], self._durable.at)
             else:
@@ -146,7 +155,8 @@ class Observer:
         elif followed is not None:
             raise MonitorError(f"the database follows the log {followed.file}, which is not in {self.folder}")
         at = self._stamp(OpenedLine, self.clock.now())
-        self._append([OpenedLine(moment(at), self.log.observer, __version__, inventory=self.loaded.digest)], at)
+        self._append([OpenedLine(moment(at), self.log.observer, __version__, inventory=self.judge.loaded.digest)], at)
+        await follow_files(self, self.loaded)
         if self._durable.file:
             # All three, also what the present configuration does not listen to: another may judge this log one day.
             for name in CHANNELS:
@@ -159,24 +169,12 @@ class Observer:
         mine = set(self.folder.glob(f"{self.log.observer}-????-??-??.jsonl*"))
         return [path for path in trace_files([self.folder]) if path in mine] if mine else []
 
-    async def _judge_anew(self) -> None:
-        """The configuration was changed while we were away: from the last day's head on it judges what the log holds,
-        and the rows say the same. What it no longer has is unknown from the end of the log on."""
-        log.warning("configuration.changed", before=self._judged_by[:12], now=self.loaded.digest[:12])
-        alive = {o.key for t in self.engine.terminals.values() for o in t.book.alive}
-        await self.view.retire(self.inventory, alive, self._head, self._durable.at)
-        self.engine.tell_all()
-        await self.view.save([self.judge.collector.take()], self._durable)
-
     def _learn(self, read: Read) -> None:
         line = read.line
-        if isinstance(line, OpenedLine):
-            self._judged_by = line.inventory
-            self._head = read.at if line.state is not None else self._head
         if isinstance(line, OpenedLine) and line.state is not None:
             self.offsets.load(line.state.get("offsets", []))
         if isinstance(line, HeartbeatLine):
-            self.sequences.missing((line.site, line.terminal, line.via), line.boot, line.seq)
+            self.sequences.missing((line.site, line.terminal), line.via, line.boot, line.seq)
         if isinstance(line, HeartbeatLine) and line.sent_at is not None:
             sent = line.sent_raw or line.sent_at
             self.offsets.correct((line.site, line.terminal), read.at, millis(sent), line.boot)
@@ -234,10 +232,15 @@ class Observer:
         try:
             for beat in beats:
                 site, terminal, sent_at, boot, seq = beat.site, beat.terminal, beat.sent_at, beat.boot, beat.seq
+                device = (site, terminal)
                 sent = None
                 # Estimates for whatever name is made up would never end.
-                if sent_at is not None and (site, terminal) in known:
-                    sent = correct((site, terminal), at, sent_at, boot)
+                if (watch := known.get(device)) is not None:
+                    device = watch.key
+                    if boot is not None:
+                        boot = intern(boot)  # kept in several places, and the same from beat to beat
+                    if sent_at is not None:
+                        sent = correct(device, at, sent_at, boot)
                 reason = judge(at, site, terminal, via, sent, boot, seq)
                 answers.append(reason)
                 if reason is not None:
@@ -253,7 +256,7 @@ class Observer:
                 if services:
                     line.services = services
                     said(site, terminal, services)
-                left_out += missing((site, terminal, via), boot, seq)
+                left_out += missing(device, via, boot, seq)
         finally:
             self._append(lines, at)  # what was judged stands in the log, whatever a later one met
             if lines:
@@ -292,6 +295,8 @@ class Observer:
             return self.refuse("probe", reason)
         line = ProbeLine(moment(at), site, terminal, check, ok, round(duration_s * 1000), detail[:200])
         if certificate_expiry is not None:
+            # Devices' own certificates begin in 1950 and end with the year 9999.
+            certificate_expiry = min(max(0, certificate_expiry), LAST_MS)
             line.certificate_expiry = moment(certificate_expiry)
             self.board.certificate(site, terminal, check, certificate_expiry)
         self._append([line], at)
@@ -305,6 +310,27 @@ class Observer:
             at = self._stamp(WindowLine, now)
             self._append([line_of(window, at)], at)
             self.judge.declare(window)
+
+    def version(self, number: int, since: int, loaded: Loaded, files: str, by: str) -> bool:
+        """A version of the inventory that holds from `since` (ms) or now on, whichever is later; the first one held
+        always. `files`: digest of the configuration's own files; `by`: who approved it. False if it cannot be taken."""
+        now = self.clock.now()
+        if self._trouble(now) is not None:
+            return False
+        at = self._stamp(InventoryLine, now)
+        line = InventoryLine(moment(at), number, moment(max(since, at)), loaded.digest, body_of(loaded), files, by)
+        self._append([line], at)
+        self.judge.tell(line, at)
+        self._pass(at)
+        log.warning("inventory.version", number=number, since=to_iso(max(since, at)), digest=loaded.digest[:12])
+        return True
+
+    def _pass(self, at: int) -> None:
+        if self.judge.pass_to(at):
+            self._follow()
+
+    def _follow(self) -> None:
+        self.board.follow(self.judge.loaded, self.judge.eras[: self.judge.taken], self.engine)
 
     # --- channels -----------------------------------------------------------------------------------------------
 
@@ -332,6 +358,8 @@ class Observer:
         """Called every second, from then on: a process that stood still was deaf. The clock counts suspend too."""
         now, since = self.clock.now(), self._looked
         self._looked = now
+        if now >= self.log.at:
+            self._pass(now)
         if since is None or now - since <= STILL_MS:
             return
         reason = f"the process stood still for {(now - since) / 1000:.1f} s"
@@ -382,12 +410,13 @@ class Observer:
 
     def _stamp(self, kind: type[AnyLine], now: int) -> int:
         at = self.log.stamp(now, kind)
+        self._pass(at)
         if not self.log.starts_day(at):
             return at
         self._uncut.append(self.judge.collector.take())
         told = {"offsets": self.offsets.state(packed), "windows": self.judge.windows.state(at)}
         state = self.engine.state(packed) | told
-        self.log.begin_day(at, __version__, self.loaded.digest, state)
+        self.log.begin_day(at, __version__, self.judge.loaded.digest, state, self.judge.needed(at))
         return self.log.stamp(at, kind)
 
     def _append(self, lines: Sequence[AnyLine | WrittenBeat], at: int) -> None:

@@ -20,7 +20,7 @@ from monitor.core.timeline import Interval
 from monitor.core.window import length, subtract
 from monitor.core.workorder import CAUSES, name_of
 from monitor.errors import MonitorError
-from monitor.flows.judging import eras_of_one
+from monitor.flows.history import eras_in
 from monitor.flows.replay import figures
 from monitor.inventory.load import Loaded
 from monitor.store import orders, reading
@@ -85,7 +85,7 @@ async def stats(engine: AsyncEngine, loaded: Loaded, period: Interval, by: str, 
     period = (period[0], max(period[0], min(period[1], now)))
     counted = await figures(engine, loaded, period)
     async with engine.connect() as connection:
-        counter = Counter(eras_of_one(loaded), await reading.windows(connection))
+        counter = Counter(await eras_in(connection, loaded), await reading.windows(connection))
         opened = [o for o in await orders.listed(connection, opened=period) if not _came_to_nothing(o)]
         restored = await orders.restored_in(connection, period)
         failed = await orders.failures(connection, period)

@@ -23,10 +23,9 @@ from monitor.core.timeline import Timeline
 from monitor.core.window import length, subtract
 from monitor.core.workorder import AGAIN_MS, LineNow, OrderState, Root, began_together, root_of
 from monitor.flows.acting import acting
-from monitor.flows.judging import eras_of_one
+from monitor.flows.history import eras_in
 from monitor.flows.overview import township_lines
 from monitor.inventory.load import Loaded
-from monitor.inventory.versions import parameters
 from monitor.store import orders, reading
 from monitor.store.orders import Listed, Order
 
@@ -89,6 +88,7 @@ class _Keeper:
     townships: frozenset[str] = field(init=False)
     open_after: Mapping[str, int] = field(init=False)
     counter: Counter = field(init=False)
+    limits: Mapping[str, int] = field(init=False)
     lines: Mapping[str, LineNow] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +103,9 @@ class _Keeper:
             windows = await reading.windows(connection)
             statuses = await reading.statuses(connection)
             going_on = await reading.open_outages(connection)
-        self.counter = Counter(eras_of_one(self.loaded), windows)
+            eras = [era for era in await eras_in(connection, self.loaded) if era.since <= self.now]
+        self.limits = eras[-1].parameters.repair_limit_ms
+        self.counter = Counter(eras, windows)
         up = {
             site
             for (site, terminal), (value, _, _) in statuses.items()
@@ -307,7 +309,7 @@ class _Keeper:
 
     async def measure(self) -> None:
         """When orders became overdue, when they were restored, and those of which evidence has left nothing."""
-        limits = parameters(self.loaded).repair_limit_ms
+        limits = self.limits
         async with self.engine.connect() as connection:
             recent = await orders.open_or_since(connection, self.now - REVISED_MS)
             # The line of a township is no terminal: it has no overdue seconds.

@@ -20,7 +20,8 @@ from monitor.errors import MonitorError
 from monitor.evidence.lines import OpenedLine
 from monitor.evidence.reading import Read, in_order, plain_name, read_lines, trace_files
 from monitor.flows.collecting import no_search_for_cycles
-from monitor.flows.judging import Judge, eras_of_one
+from monitor.flows.history import eras_in
+from monitor.flows.judging import Judge
 from monitor.inventory.load import Loaded
 from monitor.store import reading
 from monitor.store.database import opened
@@ -147,6 +148,6 @@ async def _figures(connection: AsyncConnection, loaded: Loaded, period: Interval
 async def _count(connection: AsyncConnection, loaded: Loaded, period: Interval) -> Figures:
     checks = await reading.timelines(connection, *period)
     windows = await reading.windows(connection)
-    counter = FigureCounter(eras_of_one(loaded), windows)
+    counter = FigureCounter(await eras_in(connection, loaded), windows)
     # In a thread: a large county's month takes seconds, and beats come in meanwhile.
     return await asyncio.to_thread(counter.count_all, period, checks, await exempted(connection))

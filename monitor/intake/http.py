@@ -62,6 +62,10 @@ def _refusal(index: int, reason: str, message: str) -> dict[str, Any]:
     return {"index": index, "reason": reason, "message": message}
 
 
+#: The answer to most requests.
+_ONE_TAKEN = msgspec.json.encode({"accepted": 1, "refused": [], "refused_total": 0})
+
+
 class HttpIntake:
     """The channel `http`. Every refusal is counted with the observer, by reason."""
 
@@ -85,6 +89,8 @@ class HttpIntake:
             self._observer.refuse(VIA, refused.reason)
             return error(refused.reason, str(refused))
         refusals = self._take(token, items)
+        if not refusals and len(items) == 1:
+            return web.Response(body=_ONE_TAKEN, content_type="application/json", status=202)
         accepted = len(items) - len(refusals)
         details = {"accepted": accepted, "refused": refusals[:MAX_LISTED], "refused_total": len(refusals)}
         if accepted:
@@ -132,15 +138,8 @@ class HttpIntake:
         """Each object by itself; those that were refused, with the reason and a line for a person."""
         refusals: list[dict[str, Any]] = []
         now_s, terminals, allow = self._now_s(), token.terminals, self._beats.allow
-        beats: list[tuple[int, Item]] = []  # handed over together
-
-        def hand_over() -> None:
-            told = self._observer.heartbeats(VIA, [item for _, item in beats])
-            for (index, _), reason in zip(beats, told, strict=True):
-                if reason is not None:  # counted by the observer
-                    refusals.append(_refusal(index, reason, reason.replace("_", " ")))
-            beats.clear()
-
+        beats: list[Item] = []  # handed over together
+        places: list[int] = []
         for index, item in enumerate(items):
             if isinstance(item, Refused):
                 refused = item
@@ -149,10 +148,12 @@ class HttpIntake:
             elif not allow(device, now_s):
                 refused = Refused("rate_limited", f"more than {BEATS_PER_S:g} beats a second")
             elif item.status is None or item.status == "online":
-                beats.append((index, item))
+                beats.append(item)
+                places.append(index)
                 continue
             else:
-                hand_over()  # a goodbye comes after the beats before it
+                self._hand_over(beats, places, refusals)  # a goodbye comes after the beats before it
+                beats, places = [], []
                 goodbye = item.status == "off"
                 reason = self._observer.will(item.site, item.terminal, VIA, goodbye=goodbye)
                 if reason is not None:
@@ -160,8 +161,17 @@ class HttpIntake:
                 continue
             self._observer.refuse(VIA, refused.reason)
             refusals.append(_refusal(index, refused.reason, str(refused)))
-        hand_over()
-        return sorted(refusals, key=itemgetter("index"))
+        self._hand_over(beats, places, refusals)
+        if len(refusals) > 1:
+            refusals.sort(key=itemgetter("index"))
+        return refusals
+
+    def _hand_over(self, beats: list[Item], places: list[int], refusals: list[dict[str, Any]]) -> None:
+        if not beats:
+            return
+        for place, reason in zip(places, self._observer.heartbeats(VIA, beats), strict=True):
+            if reason is not None:  # counted by the observer
+                refusals.append(_refusal(place, reason, reason.replace("_", " ")))
 
     def _now_s(self) -> float:
         return self._observer.clock.now() / 1000

@@ -43,9 +43,12 @@ class RouteAccessLogger(AbstractAccessLogger):
     def __init__(self, logger: logging.Logger, log_format: str) -> None:
         super().__init__(logger, log_format)
         self._log = log.bind()  # one a connection: finding a logger takes as long as judging a beat
+        self._tells_all = self._log.is_enabled_for(logging.DEBUG)
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         # What went well is counted in metrics; a line each would bury what did not.
+        if response.status < 400 and not self._tells_all:
+            return
         level = logging.DEBUG if response.status < 400 else logging.INFO
         if not self._log.is_enabled_for(level) or (level == logging.INFO and not _refusals.allow()):
             return

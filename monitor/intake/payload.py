@@ -8,6 +8,7 @@ import msgspec
 
 from monitor.clock import from_iso
 from monitor.errors import Refused
+from monitor.evidence.lines import LAST_MS
 
 #: Bytes of a payload on MQTT: the promise of docs/interfaces.md.
 MAX_BEAT = 1024
@@ -17,14 +18,11 @@ MAX_ITEM = MAX_BEAT + 512
 MAX_ITEMS = 1000
 MAX_BATCH = MAX_ITEMS * MAX_ITEM
 
-#: The end of the year 9999: beyond it no datetime can be shown.
-_LAST_MS = 253_402_300_799_999
-
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _Text = Annotated[str, msgspec.Meta(max_length=64)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e10)]
-_Millis = Annotated[int, msgspec.Meta(ge=0, le=_LAST_MS)]
+_Millis = Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)]
 _Said = Literal["ok", "fail", "na"]
 
 # What the decoder can raise for bytes of any kind: malformed JSON and wrong types (MsgspecError), bad UTF-8
@@ -185,8 +183,8 @@ def _beat(raw: _RawBeat) -> Beat:
     sent_at = raw.sent_at
     if isinstance(sent_at, str):
         sent_at = from_iso(sent_at)
-        if not 0 <= sent_at <= _LAST_MS:
-            raise ValueError("sent_at lies before 1970")
+        if not 0 <= sent_at <= LAST_MS:
+            raise ValueError("sent_at is no instant between the years 1970 and 9998")
     services = None
     if raw.services is not None:
         services = {name: said for name in SERVICES if (said := getattr(raw.services, name)) is not None}

@@ -14,6 +14,7 @@ import heapq
 import zlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import NoReturn
@@ -83,12 +84,24 @@ class Poller:
         doubtful = max(1, int(concurrency * DOUBTFUL_SHARE))
         self._good = _Lane(max(1, concurrency - doubtful))
         self._doubtful = _Lane(doubtful)
-        self._turns = [_Turn(c, self._told) for c in checks if c.check in PROBES]
+        self._turns: dict[tuple[str, str, str], _Turn] = {}
+        self._changed = asyncio.Event()
+        self.follow(checks)
         self._unavailable = ""
         self._done: list[tuple[_Turn, ProbeResult | None, float]] = []
         self._some_done = asyncio.Event()
         #: Turns that were left out because the one before was not done yet.
         self.skipped = 0
+
+    def follow(self, checks: Iterable[Check]) -> None:
+        """These are probed from now on; one that is on its way ends."""
+        before, self._turns = self._turns, {}
+        for check in checks:
+            if check.check in PROBES:
+                turn = before.get(check.key)
+                same = turn is not None and turn.check == check
+                self._turns[check.key] = turn if same and turn is not None else _Turn(check, self._told)
+        self._changed.set()
 
     @property
     def running(self) -> int:
@@ -99,19 +112,21 @@ class Poller:
         """Until cancelled. A probe that raises what it should not ends it."""
         loop = asyncio.get_running_loop()
         start = loop.time()
-        # (when, tie breaker, turn): seconds of the loop's clock, which does not jump.
-        due = [(start + phase_s(turn.check), i, turn) for i, turn in enumerate(self._turns)]
-        heapq.heapify(due)
+        due: list[tuple[float, int, _Turn]] = []
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hand_over(group), name="results of probes")
             while True:
-                if not due:
-                    # Nothing to probe: stay, so that whoever runs us need not care.
-                    await asyncio.sleep(3600)
-                    continue
                 now = loop.time()
-                if (wait := due[0][0] - now) > 0:
-                    await asyncio.sleep(wait)
+                if self._changed.is_set():
+                    self._changed.clear()
+                    # (when, tie breaker, turn): seconds of the loop's clock, which does not jump.
+                    due = [(_next_turn(start, now, turn), i, turn) for i, turn in enumerate(self._turns.values())]
+                    heapq.heapify(due)
+                # Without anything to probe it stays, so that whoever runs us need not care.
+                if (wait := due[0][0] - now if due else 3600.0) > 0:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(wait):
+                            await self._changed.wait()
                     continue
                 may = self._allowed()
                 while due[0][0] <= now:
@@ -207,6 +222,12 @@ class Poller:
         if self._unavailable != str(error):
             self._unavailable = str(error)
             log.error("probe_unavailable", check=check.check, reason=str(error))
+
+
+def _next_turn(start: float, now: float, turn: _Turn) -> float:
+    """The next one of those that began at `start`, each an interval after the other."""
+    first = start + phase_s(turn.check)
+    return first if first >= now else now + (first - now) % turn.interval_s
 
 
 def phase_s(check: Check) -> float:

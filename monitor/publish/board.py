@@ -27,6 +27,7 @@ class Board:
     def __init__(self, loaded: Loaded, eras: Sequence[Era], engine: Engine, clock: Clock) -> None:
         self.loaded = loaded
         self.inventory = loaded.inventory
+        self.service = loaded.service
         self.eras = eras
         self.parameters = eras[-1].parameters
         self.engine = engine
@@ -37,6 +38,13 @@ class Board:
         self.windows: Sequence[Window] = ()
         self.orders: Mapping[str, tuple[int, int]] | None = None  # level -> work orders not closed, of these overdue
         self.troubles: dict[str, str] = {}  # what keeps the service from its job, by part
+        self.warnings: dict[str, str] = {}  # what somebody should look at meanwhile, likewise
+
+    def follow(self, loaded: Loaded, eras: Sequence[Era], engine: Engine) -> None:
+        """Another inventory, other hours or limits hold from now on: those of the last era."""
+        self.loaded, self.engine, self.eras = loaded, engine, eras
+        now = eras[-1]
+        self.inventory, self.parameters, self.service = now.inventory, now.parameters, now.service
 
     # --- told by the observer -----------------------------------------------------------------------------------
 
@@ -67,10 +75,11 @@ class Board:
 
     def trouble(self, part: str, what: str) -> None:
         """Something is wrong with a part, or ("") no longer."""
-        if what:
-            self.troubles[part] = what
-        else:
-            self.troubles.pop(part, None)
+        _tell(self.troubles, part, what)
+
+    def warn(self, part: str, what: str) -> None:
+        """Somebody should look at a part, or ("") no longer; the service does its job."""
+        _tell(self.warnings, part, what)
 
     # --- asked by metrics and pages -----------------------------------------------------------------------------
 
@@ -110,7 +119,7 @@ class Board:
     def sites(self) -> Iterator[SiteView]:
         """Every site of the inventory."""
         now = self.clock.now()
-        service = self.loaded.service
+        service = self.service
         open_windows = [w for w in self.windows if w.start <= now < w.end]
         for site in self.inventory.sites.values():
             timelines = self.engine.site_timelines(site.site_id)
@@ -135,7 +144,7 @@ class Board:
 
     def _lines(self) -> Iterator[tuple[str, Line]]:
         now = self.clock.now()
-        sites, terminals, service = self.inventory.sites, self.engine.terminals, self.loaded.service
+        sites, terminals, service = self.inventory.sites, self.engine.terminals, self.service
 
         def status(site: str, kind: str) -> tuple[Value, int | None] | None:
             watch = terminals.get((site, kind))
@@ -161,3 +170,10 @@ def _is_pending(watch: TerminalWatch, now: int) -> bool:
     return any(
         isinstance(w, HeartbeatWatch) and w.deadline is not None and now > w.deadline - w.grace for w in watch.watches
     )
+
+
+def _tell(told: dict[str, str], part: str, what: str) -> None:
+    if what:
+        told[part] = what
+    else:
+        told.pop(part, None)

@@ -63,3 +63,9 @@ async def rows(
     if who is not None:
         wanted = wanted.where(audit.c.who == who)
     return [dict(row._mapping) for row in await connection.execute(wanted)]
+
+
+async def whats(connection: AsyncConnection, who: str, action: str) -> list[str]:
+    """On what somebody did something."""
+    mine = (audit.c.who == who) & (audit.c.action == action)
+    return list((await connection.execute(select(audit.c.what).where(mine))).scalars())

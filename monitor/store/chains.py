@@ -34,12 +34,18 @@ async def append(connection: AsyncConnection, tag: str, body: Mapping[str, Any])
     step_on = step.returning(chain_head.c.n, chain_head.c.hash)
     head = (await connection.execute(step_on)).one_or_none()
     if head is None:
-        first = {"tag": tag, "n": 0, "hash": BEGINNING}
-        await connection.execute(insert_into(connection, chain_head).values(first).on_conflict_do_nothing())
+        await hold(connection, tag)
         head = (await connection.execute(step_on)).one()
     made = Link(head.n, link(tag, head.n, head.hash, data))
     await connection.execute(update(chain_head).where(chain_head.c.tag == tag).values(hash=made.hash))
     return made
+
+
+async def hold(connection: AsyncConnection, tag: str) -> None:
+    """Be the chain's only writer from now to the end of the transaction: for who must look before appending."""
+    first = {"tag": tag, "n": 0, "hash": BEGINNING}
+    await connection.execute(insert_into(connection, chain_head).values(first).on_conflict_do_nothing())
+    await connection.execute(select(chain_head.c.n).where(chain_head.c.tag == tag).with_for_update())
 
 
 async def heads(connection: AsyncConnection) -> dict[str, Link]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,6 +20,10 @@ from monitor.errors import MonitorError
 
 #: How long a statement may run and how long one waits for a lock.
 STATEMENT_LIMIT_S = 30
+#: How long a loop looks for what is new.
+LOOK_S = 10.0
+#: How long connections may take to end.
+LEAVE_S = 5.0
 #: PostgreSQL's advisory lock of whoever makes or alters the tables; any number that others do not take.
 UPGRADE_LOCK = 0x7A68646A
 
@@ -93,7 +97,9 @@ async def opened(url: str) -> AsyncIterator[AsyncEngine]:
             raise MonitorError(f"the database {engine.url.render_as_string()} cannot be opened: {what}") from error
         yield engine
     finally:
-        await engine.dispose()
+        with suppress(TimeoutError):  # a server that hangs: what it does not take leave of ends with the process
+            async with asyncio.timeout(LEAVE_S):
+                await engine.dispose()
 
 
 #: Writers of this process take turns on SQLite: its own waiting is not fair, and sleeps longer the longer it waits.
@@ -113,6 +119,14 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         return
     async with _turns.setdefault(engine, asyncio.Lock()), engine.begin() as connection:
         await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+
+
+@asynccontextmanager
+async def looking(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A short read of a loop's, given up with TimeoutError after ten seconds: also where the loop was told to stop
+    meanwhile, which a driver whose server hangs would otherwise answer only when its statement's time is over."""
+    async with asyncio.timeout(LOOK_S), engine.connect() as connection:
         yield connection
 
 

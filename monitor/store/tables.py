@@ -453,7 +453,7 @@ entry = Table(
     Column("chain_n", BigInteger, unique=True),
     Column("chain_hash", String(64)),
     UniqueConstraint("fund_id", "number"),
-    Index(None, "fund_id", "state", "amount_fen"),
+    Index(None, "fund_id", "state", "paid_on", "work_order", "amount_fen"),  # totals by order and cause, 已批未付
     Index(None, "fund_id", "paid_on"),
     Index(None, "work_order"),
     Index(None, "batch"),

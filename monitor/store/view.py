@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Table, bindparam, delete, func, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Table, bindparam, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.changes import Changes
 from monitor.core.digest import Digest
-from monitor.core.outage import ALIVE
 from monitor.core.sites import Inventory
-from monitor.core.timeline import BEGINNING, RANK, UNKNOWN, Edge
-from monitor.store import tables, windows
+from monitor.core.timeline import BEGINNING, RANK, Edge
+from monitor.store import tables, versions, windows
+from monitor.store.database import insert_into
 from monitor.store.digests import Counts, pack, unpack
 from monitor.store.edges import pack as pack_edge
 
@@ -35,50 +34,24 @@ class View:
         self.observer = observer
         self._ids: dict[tuple[str, str, str], int] = {}
 
+    async def _number(self, connection: AsyncConnection, keys: Iterable[tuple[str, str, str]]) -> None:
+        """Give checks that have none their numbers."""
+        new = list(dict.fromkeys(key for key in keys if key not in self._ids))
+        if not new:
+            return
+        rows = await connection.execute(select(tables.check))
+        self._ids = {(r.site, r.terminal, r.check): r.id for r in rows}
+        if new := [key for key in new if key not in self._ids]:
+            values = [{"site": k[0], "terminal": k[1], "check": k[2], "observer": self.observer} for k in new]
+            # Another observer that starts on the same database may have been quicker: the number is that one's.
+            await connection.execute(insert_into(connection, tables.check).on_conflict_do_nothing(), values)
+            rows = await connection.execute(select(tables.check))
+            self._ids = {(r.site, r.terminal, r.check): r.id for r in rows}
+
     async def number_checks(self, inventory: Inventory) -> None:
         """Give every check of the inventory its number, in the inventory's order."""
-        names = [tables.check.c.site, tables.check.c.terminal, tables.check.c.check]
         async with self.engine.begin() as connection:
-            known = {tuple(r) for r in await connection.execute(select(*names))}
-            new = [k for k in inventory.checks if k not in known]
-            if new:
-                values = [{"site": k[0], "terminal": k[1], "check": k[2], "observer": self.observer} for k in new]
-                # Another observer that starts on the same database may have been quicker: the number is that one's.
-                own = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-                await connection.execute(own(tables.check).on_conflict_do_nothing(), values)
-            rows: list[Any] = list(await connection.execute(select(tables.check)))
-        self._ids = {(r.site, r.terminal, r.check): r.id for r in rows}
-
-    async def retire(self, inventory: Inventory, alive: Collection[str], since: int, at: int) -> None:
-        """The configuration is another since the last run: what it no longer has ends at `at` (ms), as unknown.
-
-        `alive`: keys of the outages that judging by the present configuration knows; what it does not know of those
-        that went on at `since` or later, never was.
-        """
-        async with self.engine.begin() as connection:
-            mine = await connection.execute(select(tables.check).where(tables.check.c.observer == self.observer))
-            gone = [r for r in mine if (r.site, r.terminal, r.check) not in inventory.checks]
-            for row in gone:
-                of_check = tables.span.c.check_id == row.id
-                last = select(tables.span.c.value).where(of_check).order_by(tables.span.c.start_ms.desc()).limit(1)
-                if (await connection.execute(last)).scalar() not in (None, RANK[UNKNOWN]):
-                    step = {"check_id": row.id, "start_ms": at, "value": RANK[UNKNOWN], "edge": None}
-                    await connection.execute(insert(tables.span), [step])
-            o, s = tables.outage.c, tables.status.c
-            going = select(o.key, o.site, o.terminal).where(
-                o.state.in_(ALIVE), or_(o.over_ms.is_(None), o.over_ms > since)
-            )
-            for row in (await connection.execute(going)).all():
-                own = (row.site, row.terminal) in inventory.checks_of
-                if own and row.key not in alive:
-                    await connection.execute(update(tables.outage).where(o.key == row.key).values(state="gone"))
-            for site, terminal in {(r.site, r.terminal) for r in gone} - set(inventory.checks_of):
-                ended = update(tables.outage).where(o.site == site, o.terminal == terminal, o.over_ms.is_(None))
-                values = {"state": "ended", "over_ms": at, "end_ms": func.coalesce(o.end_ms, at)}
-                await connection.execute(ended.where(o.state == "open").values(values))
-                await connection.execute(delete(tables.status).where(s.site == site, s.terminal == terminal))
-                if site not in inventory.sites:
-                    await connection.execute(delete(tables.status).where(s.site == site))
+            await self._number(connection, inventory.checks)
 
     async def position(self) -> Position | None:
         """The last cut that the rows follow, None for an empty database."""
@@ -88,6 +61,14 @@ class View:
 
     async def save(self, changes: Sequence[Changes], position: Position) -> None:
         """All or nothing. What stands later in `changes` wins."""
+        known = dict(self._ids)
+        try:
+            await self._save(changes, position)
+        except BaseException:
+            self._ids = known  # numbers that were given in it are none
+            raise
+
+    async def _save(self, changes: Sequence[Changes], position: Position) -> None:
         async with self.engine.begin() as connection:
             await self.write(connection, changes)
             cut = {"observer": self.observer, "file": position.file, "offset": position.offset, "at_ms": position.at}
@@ -95,6 +76,7 @@ class View:
 
     async def write(self, connection: AsyncConnection, changes: Sequence[Changes]) -> None:
         """The rows alone, in a transaction of the caller's."""
+        await self._number(connection, (key for one in changes for key in one.checks))
         for one in changes:
             await self._spans(connection, one)
             await self._rows(connection, one)
@@ -131,6 +113,10 @@ class View:
             for o in changes.outages
         ]
         await _put(connection, tables.outage, ("key",), outages)
+        for site, terminal in changes.gone:
+            of = tables.status.c
+            await connection.execute(delete(tables.status).where(of.site == site, of.terminal == terminal))
+        await versions.held(connection, changes.versions)
         statuses = [
             {"site": site, "terminal": terminal, "value": s.value, "since_ms": s.since, "how": s.how}
             for (site, terminal), s in changes.statuses.items()

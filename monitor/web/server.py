@@ -46,7 +46,9 @@ def create_app(*, board: Telling, settings: Settings, load_overview: overview.Lo
     async def get_readyz(request: web.Request) -> web.Response:
         require_reader(request, token)
         reasons = board.ready()
-        return web.json_response({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
+        warnings = [f"{part}: {what}" for part, what in board.warnings.items()]
+        said = {"ready": not reasons, "reasons": reasons, "warnings": warnings}
+        return web.json_response(said, status=503 if reasons else 200)
 
     app.router.add_get("/metrics", get_metrics)
     app.router.add_get("/healthz", get_healthz)

@@ -145,7 +145,7 @@ async def ledger(url: str, count: int, rounds: int) -> None:
             assert len(await looking.list_entries(engine, AUDITOR, WHERE, Wanted(site=sites(1)[0]))) == 100
 
         async def totals() -> None:
-            found = await looking.totals(engine, AUDITOR, county(), WHERE, TODAY, "0000-00", "9999-99")
+            found = await looking.totals(engine, AUDITOR, county(), WHERE, TODAY)
             assert found.fund.last_number == count + MINE
 
         taken = {}

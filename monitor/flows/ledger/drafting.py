@@ -66,7 +66,7 @@ async def draft(asking: Asking, inventory: Inventory, new: NewEntry, folder: Pat
             "shares": dict(entry.shares),
         }
 
-    asked = {"draft": [new.where.year, new.where.fund, new.dated, new.memo, new.amount_fen, new.econ_class, new.payee]}
+    asked = {"draft": {name: str(getattr(new, name)) for name in NewEntry.__slots__}}
     what = f"draft {new.where.year} {new.where.fund} {in_yuan(new.amount_fen)}"
     return await once(asking, Action.LEDGER_DRAFT, what, asked, work, townships=townships.values())
 

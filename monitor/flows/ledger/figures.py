@@ -17,7 +17,7 @@ from monitor.publish.views import MoneyFigures
 from monitor.store.ledger import funds, sums
 
 #: What a sum can be broken down by, as commands and reports name it.
-BREAKDOWNS = ("econ_class", "township", "site", "cause", "work_order", "month")
+BREAKDOWNS = ("econ_class", "month", "township", "cause", "site", "work_order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,18 @@ async def figures(
     today: date,
     first: str = "0000-00",
     last: str = "9999-99",
+    *,
+    orders: bool = False,
 ) -> Figures:
-    """A fund's figures; `first` and `last` (2026-10, both included) narrow what the breakdowns and `period_fen` sum."""
+    """A fund's figures; `first` and `last` (2026-10, both included) narrow what the breakdowns and `period_fen` sum.
+
+    `orders`: by work order, too, of which there may be many.
+    """
     fund = await funds.load(connection, await funds.find(connection, where.year, where.fund))
     by = {name: await sums.spent(connection, fund.fund_id, name, first, last) for name in sums.BY}
-    orders = await sums.by_work_order(connection, fund.fund_id, first, last)
-    causes = await sums.causes(connection)
-    by_cause: dict[str, int] = {}
-    for order, fen in orders.items():
-        cause = causes.get(order, "")
-        by_cause[cause] = by_cause.get(cause, 0) + fen
+    by["cause"] = await sums.by_cause(connection, fund.fund_id, first, last)
+    if orders:
+        by["work_order"] = await sums.by_work_order(connection, fund.fund_id, first, last)
     changes = await funds.changes(connection, fund.fund_id)
     sources = {source: sum(c["amount_fen"] for c in changes if c["source"] == source) for source in SOURCE_NAMES}
     initial = sum(c["amount_fen"] for c in changes if c["kind"] == "initial")
@@ -79,7 +81,7 @@ async def figures(
         pending_fen=pending_fen,
         carried_fen=sum(c["carried_fen"] for c in await funds.closings(connection, fund.fund_id)),
         forecast_fen=forecast_fen(fund, pending_fen, contracted.paid_fen, contracted.open_fen, today),
-        by={**by, "work_order": orders, "cause": dict(sorted(by_cause.items()))},
+        by=by,
         names={
             "econ_class": await funds.classes(connection, fund.year),
             "township": {site.township_code: site.township_name for site in sites.values()},

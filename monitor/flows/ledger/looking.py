@@ -48,12 +48,20 @@ async def id_of_number(engine: AsyncEngine, actor: Actor, where: Where, number: 
 
 
 async def totals(
-    engine: AsyncEngine, actor: Actor, inventory: Inventory, where: Where, today: date, first: str, last: str
+    engine: AsyncEngine,
+    actor: Actor,
+    inventory: Inventory,
+    where: Where,
+    today: date,
+    first: str = "0000-00",
+    last: str = "9999-99",
+    *,
+    orders: bool = False,
 ) -> Figures:
     """A fund's figures; of townships and sites only what the actor may see."""
     demand(actor, Action.LEDGER_TOTALS)
     async with engine.connect() as connection:
-        found = await figures(connection, inventory, where, today, first, last)
+        found = await figures(connection, inventory, where, today, first, last, orders=orders)
     if actor.townships is None:
         return found
     mine = {site.site_id for site in inventory.sites.values() if site.township_code in actor.townships}

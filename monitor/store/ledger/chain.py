@@ -103,18 +103,28 @@ async def records(connection: AsyncConnection, tag: str, after: int, limit: int)
     ids = select(entry.c.id).where(entry.c.chain_n.between(found[0].chain_n, found[-1].chain_n))
     shares, papers = await parts(connection, ids)
     nothing: list[Any] = []
-    return [
-        Record(row[-2], body(row, shares.get(row.id, nothing), papers.get(row.id, nothing)), row[-1]) for row in found
-    ]
+    result = []
+    for row in found:
+        made = body(row, nothing, nothing)
+        made["shares"] = shares.get(made["id"], nothing)
+        if papers:
+            made["papers"] = papers.get(made["id"], nothing)
+        result.append(Record(row[-2], made, row[-1]))
+    return result
 
 
 async def parts(connection: AsyncConnection, ids: Any) -> tuple[dict[int, list[Any]], dict[int, list[str]]]:
     """Shares and papers of entries, by their ids, each in its order."""
     shares: dict[int, list[Any]] = {}
-    for entry_id, *share in await connection.execute(_SHARES.where(entry_site.c.entry_id.in_(ids))):
-        shares.setdefault(entry_id, []).append(share)
+    found = await connection.execute(_SHARES.where(entry_site.c.entry_id.in_(ids)))
+    for entry_id, site, township, fen in found.all():
+        if (some := shares.get(entry_id)) is None:
+            shares[entry_id] = [(site, township, fen)]
+        else:
+            some.append((site, township, fen))
     for some in shares.values():
-        some.sort()
+        if len(some) > 1:
+            some.sort()
     papers: dict[int, list[str]] = {}
     for entry_id, sha256 in await connection.execute(_PAPERS.where(entry_paper.c.entry_id.in_(ids))):
         papers.setdefault(entry_id, []).append(sha256)

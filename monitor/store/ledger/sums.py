@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Integer, String, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.ledger import State
@@ -48,20 +48,32 @@ async def by_work_order(
 ) -> dict[str, int]:
     """What is registered for each work order; "" for what stands on no order."""
     order = func.coalesce(entry.c.work_order, "")
-    query = select(order.label("key"), func.sum(entry.c.amount_fen).label("fen")).where(
-        entry.c.fund_id == fund_id,
-        entry.c.state == State.REGISTERED.value,
-        entry.c.paid_on.between(f"{first}-01", f"{last}-31"),
-    )
+    query = select(order.label("key"), func.sum(entry.c.amount_fen).label("fen"))
+    query = query.where(*_paid(fund_id, first, last))
     return {r.key: int(r.fen) for r in await connection.execute(query.group_by(order).order_by(order))}
 
 
-async def causes(connection: AsyncConnection) -> dict[str, str]:
-    """The cause 原因 of each work order; empty where this database has no work orders."""
+async def by_cause(
+    connection: AsyncConnection, fund_id: int, first: str = "0000-00", last: str = "9999-99"
+) -> dict[str, int]:
+    """What is registered by the cause 原因 of its work order; "" for what has none, or stands on no order."""
     orders = tables.metadata.tables.get("work_order")
-    if orders is None:
-        return {}
-    return {str(r.id): r.cause or "" for r in await connection.execute(select(orders.c.id, orders.c.cause))}
+    if orders is None:  # the ledger can be without work orders
+        return {"": fen} if (fen := sum((await spent(connection, fund_id, "month", first, last)).values())) else {}
+    # The number as a text is what an entry names; SQLite finds it by its key only as a number.
+    on = cast(orders.c.id, String) == entry.c.work_order
+    if connection.dialect.name == "sqlite":
+        on &= orders.c.id == cast(entry.c.work_order, Integer)
+    cause = func.coalesce(orders.c.cause, "")
+    query = select(cause.label("key"), func.sum(entry.c.amount_fen).label("fen"))
+    query = query.select_from(entry.outerjoin(orders, on)).where(*_paid(fund_id, first, last))
+    return {r.key: int(r.fen) for r in await connection.execute(query.group_by(cause).order_by(cause))}
+
+
+def _paid(fund_id: int, first: str, last: str) -> list[ColumnElement[bool]]:
+    """The registered entries of a fund that were paid in these months."""
+    paid_on = entry.c.paid_on.between(f"{first}-01", f"{last}-31")
+    return [entry.c.fund_id == fund_id, entry.c.state == State.REGISTERED.value, paid_on]
 
 
 class Contracted(NamedTuple):

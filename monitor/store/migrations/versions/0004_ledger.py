@@ -188,7 +188,10 @@ def upgrade() -> None:
     op.create_index(op.f("ix_entry_batch"), "entry", ["batch"], unique=False)
     op.create_index(op.f("ix_entry_fund_id_paid_on"), "entry", ["fund_id", "paid_on"], unique=False)
     op.create_index(
-        op.f("ix_entry_fund_id_state_amount_fen"), "entry", ["fund_id", "state", "amount_fen"], unique=False
+        op.f("ix_entry_fund_id_state_paid_on_work_order_amount_fen"),
+        "entry",
+        ["fund_id", "state", "paid_on", "work_order", "amount_fen"],
+        unique=False,
     )
     op.create_index(op.f("ix_entry_reverses"), "entry", ["reverses"], unique=False)
     op.create_index(op.f("ix_entry_stage_id"), "entry", ["stage_id"], unique=False)
@@ -259,7 +262,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_entry_work_order"), table_name="entry")
     op.drop_index(op.f("ix_entry_stage_id"), table_name="entry")
     op.drop_index(op.f("ix_entry_reverses"), table_name="entry")
-    op.drop_index(op.f("ix_entry_fund_id_state_amount_fen"), table_name="entry")
+    op.drop_index(op.f("ix_entry_fund_id_state_paid_on_work_order_amount_fen"), table_name="entry")
     op.drop_index(op.f("ix_entry_fund_id_paid_on"), table_name="entry")
     op.drop_index(op.f("ix_entry_batch"), table_name="entry")
     op.drop_table("entry")
