@@ -71,11 +71,12 @@ class Judge:
             self.windows.inventory = era.inventory
         return True
 
-    def tell(self, line: InventoryLine, at: int) -> None:
-        """The log tells, at `at`, of a version of the inventory. The first one held always."""
+    def tell(self, line: InventoryLine, at: int, loaded: Loaded | None = None) -> None:
+        """The log tells, at `at`, of a version of the inventory. The first one held always. `loaded`: what its body
+        says, where that was read already (a large one takes seconds)."""
         if any(known.number == line.number for known in self.told):
             return
-        loaded = loaded_of(line.body, self.settings)
+        loaded = loaded_of(line.body, self.settings) if loaded is None else loaded
         if self.told:
             version = Version(line.number, max(millis(line.since), at), loaded)
             self.versions.append(version)
