@@ -310,7 +310,7 @@ def test_what_waits_for_a_later_day_is_named_when_the_files_hold_before_it(tmp_p
         service.send_signal(signal.SIGHUP)
         service.wait_for(lambda: service.samples("zhdj_terminal_up", site="V3"), 10, "watch V3")
         [told] = [line for line in service.output().splitlines() if "inventory.waiting_version" in line]
-        assert "number=2" in told
+        assert json.loads(told)["number"] == 2
         service.wait_for(lambda: _states(config) == {1: "held", 2: "approved", 3: "held"}, 10, "hold version 3")
         assert service.end() == 0
         service.start()
