@@ -22,11 +22,19 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from monitor.store.tables import inventory_version
+from monitor.clock import to_iso
+from monitor.flows.inventory_files import follow_database
+from monitor.inventory.load import load
+from monitor.inventory.versions import pack
+from monitor.store import versions
+from monitor.store.database import writing
 from tests.dump import rows
 from tests.services import HOST, free_port, wait_for
+from tests.folders import FILES
 from tests.serving import Row, Serving, Target, beats, issue, probe, run, write_config
+from tests.test_observe import HOUR, NOON, observing
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(500)
 
 PASSWORD = "correct horse 电池 staple 9"
 TOP = """
@@ -317,3 +325,44 @@ def test_what_waits_for_a_later_day_is_named_when_the_files_hold_before_it(tmp_p
         assert service.samples("zhdj_terminal_up", site="V3")
         assert _states(config) == {1: "held", 2: "approved", 3: "held"}
         assert service.end() == 0
+
+
+async def test_villages_that_are_merged_and_moved_count_for_the_days_they_existed(tmp_path: Path) -> None:
+    """Played on a clock of our own: V2 goes into V1 at noon of the 14th, when V3 moves from T1 to T2."""
+    config, new, logs = tmp_path / "config", tmp_path / "new", tmp_path / "logs"
+    day, half = 24 * HOUR, 1800
+    head = FILES["sites.csv"].splitlines()[0] + "\n"
+    common = "C1,县级站点一,county,T0,县城,,,\nT1,镇1,township,T1,镇1,C1,,\nT2,镇2,township,T2,镇2,C1,,\n"
+    checks = "site_id,terminal,check,target,interval_s,grace_s,failures\n"
+    sites = {
+        config: "V1,村1,village,T1,镇1,T1,,\nV2,村2,village,T1,镇1,T1,,\nV3,村3,village,T1,镇1,T1,,\n",
+        new: "V1,村1并村2,village,T1,镇1,T1,,\nV3,村3,village,T2,镇2,T2,,\n",
+    }
+    for folder, names in ((config, ("V1", "V2", "V3")), (new, ("V1", "V3"))):
+        folder.mkdir()
+        (folder / "monitor.toml").write_text(FILES["monitor.toml"] + f'[evidence]\nfolder = "{logs}"\n', encoding="utf-8")
+        (folder / "sites.csv").write_text(head + common + sites[folder], encoding="utf-8")
+        rows_ = "".join(f"{name},pc,heartbeat-mqtt,,{half},{half},\n" for name in names)
+        (folder / "checks.csv").write_text(checks + rows_, encoding="utf-8")
+    change = NOON + 2 * day
+    async with observing(load(config, serving=False), f"sqlite+aiosqlite:///{tmp_path}/own.db", logs, NOON) as observer:
+        loaded = load(new, serving=False)
+        async with writing(observer.view.engine) as connection:
+            number = await versions.propose(connection, change, loaded.digest, "", pack(loaded), "li", NOON)
+            await versions.approve(connection, number, "chen", NOON)
+        while observer.clock.now() < NOON + 4 * day:
+            observer.clock.at += half * 500  # type: ignore[attr-defined]
+            now = observer.clock.now()
+            await follow_database(observer, half * 500)
+            answers = [observer.heartbeat(name, "pc", "mqtt") for name in ("V1", "V2", "V3")]
+            assert answers == [None, None if now < change else "unknown_terminal", None]
+            await observer.cut()
+            await observer.save()
+    period = ("--from", to_iso(NOON), "--to", to_iso(NOON + 4 * day))
+    done = await asyncio.to_thread(run, "replay", "--config", config, "--trace", logs, *period)
+    assert done.returncode == 0, done.stderr
+    found = {t["site"]: t for t in json.loads(done.stdout)["terminals"]}
+    assert set(found) == {"V1", "V2", "V3"}
+    service_s = {site: t["up_s"] + t["down_s"] + t["unknown_s"] + t["planned_s"] for site, t in found.items()}
+    assert service_s["V1"] == service_s["V3"] == 2 * service_s["V2"] > 0
+    assert {t["down_s"] for t in found.values()} == {0}
