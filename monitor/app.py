@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.clock import Clock
+from monitor.core.sites import Inventory
 from monitor.errors import ConfigError, MonitorError
 from monitor.flows.anchoring import Anchoring
 from monitor.flows.days import chain_closed_days, prune_logs
@@ -289,23 +290,13 @@ async def _versions(observer: Observer, poller: Poller, config: Path | None, rel
 
     Survives files with mistakes, which change nothing, a version that is damaged, and a database that is away.
     """
-    probed = observer.inventory
+    probed: Inventory | None = None
     while True:
         try:
-            await follow_database(observer, AHEAD_MS)
+            await _take_up(observer)
             if reload.is_set() and config is not None:
-                await follow_files(observer, await asyncio.to_thread(load, config))
-                reload.clear()
-                log.info("inventory.reloaded", sites=len(observer.inventory.sites))
-            observer.board.trouble("inventory", "")
-        except ConfigError as error:
+                await _reload(observer, config)
             reload.clear()
-            for mistake in error.mistakes:
-                log.error("inventory.refused", mistake=str(mistake))
-            observer.board.trouble("inventory", f"{len(error.mistakes)} mistakes in the files; the last version holds")
-        except MonitorError as error:
-            reload.clear()
-            log.error("inventory.refused", mistake=str(error))
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("versions.waiting", error=type(error).__name__)
         if observer.inventory is not probed:
@@ -314,6 +305,35 @@ async def _versions(observer: Observer, poller: Poller, config: Path | None, rel
         with suppress(TimeoutError):
             async with asyncio.timeout(VERSIONS_S):
                 await (reload.wait() if not reload.is_set() else asyncio.sleep(VERSIONS_S))
+
+
+async def _take_up(observer: Observer) -> None:
+    """What is due by the database; a version that is damaged is told once, and for as long as it waits."""
+    part, said = "inventory version", ""
+    try:
+        await follow_database(observer, AHEAD_MS)
+    except MonitorError as error:
+        said = str(error)
+        if observer.board.warnings.get(part) != said:
+            log.error("inventory.damaged", error=said)
+    observer.board.warn(part, said)
+
+
+async def _reload(observer: Observer, config: Path) -> None:
+    """What the files say; with a mistake in them nothing changes, and a warning stands until they are mended."""
+    said = ""
+    try:
+        await follow_files(observer, await asyncio.to_thread(load, config))
+        log.info("inventory.reloaded", sites=len(observer.inventory.sites))
+    except ConfigError as error:
+        for mistake in error.mistakes:
+            log.error("inventory.refused", mistake=str(mistake))
+        first, more = error.mistakes[0], len(error.mistakes) - 1
+        said = f"the files have mistakes, what held holds on: {first}" + (f" (and {more} more)" if more else "")
+    except MonitorError as error:
+        log.error("inventory.refused", mistake=str(error))
+        said = f"the files are refused, what held holds on: {error}"
+    observer.board.warn("inventory", said)
 
 
 async def _tables(

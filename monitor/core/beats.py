@@ -76,7 +76,7 @@ class HeartbeatWatch(Watch):
         if found is None:
             return None
         beat = Beat(sent, True, evidence)
-        first, second = Silence(found.x, found.edge), Silence(beat, back(found.x, beat, self.patience))
+        first, second = Silence(found.x, found.edge), Silence(beat, back(found.x, beat, self._patience_at(sent)))
         first.y, second.y = beat, found.y
         first.settled = found.settled
         first.wills = tuple(w for w in found.wills if w.at < sent)
@@ -92,7 +92,7 @@ class HeartbeatWatch(Watch):
         self._keep(first)
         self._keep(second)
         y = found.y
-        edge = back(beat, y, self.patience)
+        edge = back(beat, y, self._patience_at(y.at))
         for following in (*self.silences, self.open):
             if following.x == y:
                 following.edge = edge

@@ -67,7 +67,7 @@ class Collector:
         for site in {t.site for t in changed}:
             if site in engine.sites:
                 changes.statuses[site, ""] = engine.sites[site]
-        changes.gone, engine.gone = engine.gone, []
+        changes.gone, engine.gone = [key for key in engine.gone if not engine.has(*key)], []
         for key in changes.gone:
             changes.statuses.pop(key, None)
         changes.digests, engine.digests = engine.digests, []

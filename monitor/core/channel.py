@@ -141,14 +141,17 @@ class Variant(Channel):
         new = cls(main, at)
         new.losses, new.restores, new.first = list(before.losses), list(before.restores), before.first
         new.is_lost, new.dropped = before.is_lost, before.dropped
-        if not new.is_lost:
+        if new.first is not None:
             # Nothing proves that it was observed since its last evidence, and no later loss can stand before that.
-            stands = max(main.evidence_at, new.restores[-1])
-            new.losses.append(2 * stands + (stands < at))
-            new.is_lost = True
-            if not ended:
-                new.restores.append(at)
-                new.is_lost = False
+            stands = max([main.evidence_at, *new.restores[-1:]])
+            place = 2 * stands + (stands < at)
+            if new.is_lost:
+                new.losses[-1] = min(place, new.losses[-1])
+            else:
+                new.losses.append(place)
+                new.is_lost = ended
+                if not ended:
+                    new.restores.append(at)
         if not ended:
             main.variants.append(new)
         return new
@@ -161,10 +164,6 @@ class Variant(Channel):
             new.restore(at)
         main.variants.append(new)
         return new
-
-    def is_main(self) -> bool:
-        """Is it the same as the channel again, as far as both reach back?"""
-        return (self.losses, self.restores) == (self.main.losses, self.main.restores)
 
     @property
     def life(self) -> int:

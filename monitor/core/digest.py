@@ -17,6 +17,12 @@ class Digest(NamedTuple):
     first: int | None
     last: int | None
 
+    def joined(self, other: Digest) -> Digest:
+        """With what another row of the same check gave later on the same day."""
+        sums = (a + b for a, b in zip(self[2:6], other[2:6], strict=True))
+        first = other.first if self.first is None else self.first
+        return Digest(self.check, self.day, *sums, first, self.last if other.last is None else other.last)
+
 
 def expected(interval_ms: int, start: int, end: int) -> int:
     """How many beats or results fit into `[start, end)`."""

@@ -130,9 +130,10 @@ class Engine:
             late = at - sent <= BELIEVED_MS and channel.gap_at(sent, at)
             if late and at - sent > LATE_LIMIT_MS:
                 return "too_late"
+        main = self.channels[via]
         # Of several at one instant the first one has done it.
-        if at != channel.evidence_at or at != self.at or channel.is_lost:
-            self._evidence(at, self.channels[via])
+        if at != main.evidence_at or at != self.at or main.is_lost:
+            self._evidence(at, main)
         watch.received += 1
         watch.last = at
         if watch.first is None:
@@ -147,7 +148,7 @@ class Engine:
             since = watch.beat(at, [at, sent, via, boot, seq])
         if since is not None:
             self._moved(watch, since)
-        if watch.deadline is not None and not watch.queued:
+        if watch.deadline is not None and watch.queued is None:
             self._queue(watch)
         return None
 
@@ -221,9 +222,9 @@ class Engine:
         while heap and heap[0][0] < at:
             due, number = heappop(heap)
             watch = self._numbered.get(number)
-            if watch is None:
+            if watch is None or watch.queued != due:  # its row ended or changed since
                 continue
-            watch.queued = False
+            watch.queued = None
             if watch.deadline is None:
                 continue
             if watch.deadline > due:  # it moved since: its turn is later, and the order that of the deadlines
@@ -241,8 +242,8 @@ class Engine:
                 self._after(watch, watch.rejudge())
 
     def _queue(self, watch: Watch) -> None:
-        if watch.deadline is not None and not watch.queued:
-            watch.queued = True
+        if watch.deadline is not None and watch.queued is None:
+            watch.queued = watch.deadline
             heappush(self._heaps[watch.channel.name], (watch.deadline, watch.number))
 
     def _after(self, watch: Watch, since: int | None) -> None:
@@ -269,10 +270,10 @@ class Engine:
 
     def _rolled(self, terminal: TerminalWatch, lo: int) -> Timeline:
         """Of its checks, each in the time for which it had a row, from `lo` on (§4)."""
-        cuts = {at for w in terminal.watches for at in (w.began, w.ended) if at is not None and at > lo}
-        cuts |= {at for at, _ in self._policies if at > lo}
+        cuts = {at for w in terminal.watches for at in (w.began, w.ended) if at is not None and at >= lo}
+        cuts |= {at for at, _ in self._policies if at >= lo}
         result: Timeline = []
-        borders = [lo, *sorted(cuts)]
+        borders = sorted({lo, *cuts})
         for i, start in enumerate(borders):
             end = borders[i + 1] if i + 1 < len(borders) else None
             parts = [
@@ -281,10 +282,14 @@ class Engine:
                 if (w.began is None or w.began <= start) and (w.ended is None or w.ended > start)
             ]
             steps = roll_up(parts, _CHOOSE[self._policy_at(start)], start) if parts else [Step(start, UNKNOWN)]
-            if i and (not parts or all(value_at(t, start).at < start for t in parts)):
+            if start in cuts and (not parts or all(value_at(t, start).at < start for t in parts)):
                 steps[0] = steps[0]._replace(edge=Edge(start, start, "inventory"))  # no evidence changed anything there
             result += [step for step in steps if end is None or step.at < end]
         return result
+
+    def has(self, site: str, kind: str) -> bool:
+        """Is there such a terminal, or (kind "") such a site?"""
+        return (site, kind) in self.terminals if kind else site in self.inventory.sites
 
     def _policy_at(self, instant: int) -> str:
         return next(policy for since, policy in reversed(self._policies) if since <= instant)
@@ -296,12 +301,21 @@ class Engine:
 
     def changes(self) -> Iterator[tuple[Watch, int, list[Step]]]:
         """(check, from, its steps from there on) for each check whose timeline differs since the last call."""
-        for watch in sorted(self._changed, key=lambda w: w.number):
+        found: dict[tuple[str, str, str], tuple[Watch, int, list[Step]]] = {}
+        for watch in sorted(self._changed, key=lambda w: (w.began or BEGINNING, w.number)):
             lo = watch.changed_from
             watch.changed_from = None
-            if lo is not None:
-                yield watch, lo, [s for s in watch.timeline if s.at >= lo]
+            if lo is None:
+                continue
+            steps = [s for s in watch.timeline if s.at >= lo]
+            if watch.check.key in found:  # it was removed and came back
+                _, lo, before = found[watch.check.key]
+                while before and steps and before[-1].value == steps[0].value:
+                    del steps[0]
+                steps = before + steps
+            found[watch.check.key] = watch, lo, steps
         self._changed.clear()
+        yield from found.values()
 
     def changed_terminals(self) -> list[TerminalWatch]:
         """The terminals whose timelines changed since the last call."""
@@ -332,6 +346,10 @@ class Engine:
         """
         self._tick(at)
         before, self.inventory = self.inventory, inventory
+        for key in inventory.terminals:
+            if key not in self.terminals:
+                self.terminals[key] = TerminalWatch(key)
+                self._changed_terminals[self.terminals[key]] = None
         touched: dict[TerminalWatch, None] = {}
         variants: dict[tuple[Channel, bool], Variant] = {}
 
@@ -341,21 +359,20 @@ class Engine:
                 variants[channel, ended] = Variant.changed(channel, main, at, ended=ended)
             return variants[channel, ended]
 
-        for key, watch in list(self.watches.items()):
-            check = inventory.checks.get(key)
+        for place, watch in list(self.watches.items()):
+            check = inventory.checks.get(place)
             if check is not None and _terms(check) == _terms(watch.check):
                 watch.check = check
             elif check is not None:
+                watch.queued = None  # its time may run out sooner now
                 self._after(watch, watch.follow(check, variant(watch.channel, ended=False), at))
             else:
                 touched[watch.terminal] = None
                 self._after(watch, watch.follow(watch.check, variant(watch.channel, ended=True), at))
                 self._end(watch, at)
-        for terminal in inventory.terminals.values():
-            self.terminals.setdefault(terminal.key, TerminalWatch(terminal.key))
         begun: dict[str, Variant] = {}
-        for key, check in inventory.checks.items():
-            if key not in self.watches:
+        for place, check in inventory.checks.items():
+            if place not in self.watches:
                 if check.channel not in begun:
                     begun[check.channel] = Variant.begun(self.channels[check.channel], at)
                 watch = self._watch(check, begun[check.channel])
@@ -412,13 +429,13 @@ class Engine:
         if not name:
             return []
         lo, hi = max(start, self._began), min(self.at, end)
-        return [
-            Digest(
-                w.check.key, name, expected(w.interval, max(lo, w.began or lo), min(hi, w.ended or hi)),
-                w.received, w.failed, w.late, w.first, w.last,
-            )
-            for w in self._numbered.values()
-        ]  # fmt: skip
+        found: dict[tuple[str, str, str], Digest] = {}
+        for w in self._numbered.values():
+            fit = expected(w.interval, max(lo, w.began or lo), min(hi, w.ended or hi))
+            digest = Digest(w.check.key, name, fit, w.received, w.failed, w.late, w.first, w.last)
+            known = found.get(digest.check)
+            found[digest.check] = known.joined(digest) if known else digest  # removed, and back on the same day
+        return list(found.values())
 
     def _turn_day(self, at: int) -> None:
         if self._day[0]:
@@ -510,7 +527,7 @@ class Engine:
                 continue
             terminal.seen = seen
             terminal.book.load(book)
-            if rolled_up and rolled_up[:-1] == self._rolled_up(terminal)[:-1]:
+            if rolled_up and rolled_up[:-1] == self._parts(terminal):
                 terminal.timeline, terminal.shared = load_timeline(rolled_up[-1]), False
             elif len(terminal.watches) == 1:
                 self._share(terminal)
@@ -532,6 +549,8 @@ class Engine:
             self._numbered[watch.number] = watch
             watch.terminal = self.terminals.get(key[:2]) or TerminalWatch(key[:2])
             watch.terminal.watches.append(watch)
+            if ended < self._day[1]:
+                del self._numbered[watch.number]  # only for what its terminal was
         if watch is not None and row is not None:
             watch.began, watch.ended = began, ended
             if number is not None:
@@ -539,15 +558,21 @@ class Engine:
         return watch
 
     def _rolled_up(self, terminal: TerminalWatch) -> list[Any]:
-        """Of several checks: the rule, which they are, and their timeline, which may reach back beyond theirs."""
-        if len(terminal.watches) < 2 and (terminal.shared or not terminal.watches):
+        """What it is rolled up from, and its timeline, which may reach back beyond theirs; nothing where it is that of
+        its only check."""
+        if terminal.shared or (not terminal.watches and len(terminal.timeline) == 1):
             return []
+        return [*self._parts(terminal), timeline_state(terminal.timeline)]
+
+    def _parts(self, terminal: TerminalWatch) -> list[str]:
+        """The rule, and the checks with their times."""
         names = sorted(f"{w.check.check} {w.began} {w.ended}" for w in terminal.watches)
-        return [self._policies[-1][1], *names, timeline_state(terminal.timeline)]
+        return [self._policies[-1][1], *names]
 
     def tell_all(self) -> None:
         """All that is known counts as changed: an empty database knows none of it."""
-        for watch in self._numbered.values():
+        ended = (w for t in self.terminals.values() for w in t.watches if w.ended is not None)
+        for watch in (*self._numbered.values(), *ended):
             if len(watch.timeline) > 1:
                 watch.changed_from = watch.timeline[1].at
                 self._changed.add(watch)

@@ -32,7 +32,7 @@ class Watch:
         self.timeline: Timeline = new_timeline()
         self.changed_from: int | None = None
         self.deadline: int | None = None
-        self.queued = False
+        self.queued: int | None = None  # the deadline that the engine waits for
         self.terminal: Any = None
         self.began: int | None = None  # since when it has a row (ms), None: since ever
         self.ended: int | None = None  # since when it has none any more

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.eras import Era
@@ -23,9 +25,13 @@ async def eras_in(connection: AsyncConnection, files: Loaded) -> list[Era]:
     for known, eras in _last:
         if known == asked:
             return eras
-    found = []
-    for v in held:
-        _, body = await versions.get(connection, v.number)
-        found.append(Version(v.number, v.since, unpack(body, files.settings)))
-    _last[:] = [(asked, eras_of(found))]
-    return _last[0][1]
+    bodies = [(await versions.get(connection, v.number))[1] for v in held]
+
+    def eras() -> list[Era]:
+        found = [unpack(body, files.settings) for body in bodies]
+        return eras_of([Version(v.number, v.since, loaded) for v, loaded in zip(held, found, strict=True)])
+
+    # In a thread: a large inventory's takes seconds, and beats come in meanwhile.
+    answer = await asyncio.to_thread(eras)
+    _last[:] = [(asked, answer)]
+    return answer

@@ -53,6 +53,17 @@ class Judge:
         self.collector = Collector(self.engine)
         self.windows = ToldWindows(era.inventory)
 
+    def _begin_again(self, versions: list[Version], at: int) -> None:
+        """Other versions than was thought until now; what the log said so far stands."""
+        before, collector, windows = self.engine, self.collector, self.windows
+        self._begin(versions, at)
+        if before.at > BEGINNING:
+            self.engine.load(before.state())
+            self.engine.digests = before.digests
+        for window in windows.load(windows.state(at)):
+            self.windows.put(window)
+        self.collector.windows, self.collector.versions = collector.windows, collector.versions
+
     @property
     def loaded(self) -> Loaded:
         """What the newest version says that holds already; its settings may hold from the next month's start only."""
@@ -71,21 +82,27 @@ class Judge:
             self.windows.inventory = era.inventory
         return True
 
-    def tell(self, line: InventoryLine, at: int) -> None:
-        """The log tells, at `at`, of a version of the inventory. The first one held always."""
+    def finish(self, at: int) -> None:
+        """The end of a replay, `Engine.finish`."""
+        self.pass_to(at)
+        self.engine.finish(at)
+
+    def tell(self, line: InventoryLine, at: int, loaded: Loaded | None = None) -> None:
+        """The log tells, at `at`, of a version of the inventory. The first one held always. `loaded`: what its body
+        says, where that was read already (a large one takes seconds)."""
         if any(known.number == line.number for known in self.told):
             return
-        loaded = loaded_of(line.body, self.settings)
+        loaded = loaded_of(line.body, self.settings) if loaded is None else loaded
         if self.told:
             version = Version(line.number, max(millis(line.since), at), loaded)
-            self.versions.append(version)
+            self.versions = sorted([*self.versions, version], key=lambda v: (v.since, v.number))
             self.eras = [*self.eras[: self.taken], *(e for e in eras_of(self.versions) if e.since >= at)]
         elif loaded.digest == self.versions[0].loaded.digest:
             version = replace(self.versions[0], number=line.number)
             self.versions = [version]
         else:
             version = Version(line.number, BEGINNING, loaded)
-            self._begin([version], at)
+            self._begin_again([version], at)
         self.told.append(line)
         self._keep(line, version)
 
@@ -93,7 +110,7 @@ class Judge:
         """Begin with what the head of a day says."""
         self.told = list(line.versions or [])
         if self.told:
-            since = [BEGINNING, *(millis(told.since) for told in self.told[1:])]
+            since = [BEGINNING, *(max(millis(told.since), millis(told.at)) for told in self.told[1:])]
             told = zip(self.told, since, strict=True)
             versions = [Version(one.number, at, loaded_of(one.body, self.settings)) for one, at in told]
             self._begin(versions, state["at"])
@@ -113,8 +130,8 @@ class Judge:
         going = (t.book.current for t in self.engine.terminals.values())
         oldest = min([at, *(o.start for o in going if o is not None)])
         first = max(i for i, v in enumerate(self.versions) if i == 0 or settings_from(v.loaded, v.since) <= oldest)
-        numbers = {v.number for v in self.versions[first:]}
-        return [line for line in self.told if line.number in numbers]
+        lines = {line.number: line for line in self.told}
+        return [lines[v.number] for v in self.versions[first:] if v.number in lines]
 
     def declare(self, window: Window) -> None:
         """The log tells of a planned window."""

@@ -320,7 +320,7 @@ class Observer:
         at = self._stamp(InventoryLine, now)
         line = InventoryLine(moment(at), number, moment(max(since, at)), loaded.digest, body_of(loaded), files, by)
         self._append([line], at)
-        self.judge.tell(line, at)
+        self.judge.tell(line, at, loaded)
         self._pass(at)
         log.warning("inventory.version", number=number, since=to_iso(max(since, at)), digest=loaded.digest[:12])
         return True

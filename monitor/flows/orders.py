@@ -46,6 +46,7 @@ async def keep_orders(
     """
     async with engine.connect() as connection:
         at = await reading.followed_to(connection, loaded.settings.observer)
+    townships = townships_of(loaded.inventory)
     if at is not None:
         keeper = _Keeper(engine, loaded, min(now, at), now, REVISED_MS if thorough else LATELY_MS)
         await keeper.look()
@@ -53,8 +54,9 @@ async def keep_orders(
         await keeper.take_up()
         await keeper.gather()
         await keeper.measure()
+        townships = keeper.townships
     async with engine.connect() as connection:
-        return await orders.counts(connection, townships_of(loaded.inventory))
+        return await orders.counts(connection, townships)
 
 
 def townships_of(inventory: Inventory) -> frozenset[str]:
@@ -104,6 +106,8 @@ class _Keeper:
             statuses = await reading.statuses(connection)
             going_on = await reading.open_outages(connection)
             eras = [era for era in await eras_in(connection, self.loaded) if era.since <= self.now]
+        # Also those that are no more: what is open there is still to be measured and closed.
+        self.townships = frozenset().union(*(townships_of(era.inventory) for era in eras))
         self.limits = eras[-1].parameters.repair_limit_ms
         self.counter = Counter(eras, windows)
         up = {

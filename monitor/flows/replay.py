@@ -54,7 +54,7 @@ async def replay(
         await view.number_checks(loaded.inventory)
         judge = Judge(loaded)
         end = await rebuild(view, judge, traces, lines_a_cut=lines_a_cut, progress=progress)
-        judge.engine.finish(max(end.at, period[1]))
+        judge.finish(max(end.at, period[1]))
         async with engine.connect() as connection, connection.begin() as undecided:
             # What the end of the replay decides no line of the log says: a trace that grows goes on from its lines.
             await view.write(connection, [judge.collector.take()])

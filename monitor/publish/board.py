@@ -45,6 +45,9 @@ class Board:
         self.loaded, self.engine, self.eras = loaded, engine, eras
         now = eras[-1]
         self.inventory, self.parameters, self.service = now.inventory, now.parameters, now.service
+        counters, terminals, checks = self.counters, now.inventory.terminals, now.inventory.checks
+        counters.services = {key: said for key, said in counters.services.items() if key[:2] in terminals}
+        counters.certificates = {key: at for key, at in counters.certificates.items() if key in checks}
 
     # --- told by the observer -----------------------------------------------------------------------------------
 

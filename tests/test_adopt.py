@@ -1,0 +1,389 @@
+"""Inventories that change while the evidence comes in, against the naive model and a roll-up second by second.
+
+The model knows no rows: what a change means for a check is put into the history of its channel, as a loss since its
+last evidence and a restore (docs/rules.md, "What held when").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import msgspec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitor.core.changes import Collector
+from monitor.core.engine import Engine
+from monitor.core.outage import outages_in
+from monitor.core.sites import Check, Inventory, Kind, Level, Site, Terminal
+from monitor.core.timeline import Step, Value, new_timeline, spans, value_at
+from tests import model, strategies
+
+CHANNELS = ("mqtt", "http", "probe")
+Key = tuple[str, str, str]
+Rows = dict[Key, tuple[int, int, int]]  # interval, grace (s), failures
+Event = tuple[Any, ...]  # at (s), channel, what, key of a check, sent or since
+FAST = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def days_of(seconds: int) -> Callable[[int], tuple[str, int, int]]:
+    def day_of(at: int) -> tuple[str, int, int]:
+        start = at // (seconds * 1000) * seconds * 1000
+        return str(start), start, start + seconds * 1000
+
+    return day_of
+
+
+def inventory_of(rows: Rows, name: str = "", always: Sequence[str] = ()) -> Inventory:
+    """`always`: kinds that are there without a check."""
+    checks = [Check(*key, name, i * 1000, g * 1000, f) for key, (i, g, f) in rows.items()]
+    places = dict.fromkeys([*((c.site_id, c.terminal) for c in checks), *(("S", kind) for kind in always)])
+    sites = [Site(s, s + name, Level.VILLAGE, "T", "T") for s in dict.fromkeys(["S", *(s for s, _ in places)])]
+    return Inventory.of(sites, [Terminal(*place, model=name) for place in places], checks)
+
+
+@dataclass(frozen=True)
+class Story:
+    """What held from which second on (the first one always), and what came in."""
+
+    versions: list[tuple[int, Rows, str]]
+    events: list[Event]
+    until: int
+
+    def held(self, at: int) -> tuple[int, Rows, str]:
+        return [v for n, v in enumerate(self.versions) if n == 0 or v[0] <= at][-1]
+
+
+@dataclass
+class Told:
+    """An engine, and all that it told a database."""
+
+    story: Story
+    day_s: int
+    kinds: Sequence[str] = ()
+    name: str = ""
+    engine: Engine = field(init=False)
+    steps: dict[Key, list[Step]] = field(default_factory=dict)
+    outages: dict[str, Any] = field(default_factory=dict)
+    statuses: dict[Any, Any] = field(default_factory=dict)
+    digests: dict[Any, Any] = field(default_factory=dict)
+    refused: list[str | None] = field(default_factory=list)
+    taken: int = 1
+
+    def __post_init__(self) -> None:
+        self._make(self.story.versions[0])
+
+    def _make(self, version: tuple[int, Rows, str]) -> None:
+        inventory = inventory_of(version[1], self.name, self.kinds)
+        self.engine = Engine(inventory, version[2], days_of(self.day_s))
+        self.collector = Collector(self.engine)
+
+    def take(self) -> None:
+        changes = self.collector.take()
+        assert len({key for key, _, _ in changes.spans}) == len(changes.spans)
+        for key, lo, steps in changes.spans:
+            self.steps[key] = [s for s in self.steps.get(key, []) if s.at < lo] + steps
+        self.outages |= {o.key: o for o in changes.outages}
+        for key in changes.gone:
+            self.statuses.pop(key, None)
+        self.statuses |= changes.statuses
+        for digest in changes.digests:
+            assert (digest.check, digest.day) not in self.digests
+            self.digests[digest.check, digest.day] = digest
+
+    def restart(self) -> None:
+        self.take()
+        state = msgspec.json.decode(msgspec.json.encode(self.engine.state()))
+        self._make(self.story.versions[self.taken - 1])
+        self.engine.load(state)
+        assert msgspec.json.decode(msgspec.json.encode(self.engine.state())) == state
+
+    def pass_to(self, at: int) -> None:
+        while self.taken < len(self.story.versions) and self.story.versions[self.taken][0] <= at:
+            since, rows, policy = self.story.versions[self.taken]
+            self.engine.adopt(since * 1000, inventory_of(rows, self.name, self.kinds), policy)
+            self.taken += 1
+
+    def feed(self, event: Event) -> None:
+        at, channel, what, key, other = event
+        self.pass_to(at)
+        at, other = at * 1000, other * 1000 if other is not None else None
+        engine = self.engine
+        match what:
+            case "restored":
+                engine.restored(at, channel)
+            case "lost":
+                engine.lost(at, channel, other)
+            case "beat" | "late":
+                self.refused.append(engine.beat(at, key[0], key[1], channel, other))
+            case "will":
+                self.refused.append(engine.will(at, key[0], key[1], channel))
+            case _:
+                self.refused.append(engine.result(at, *key, what == "ok"))
+
+    def play(self, restarts: frozenset[int] | set[int] = frozenset(), every: int = 1) -> Told:
+        for n, event in enumerate(self.story.events):
+            if n in restarts:
+                self.restart()
+            self.feed(event)
+            if n % every == 0:
+                self.take()
+        self.pass_to(self.story.until)
+        if len(self.story.events) in restarts:
+            self.restart()
+        self.engine.finish(self.story.until * 1000)
+        self.take()
+        return self
+
+    def rows(self) -> dict[Key, list[tuple[int, Value]]]:
+        for steps in self.steps.values():
+            assert all(a.at < b.at and a.value != b.value for a, b in pairwise([*new_timeline(), *steps]))
+        return {key: [(s.at, s.value) for s in steps] for key, steps in self.steps.items() if steps}
+
+
+# --- the naive judgement ----------------------------------------------------------------------------------------------
+
+
+def channel_of(key: Key) -> str:
+    return {"heartbeat-mqtt": "mqtt", "heartbeat-http": "http"}.get(key[2], "probe")
+
+
+class Heartbeats(model.Heartbeats):
+    """Where interval and grace changed: a beat's due time with those of the row when it came, an expectation's with
+    those of the restore. Copied from the model, with `held` instead of one interval."""
+
+    held: Callable[[int], tuple[int, int]]
+
+    def value(self, t: int) -> str:
+        there = [b for b in self.beats if b <= t]
+        x = there[-1] if there else None
+        y = next((b for b in self.beats if b > t), None)
+        restores = [r for r in self.channel.restores if r[0] <= t]
+        # The model judges one second with one interval: that of the beat where the beat decides, else of the restore.
+        if x is not None:
+            self.interval, self.grace = self.held(x)
+            confirmed = x + self.interval + self.grace
+            if y is not None and y <= confirmed:
+                return "up"
+            late = x not in self.ordinary
+            loss = (x, -1, 0) if late else self.channel.first_loss_after((x, 1, 0))
+            if not (restores and loss is not None and restores[-1] >= loss):
+                return super().value(t)
+        if not restores:
+            return super().value(t)
+        b = restores[-1][0]
+        self.interval, self.grace = self.held(b)
+        due = b + self.interval
+        will = self.first_will(b, y)
+        due = due if will is None else min(due, will)
+        confirmed = b + self.interval + self.grace
+        loss = self.channel.first_loss_after(restores[-1])
+        if (y is not None and y <= confirmed) or (loss is not None and loss[0] <= confirmed) or confirmed >= self.until:
+            return "unknown"
+        return "unknown" if t < due or (loss is not None and t >= loss[0]) else "down"
+
+
+def judged(story: Story, key: Key) -> list[str]:
+    """The value of each second by hindsight: each stretch of time with a row is a check of its own."""
+    values = ["unknown"] * story.until
+    borders = [v[0] for v in story.versions[1:]]
+    stretches: list[tuple[int | None, int | None]] = []
+    begin: int | None = None
+    there = key in story.versions[0][1]
+    for at, rows, _ in story.versions[1:]:
+        if there and key not in rows:
+            stretches.append((begin, at))
+        if not there and key in rows:
+            begin = at
+        there = key in rows
+    if there:
+        stretches.append((begin, None))
+    for first, end in stretches:
+        for t, value in enumerate(_stretch(story, key, first, end, borders)):
+            if (first is None or t >= first) and (end is None or t < end):
+                values[t] = value
+    return values
+
+
+def _stretch(story: Story, key: Key, first: int | None, end: int | None, borders: list[int]) -> list[str]:
+    name = channel_of(key)
+    events: list[model.Event] = []
+    own: list[int] = []
+    whole: list[model.Event] = []  # of the channel itself, as all others see it
+    pending = [at for at in borders if (first is None or at >= first)]
+
+    def lost() -> bool:
+        return model.observe(whole).is_lost
+
+    def change(at: int) -> None:
+        if first == at:
+            if not lost():
+                events.append((at, "restored"))
+        elif end == at:
+            events.append((at, "lost", -1))
+        elif end is None or at < end:
+            before = [v for v in story.versions[:1]] + [v for v in story.versions[1:] if v[0] < at]
+            if before[-1][1][key] != story.held(at)[1][key]:
+                was = lost()
+                events.append((at, "lost", -1))
+                if not was:
+                    events.append((at, "restored"))
+
+    for at, channel, what, whose, other in story.events:
+        while pending and pending[0] <= at:
+            change(pending.pop(0))
+        if channel != name:
+            continue
+        event = (at, what) if other is None else (at, what, other)
+        if what not in ("lost", "restored") and whose not in story.held(at)[1]:
+            continue  # refused
+        if what == "late" and at - other > model.LATE_LIMIT:
+            event = (at, what, other)
+        whole.append(event)
+        if (first is not None and at < first) or (end is not None and at >= end):
+            continue
+        if whose == key:
+            own.append(len(events))
+        elif what not in ("lost", "restored"):
+            event = (at, "other")
+        events.append(event)
+    for at in pending:
+        change(at)
+    channel = model.observe(events)
+
+    def held(at: int) -> tuple[int, int]:
+        interval, grace, _ = story.held(at)[1].get(key) or story.held(max(0, first or 0))[1][key]
+        return interval, grace
+
+    mine = [(n, events[n]) for n in own]
+    _, _, failures = row = story.held(first or 0)[1][key]
+    if name != "probe":
+        plain = model.heartbeats(row[0], row[1], channel, mine, story.until)
+        watched = Heartbeats(**{k: getattr(plain, k) for k in plain.__dataclass_fields__})
+        watched.held = held
+        value = watched.value
+    else:
+        value = model.Probes(row[0], failures, channel, model.results_of(mine)).value
+    return [value(t) for t in range(story.until)]
+
+
+def values_of(steps: Sequence[Step], until: int) -> list[str]:
+    line = [*new_timeline(), *steps]
+    return [v for a, b, v in spans(line, 0, until * 1000) for _ in range((b - a) // 1000)]
+
+
+# --- stories ----------------------------------------------------------------------------------------------------------
+
+KEYS: tuple[Key, ...] = (
+    ("S", "pc", "heartbeat-mqtt"),
+    ("S", "pc", "tcp"),
+    ("S", "pc", "heartbeat-http"),
+    ("S", "tv", "heartbeat-mqtt"),
+    ("S", "tv", "icmp"),
+    ("R", "pc", "heartbeat-mqtt"),
+)
+
+
+def story_of(seed: int, max_changes: int = 4) -> Story:
+    """Terms of beats change; of probes what decides nothing."""
+    random = Random(seed)
+    until = random.choice((60, 150, 400))
+    length = {key: random.choice((1, 3, 5, 10, 20)) for key in KEYS}
+
+    def row(key: Key, before: tuple[int, int, int] | None) -> tuple[int, int, int]:
+        beats = channel_of(key) != "probe"
+        interval = random.choice((1, 3, 5, 10, 20)) if beats else length[key]
+        interval, grace, failures = before or (interval, random.choice((0, 3, 10)), random.choice((1, 2, 3)))
+        if before and beats:
+            return random.choice((interval, 2, 7, 15)), random.choice((0, 1, grace, 12)), failures
+        return interval, grace + (before is not None), failures
+
+    rows = {key: row(key, None) for key in KEYS if random.random() < 0.7} or {KEYS[0]: row(KEYS[0], None)}
+    changes = sorted(random.choice((random.randrange(1, until), 10, 11, 30)) for _ in range(random.randint(0, max_changes)))
+    versions = [(0, rows, random.choice(("any", "all")))]
+    for at in sorted(set(changes)):
+        _, before, policy = versions[-1]
+        new = dict(before)
+        for key in random.sample(KEYS, random.choice((0, 1, 2, 4))):
+            if key in new and random.random() < 0.5:
+                del new[key]
+            else:
+                new[key] = row(key, new.get(key))
+        versions.append((at, new, random.choice((policy, "any", "all"))))
+
+    events: list[tuple[int, int, Event]] = []
+
+    def put(at: int, channel: str, what: str, key: Key | None = None, other: int | None = None) -> None:
+        if 0 <= at <= until:
+            events.append((at, strategies.RANK[what], (at, channel, what, key, other)))
+
+    marks = [0, *(v[0] for v in versions[1:])]
+    for channel in CHANNELS:
+        if random.random() < 0.9:
+            put(random.choice((0, 0, 2)), channel, "restored")
+        for _ in range(random.choice((0, 1, 2, 4))):
+            at = max(1, random.choice((random.randrange(until), random.choice(marks) + random.choice((-2, -1, 0, 1, 3)))))
+            since = at - random.choice((1, 2, 5, 20, 60)) if random.random() < 0.6 else None
+            put(at, channel, "lost", None, max(0, since) if since is not None else None)
+            if random.random() < 0.3:
+                put(at + random.randrange(10), channel, "lost", None, max(0, at - random.choice((3, 30))))
+            put(at + random.choice((1, 4, 10, 50)), channel, "restored")
+            marks += [at]
+        for _ in range(random.choice((0, 3))):
+            put(random.randrange(until), channel, "restored")
+    for key in KEYS:
+        channel = channel_of(key)
+        at, lives = random.randrange(6), True
+        while at <= until:
+            if channel == "probe":
+                put(at, channel, "ok" if lives != (random.random() < 0.15) else "fail", key)
+            elif lives:
+                if random.random() < 0.2:
+                    sent = random.choice((at - 1, at - 3, at - 10, random.choice(marks), random.randrange(at + 1)))
+                    put(at, channel, "late", key, max(0, min(sent, at)))
+                else:
+                    put(at, channel, "beat", key)
+                if random.random() < 0.05:
+                    put(at + random.randrange(4), channel, "will", key)
+            if random.random() < 0.1:
+                lives = not lives
+            at += length[key] if random.random() < 0.8 else random.choice((0, 1, 30, random.randrange(60)))
+            if random.random() < 0.1:
+                at = max(at, random.choice(marks) + random.choice((-1, 0, 1)))
+    events.sort(key=lambda e: e[:2])
+    return Story(versions, _decided([e for _, _, e in events], versions), until)
+
+
+def _decided(events: list[Event], versions: list[tuple[int, Rows, str]]) -> list[Event]:
+    """Without what the rules leave open, and without instants at which several read the text differently: a beat sent
+    at the instant of a change."""
+    changed = {v[0] for v in versions}
+    events = [e for e in events if not (e[2] == "late" and (e[4] in changed or e[4] >= e[0]))]
+    restored = {(e[0], e[1]) for e in events if e[2] == "restored"}
+    events = [e for e in events if not (e[2] == "lost" and e[4] is not None and (e[0], e[1]) in restored)]
+    return [e for e in events if not (e[2] == "lost" and e[4] is not None and (e[4] >= e[0] or e[0] in changed))]
+
+
+STORIES = st.integers(0, 1 << 30).map(story_of)
+
+
+@settings(FAST, max_examples=400)
+@given(STORIES, st.sampled_from((1, 5)), st.sampled_from((40, 100, 10_000)))
+def test_each_second_is_judged_by_what_held_then(story: Story, every: int, day_s: int) -> None:
+    told = Told(story, day_s).play(every=every)
+    told.rows()
+    for key in KEYS:
+        assert values_of(told.steps.get(key, []), story.until) == judged(story, key), key
+
+
+@settings(FAST, max_examples=300)
+@given(STORIES, st.sets(st.integers(0, 80), max_size=4), st.sampled_from((1, 5)), st.sampled_from((40, 100, 10_000)))
+def test_a_restart_changes_nothing(story: Story, restarts: set[int], every: int, day_s: int) -> None:
+    plain, again = Told(story, day_s).play(), Told(story, day_s).play(restarts, every)
+    for what in ("steps", "outages", "statuses", "digests", "refused"):
+        mine, theirs = (msgspec.to_builtins(list(getattr(t, what).items()) if what != "refused" else t.refused) for t in (again, plain))
+        assert sorted(mine, key=str) == sorted(theirs, key=str), what
