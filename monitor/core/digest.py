@@ -18,10 +18,10 @@ class Digest(NamedTuple):
     last: int | None
 
     def joined(self, other: Digest) -> Digest:
-        """With what another row of the same check gave later on the same day."""
+        """With what another row of the same check gave on the same day."""
         sums = (a + b for a, b in zip(self[2:6], other[2:6], strict=True))
-        first = other.first if self.first is None else self.first
-        return Digest(self.check, self.day, *sums, first, self.last if other.last is None else other.last)
+        instants = [at for at in (self.first, self.last, other.first, other.last) if at is not None]
+        return Digest(self.check, self.day, *sums, min(instants, default=None), max(instants, default=None))
 
 
 def expected(interval_ms: int, start: int, end: int) -> int:
