@@ -103,8 +103,8 @@ class Told:
         for key, lo, steps in changes.spans:
             self.steps[key] = [s for s in self.steps.get(key, []) if s.at < lo] + steps
         self.outages |= {o.key: o for o in changes.outages}
-        for key in changes.gone:
-            self.statuses.pop(key, None)
+        for gone in changes.gone:
+            self.statuses.pop(gone, None)
         self.statuses |= changes.statuses
         for digest in changes.digests:
             assert (digest.check, digest.day) not in self.digests
@@ -137,7 +137,7 @@ class Told:
             case "will":
                 self.refused.append(engine.will(at, key[0], key[1], channel))
             case _:
-                self.refused.append(engine.result(at, *key, what == "ok"))
+                self.refused.append(engine.result(at, key[0], key[1], key[2], what == "ok"))
 
     def play(self, restarts: frozenset[int] | set[int] = frozenset(), every: int = 1) -> Told:
         for n, event in enumerate(self.story.events):
@@ -323,7 +323,7 @@ def story_of(seed: int, max_changes: int = 4) -> Story:
         random.choice((random.randrange(1, until), 10, 11, 30)) for _ in range(random.randint(0, max_changes))
     )
     versions = [(0, rows, random.choice(("any", "all")))]
-    for at in sorted(set(changes)):
+    for at in sorted(changes):
         _, before, policy = versions[-1]
         new = dict(before)
         for key in random.sample(KEYS, random.choice((0, 1, 2, 4))):
@@ -406,11 +406,9 @@ def test_each_second_is_judged_by_what_held_then(story: Story, every: int, day_s
 @given(STORIES, st.sets(st.integers(0, 80), max_size=4), st.sampled_from((1, 5)), st.sampled_from((40, 100, 10_000)))
 def test_a_restart_changes_nothing(story: Story, restarts: set[int], every: int, day_s: int) -> None:
     plain, again = Told(story, day_s).play(), Told(story, day_s).play(restarts, every)
-    for what in ("steps", "outages", "statuses", "digests", "refused"):
-        mine, theirs = (
-            msgspec.to_builtins(list(getattr(t, what).items()) if what != "refused" else t.refused)
-            for t in (again, plain)
-        )
+    assert again.refused == plain.refused
+    for what in ("steps", "outages", "statuses", "digests"):
+        mine, theirs = (msgspec.to_builtins(list(getattr(t, what).items())) for t in (again, plain))
         assert sorted(mine, key=str) == sorted(theirs, key=str), what
 
 
@@ -447,7 +445,7 @@ def test_what_changes_for_others_changes_nothing(story: Story, instants: list[in
     for n, at in enumerate(sorted({i for i in instants if i < story.until})):
         versions.append((at, rows | (other if n % 2 == 0 else {}), policy))
     plain = Told(still, 100).play()
-    changed = Told(replace(story, versions=versions), 100, name="").play()
+    changed = Told(replace(story, versions=versions), 100).play()
     renamed = Told(
         replace(story, versions=[v if n == 0 else (v[0], rows, policy) for n, v in enumerate(versions)]), 100
     )
@@ -486,7 +484,7 @@ def test_a_shorter_interval_is_waited_for_at_once() -> None:
     told.feed((101, "mqtt", "restored", None, None))
     told.feed((110, "mqtt", "restored", None, None))
     told.take()
-    assert told.steps == {}
+    assert told.steps[key] == []
     told.feed((111, "mqtt", "restored", None, None))
     told.take()
     assert [(step.at, step.value) for step in told.steps[key]] == [(105_000, "down")]
@@ -610,7 +608,7 @@ def test_a_head_carries_versions_whose_settings_hold_from_the_next_month() -> No
     judge = Judge(loaded_with(ONE))
     for number, at, since, loaded in told:
         judge.apply(line_of(number, at, since, loaded), at)
-    for day in range(2, 70):
+    for day in (2, 14, 15, 16, 29, 30, 31, 32, 45, 60, 61, 62, 69):
         at = NOVEMBER + day * DAY + 5_000
         beat(judge, at)
         other = opened_from(judge, at + 1, loaded_with({KEYS[4]: (1, 1, 1)}))

@@ -19,9 +19,12 @@ class Digest(NamedTuple):
 
     def joined(self, other: Digest) -> Digest:
         """With what another row of the same check gave on the same day."""
-        sums = (a + b for a, b in zip(self[2:6], other[2:6], strict=True))
         instants = [at for at in (self.first, self.last, other.first, other.last) if at is not None]
-        return Digest(self.check, self.day, *sums, min(instants, default=None), max(instants, default=None))
+        return Digest(
+            self.check, self.day, self.expected + other.expected, self.received + other.received,
+            self.failed + other.failed, self.late + other.late,
+            min(instants, default=None), max(instants, default=None),
+        )  # fmt: skip
 
 
 def expected(interval_ms: int, start: int, end: int) -> int:
