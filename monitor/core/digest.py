@@ -18,10 +18,13 @@ class Digest(NamedTuple):
     last: int | None
 
     def joined(self, other: Digest) -> Digest:
-        """With what another row of the same check gave later on the same day."""
-        sums = (a + b for a, b in zip(self[2:6], other[2:6], strict=True))
-        first = other.first if self.first is None else self.first
-        return Digest(self.check, self.day, *sums, first, self.last if other.last is None else other.last)
+        """With what another row of the same check gave on the same day."""
+        instants = [at for at in (self.first, self.last, other.first, other.last) if at is not None]
+        return Digest(
+            self.check, self.day, self.expected + other.expected, self.received + other.received,
+            self.failed + other.failed, self.late + other.late,
+            min(instants, default=None), max(instants, default=None),
+        )  # fmt: skip
 
 
 def expected(interval_ms: int, start: int, end: int) -> int:

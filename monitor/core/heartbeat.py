@@ -108,7 +108,7 @@ def judge(
         c = b + tolerance
         gap += 1
         if y is not None and y <= c:
-            break
+            continue  # a later restore may have been given less time
         loss = losses[gap] >> 1 if gap < len(losses) else None
         if loss is not None and loss <= c:
             continue
