@@ -163,11 +163,11 @@ def test_a_password_comes_from_a_file_of_ones_own_or_a_terminal(shell: Shell) ->
         shell("user", "add", "chen", "--role", "admin", "--password-file", shell.password("chen", ""))
     with pytest.raises(MonitorError, match="cannot be read"):
         shell("user", "add", "chen", "--role", "admin", "--password-file", shell.folder / "none")
-    with pytest.raises(MonitorError, match="--as needs --password-file"):
+    with pytest.raises(MonitorError, match="--as 须同时给出 --password-file"):
         shell("user", "list", "--as", "chen")
     done = run("user", "add", "chen", "--role", "admin", "--config", shell.config)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "no terminal to ask for the password" in done.stderr
+    assert "不在终端上" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -176,7 +176,7 @@ def test_a_password_comes_from_a_file_of_ones_own_or_a_terminal(shell: Shell) ->
     [
         (("user", "add", "x", "--role", "king"), "--role: expected"),
         (("user", "add", "x", "--role", "admin", "--township", "T9"), "no township T9"),
-        (("audit", "list", "--from", "yesterday"), "expected a day"),
+        (("audit", "list", "--from", "yesterday"), "应为日期"),
         (("archive", "2026", "--out", "."), "empty folder"),
     ],
 )

@@ -138,7 +138,7 @@ def test_a_wrong_call_says_why(say: Say, new: Path) -> None:
     replace("sites.csv", "V1,镇1村1", "V1,新村名")(new)
     for words, why in (
         ((new, "--from", "2026-10-01"), "已经过去"),
-        ((new, "--from", "soon"), "expected a day"),
+        ((new, "--from", "soon"), "应为日期"),
         ((new / "none",), "expected a folder"),
         ((new,), "没有登录"),
     ):

@@ -137,16 +137,16 @@ WRONG: list[tuple[list[str], str]] = [
     (["draft", "--amount", "1e3"], "--amount: 应为金额"),
     (["draft", "--dated", "三月"], "--dated: 应为日期"),
     (["draft", "--site", "某村"], "没有站点“某村”"),
-    (["draft", "--split", "odd"], "--split: expected equal, terminals or weights"),
-    (["approve"], "expected ids of entries, or --batch"),
+    (["draft", "--split", "odd"], "--split: 应为 equal、terminals 或 weights"),
+    (["approve"], "应给出分录编号，或 --batch"),
     (["register", "5"], "没有编号为 5 的分录"),
-    (["list", "--month", "2020-13"], "--month: expected a month such as 2020-03"),
-    (["list", "--state", "x"], "--state: expected draft"),
+    (["list", "--month", "2020-13"], "--month: 应为月份，如 2020-03"),
+    (["list", "--state", "x"], "--state: 应为 draft"),
     (["totals", "--year", "2031"], "2031 年度应指明专项资金，现有：无"),
-    (["close", "2020-13"], "period: expected a month"),
+    (["close", "2020-13"], "period: 应为月份"),
     (["fund", "adjust", "--source", "x"], "--source: 应为 appropriation"),
-    (["export", "--year", "2020", "--format", "odt", "--out", "x"], "--format: expected xlsx or beancount"),
-    (["reverse"], "expected the id of an entry"),
+    (["export", "--year", "2020", "--format", "odt", "--out", "x"], "--format: 应为 xlsx 或 beancount"),
+    (["reverse"], "应给出分录编号"),
 ]
 
 

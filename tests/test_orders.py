@@ -15,11 +15,14 @@ from monitor.clock import from_iso
 from monitor.core.access import Forbidden
 from monitor.errors import MonitorError
 from monitor.flows import order_acts
+from monitor.flows.ledger.stepping import give_up
 from monitor.flows.order_stats import stats
 from monitor.flows.orders import keep_orders
 from monitor.flows.replay import figures
+from monitor.flows.work_json import cost_json
 from monitor.store import audit, orders
 from monitor.store.tables import outage
+from tests.ledgers import ask, drafted, opened_fund, registered
 from tests.small_county import APPROVER, BOTH, HOUR, MINUTE, OF_T2, OPERATOR, VIEWER, county
 
 V1 = ("V1/tv", "V1/pc")
@@ -268,6 +271,22 @@ async def test_who_may_do_what(tmp_path: Path, database_url: str) -> None:
         assert outcomes.count((VIEWER.name, "refused")) == 1
         assert outcomes.count((OF_T2.name, "refused")) == 2
         assert outcomes.count((OPERATOR.name, "done")) == 3
+
+
+async def test_an_order_shows_what_the_ledger_says_that_it_cost(tmp_path: Path, database_url: str) -> None:
+    async with county(tmp_path, database_url) as it:
+        made = (await order_acts.open_by_hand(it.engine, it.loaded, OPERATOR, "V1", "花屏", it.clock.at)).order
+        await opened_fund(it.engine)
+        paid = await registered(it.engine, 12_034, work_order=str(made.id))
+        waits = await drafted(it.engine, 100, work_order=str(made.id))
+        given_up = await drafted(it.engine, 200, work_order=str(made.id))
+        await give_up(ask(it.engine), [given_up], "重复")
+        await registered(it.engine, 300, work_order=f"{made.id}0")
+        costs = [cost_json(c) for c in (await order_acts.show(it.engine, it.loaded, made.id)).costs]
+        assert [(c["entry"], c["number"], c["state"], c["amount_fen"], c["voucher"]) for c in costs] == [
+            (paid, 1, "registered", 12_034, "记-0001"),
+            (waits, None, "draft", 100, ""),
+        ]
 
 
 async def test_an_exemption_stands_beside_what_was_measured(tmp_path: Path, database_url: str) -> None:

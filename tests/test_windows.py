@@ -236,7 +236,7 @@ async def test_a_series_is_declared_approved_and_called_off_together(tmp_path: P
 @pytest.mark.parametrize(
     ("scope", "start", "end", "says"),
     [
-        ("village", NOW, NOW + HOUR, "a window's scope is"),
+        ("village", NOW, NOW + HOUR, "范围应为"),
         ("site:V9", NOW, NOW + HOUR, "清单中没有这个站点"),
         ("township:T0", NOW, NOW + HOUR, "清单中没有这个乡镇"),
         ("terminal:V1/mobile", NOW, NOW + HOUR, "清单中没有这个机位"),

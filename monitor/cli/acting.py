@@ -64,7 +64,7 @@ async def actor_of(
     limits = loaded.settings.sign_in
     if as_name is not None:
         if password_file is None:
-            raise MonitorError("--as needs --password-file")
+            raise MonitorError("--as 须同时给出 --password-file")
         found = await people.check(engine, limits, as_name, read_password(password_file), wall_ms())
         return found.actor
     token = stored_token(config)
@@ -121,7 +121,8 @@ def ask_password(path: Path | None, *, new: bool = False) -> str:
     if path is not None:
         return read_password(path)
     if not sys.stdin.isatty():
-        raise MonitorError("no terminal to ask for the password; give --password-file")
+        option = "--new-password-file" if new else "--password-file"
+        raise MonitorError(f"不在终端上，无法询问密码：请用 {option} FILE")
     password = getpass.getpass("密码 Password: ")
     if new and getpass.getpass("再次输入 Again: ") != password:
         raise MonitorError("两次输入的密码不同")

@@ -131,4 +131,4 @@ def _instant(text: str | None, settings: Settings, *, last: bool = False) -> int
             return from_datetime(datetime.combine(day, time(), settings.zone))
         return from_iso(text)
     except (ValueError, OverflowError):
-        raise MonitorError(f"expected a day such as 2026-10-01 or an instant with Z, not {text!r}") from None
+        raise MonitorError(f"应为日期，如 2026-10-01，或带 Z 的时间，实为 {text!r}") from None

@@ -103,17 +103,17 @@ def _findings(found: list[str], orders: list[str]) -> tuple[Finding, ...]:
         terminal, said = _pair(text, "--found")
         word, _, note = said.partition(":")
         if word not in set(Result) or terminal in result:
-            raise MonitorError(f"--found: expected each terminal once, pc=ok, fault or not_reached, not {text!r}")
+            raise MonitorError(f"--found: 每个机位一次，如 pc=ok、pc=fault:屏幕不亮 或 pc=not_reached，实为 {text!r}")
         result[terminal] = Finding(terminal, Result(word), note.strip(), numbers.pop(terminal, ""))
     if numbers:
-        raise MonitorError(f"--order: expected a --found of the same terminal: {', '.join(numbers)}")
+        raise MonitorError(f"--order: 同一机位应有 --found：{'、'.join(numbers)}")
     return tuple(result.values())
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     if not name or not value:
-        raise MonitorError(f"{option}: expected TERMINAL=..., not {text!r}")
+        raise MonitorError(f"{option}: 应为 机位=…，如 pc=ok，实为 {text!r}")
     return name, value
 
 

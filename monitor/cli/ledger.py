@@ -10,7 +10,8 @@ import typer
 
 from monitor.cli import ledger_fund, ledger_show
 from monitor.cli.acting import As, AsJson, Config, PasswordFile
-from monitor.cli.ledger_tools import Day, FundName, Key, Money, Year, a_month, asked, day, fen, tell
+from monitor.cli.ledger_tools import Day, FundName, Key, Money, Year, a_month, asked, fen, tell
+from monitor.cli.showing import a_day
 from monitor.core.ledger import COST_CLASSES, State
 from monitor.core.money import in_yuan
 from monitor.errors import MonitorError
@@ -58,8 +59,8 @@ def make_draft(
 ) -> None:
     """Draft an entry 草稿. It needs a basis 依据: a work order, a contract's stage, or an acceptance paper."""
     if split not in SPLIT_NAMES:
-        raise MonitorError(f"--split: expected equal, terminals or weights, not {split!r}")
-    total, on = fen(amount, "--amount"), day(dated, "--dated")
+        raise MonitorError(f"--split: 应为 equal、terminals 或 weights，实为 {split!r}")
+    total, on = fen(amount, "--amount"), a_day(dated, "--dated")
 
     async def work(asking: Asking, loaded: Loaded) -> Answer:
         try:
@@ -110,7 +111,7 @@ def register(
     as_json: AsJson = False,
 ) -> None:
     """Register 登记 what is approved and paid; it gets its number 台账序号 and is never changed again."""
-    on = day(paid, "--paid") if paid else None
+    on = a_day(paid, "--paid") if paid else None
 
     async def work(asking: Asking, _: Loaded) -> Answer:
         return await stepping.register(asking, await _meant(asking, ids, batch, State.APPROVED), on, voucher)
@@ -142,7 +143,7 @@ def void(
 
 async def _meant(asking: Asking, ids: Sequence[int] | None, batch: str, *states: State) -> list[int]:
     if bool(ids) == bool(batch):
-        raise MonitorError("expected ids of entries, or --batch")
+        raise MonitorError("应给出分录编号，或 --batch")
     if ids:
         return list(dict.fromkeys(ids))
     async with asking.engine.connect() as connection:
@@ -171,9 +172,9 @@ def reverse(
         entry_id = entry
         if entry_id is None:
             if number is None:
-                raise MonitorError("expected the id of an entry, or --year and --number")
+                raise MonitorError("应给出分录编号，或 --year 和 --number")
             entry_id = await looking.id_of_number(asking.engine, asking.actor, Where(year, fund), number)
-        on = day(dated, "--dated") if dated else asking.today
+        on = a_day(dated, "--dated") if dated else asking.today
         return await reversing.reverse(asking, entry_id, on, part, memo)
 
     made = asked(config, as_name, password_file, key, work)

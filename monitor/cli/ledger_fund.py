@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from monitor.cli.acting import As, AsJson, Config, PasswordFile
-from monitor.cli.ledger_tools import Day, FundName, Key, Money, Year, asked, day, fen, tell
+from monitor.cli.ledger_tools import Day, FundName, Key, Money, Year, asked, fen, tell
+from monitor.cli.showing import a_day
 from monitor.core.ledger import SOURCE_NAMES, Source
 from monitor.core.money import in_yuan
 from monitor.errors import MonitorError
@@ -58,7 +59,7 @@ def add_fund(
 ) -> None:
     """Open a fund 专项资金 with its initial budget."""
     new = money_in.NewFund(
-        year, name, account, purpose, econ_class, fen(amount, "--amount"), document, day(dated, "--dated"),
+        year, name, account, purpose, econ_class, fen(amount, "--amount"), document, a_day(dated, "--dated"),
         _source(source),
     )  # fmt: skip
     made = asked(config, as_name, password_file, key, lambda asking, _: money_in.add_fund(asking, new))
@@ -81,7 +82,7 @@ def adjust_fund(
     as_json: AsJson = False,
 ) -> None:
     """Adjust a fund's budget 预算调整, up or down."""
-    changed, on, kind = fen(amount, "--amount"), day(dated, "--dated"), _source(source)
+    changed, on, kind = fen(amount, "--amount"), a_day(dated, "--dated"), _source(source)
     made = asked(
         config, as_name, password_file, key,
         lambda asking, _: money_in.adjust_fund(asking, year, name, changed, document, on, kind, memo),
@@ -164,7 +165,7 @@ def add_contract(
     as_json: AsJson = False,
 ) -> None:
     """A contract that is paid in instalments."""
-    total, on = fen(amount, "--amount"), day(signed, "--signed")
+    total, on = fen(amount, "--amount"), a_day(signed, "--signed")
     made = asked(
         config, as_name, password_file, key,
         lambda asking, _: contract.add_contract(asking, Where(year, fund_name), number, name, payee, total, on),
@@ -212,7 +213,7 @@ def accept_stage(
     as_json: AsJson = False,
 ) -> None:
     """A stage was accepted 验收, with or without a deduction; once, and for good."""
-    on, less = day(accepted, "--accepted"), fen(deduction, "--deduction")
+    on, less = a_day(accepted, "--accepted"), fen(deduction, "--deduction")
     made = asked(
         config, as_name, password_file, key,
         lambda asking, _: contract.accept_stage(

@@ -45,7 +45,7 @@ def list_entries(
 ) -> None:
     """Entries, newest first."""
     if state and state not in STATE_NAMES:
-        raise MonitorError(f"--state: expected {', '.join(STATE_NAMES)}, not {state!r}")
+        raise MonitorError(f"--state: 应为 {'、'.join(STATE_NAMES)} 之一，实为 {state!r}")
     wanted = Wanted(
         state=state, month=a_month(month, "--month"), econ_class=econ_class, site=site, work_order=work_order,
         batch=batch, after=after, limit=limit,
@@ -85,7 +85,7 @@ def totals(
 ) -> None:
     """Budget, registered, balance, 预算执行率, 已批未付, forecast; spent by class, township, site, cause, month."""
     if by and by not in BREAKDOWNS:
-        raise MonitorError(f"--by: expected {', '.join(BREAKDOWNS)}, not {by!r}")
+        raise MonitorError(f"--by: 应为 {'、'.join(BREAKDOWNS)} 之一，实为 {by!r}")
     first, last = (a_month(month, "--month"),) * 2 if month else ("0000-00", "9999-99")
     found = asked(
         config, as_name, password_file, "",

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -20,7 +20,6 @@ from monitor.core.access import Actor
 from monitor.core.money import in_yuan, parse_fen
 from monitor.errors import MonitorError
 from monitor.flows.ledger.asking import Asking, Where
-from monitor.inventory.cells import a_date
 from monitor.inventory.load import Loaded
 
 _MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
@@ -33,21 +32,10 @@ Day = Annotated[str, typer.Option(help="A day such as 2020-03-05.")]
 Money = Annotated[str, typer.Option(help="An amount such as 1,234.50 or 25万元.")]
 
 
-def day(text: str, option: str) -> date:
-    """A local day. Raises MonitorError."""
-    try:
-        found = a_date(text)
-    except ValueError:
-        found = None
-    if found is None:
-        raise MonitorError(f"{option}: 应为日期，如 2020-03-05，实为 {text!r}")
-    return found
-
-
 def a_month(text: str, option: str) -> str:
     """A month such as 2020-03, or nothing. Raises MonitorError."""
     if text and not _MONTH.fullmatch(text):
-        raise MonitorError(f"{option}: expected a month such as 2020-03, not {text!r}")
+        raise MonitorError(f"{option}: 应为月份，如 2020-03，实为 {text!r}")
     return text
 
 

@@ -44,7 +44,7 @@ def a_day(text: str, option: str) -> date:
     except ValueError:
         found = None
     if found is None:
-        raise MonitorError(f"{option}: expected a day such as 2026-10-01, not {text!r}")
+        raise MonitorError(f"{option}: 应为日期，如 2026-10-01，实为 {text!r}")
     return found
 
 
@@ -53,7 +53,7 @@ def an_instant(text: str, option: str) -> int:
     try:
         return from_iso(text)
     except ValueError:
-        raise MonitorError(f"{option}: expected an instant such as 2026-10-01T09:00+08:00, not {text!r}") from None
+        raise MonitorError(f"{option}: 应为带时差的时间，如 2026-10-01T09:00+08:00，实为 {text!r}") from None
 
 
 def iso(ms: int | None) -> str | None:
@@ -64,5 +64,5 @@ def a_position(text: str) -> tuple[str, str]:
     """site/terminal. Raises MonitorError."""
     site, _, terminal = text.partition("/")
     if not site or not terminal:
-        raise MonitorError(f"expected a position such as 511723001010/pc, not {text!r}")
+        raise MonitorError(f"应为机位，如 511723001010/pc，实为 {text!r}")
     return site, terminal

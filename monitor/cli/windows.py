@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
 from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
+from monitor.cli.showing import a_day
 from monitor.cli.tokens import in_database
 from monitor.clock import wall_ms
 from monitor.core.planning import Repeat
@@ -32,7 +33,7 @@ def local_time(text: str, zone: ZoneInfo, option: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise MonitorError(f"{option}: expected a time such as '2026-10-01 08:00', not {text!r}") from None
+        raise MonitorError(f"{option}: 应为时间，如 2026-10-01 08:00，实为 {text!r}") from None
     return moment if moment.tzinfo is None else moment.astimezone(zone).replace(tzinfo=None)
 
 
@@ -51,10 +52,7 @@ def add(
 ) -> None:
     """Declare a window. Begun already, or while something in it is down: a second person must approve it."""
     zone = load(config, serving=False).settings.zone
-    try:
-        last = date.fromisoformat(until) if until is not None else None
-    except ValueError:
-        raise MonitorError(f"--until: expected a day such as 2026-12-31, not {until!r}") from None
+    last = a_day(until, "--until") if until is not None else None
     plan = Plan(scope, local_time(start, zone, "--from"), local_time(end, zone, "--to"), reason, repeat, last)
     _tell(
         act(config, as_name, password_file, lambda db, who, it: windows.declare(db, it, who, plan, wall_ms())),

@@ -19,7 +19,7 @@ from monitor.core import ledger
 from monitor.core.access import Actor
 from monitor.core.money import in_yuan
 from monitor.core.planning import instant
-from monitor.core.workorder import CAUSES, EXEMPTIONS, SIGNS, STATE_NAMES, name_of
+from monitor.core.workorder import CAUSES, EVENT_NAMES, EXEMPTIONS, SIGNS, STATE_NAMES, name_of
 from monitor.errors import MonitorError
 from monitor.flows import order_acts, order_stats
 from monitor.flows.order_acts import Told
@@ -264,7 +264,7 @@ def stats(
     zone = loaded.settings.zone
     period = (instant(local_time(start, zone, "--from"), zone), instant(local_time(end, zone, "--to"), zone))
     if period[0] >= period[1]:
-        raise MonitorError(f"--from must lie before --to; {start} does not lie before {end}")
+        raise MonitorError(f"--from 应早于 --to，实为 {start} 和 {end}")
     rows = in_database(loaded, lambda engine: order_stats.stats(engine, loaded, period, by, wall_ms()))
     if as_json:
         _json({"from": iso(period[0]), "to": iso(period[1]), "by": by, "rows": [row.as_dict() for row in rows]})
@@ -323,4 +323,4 @@ def _tell(told: Told, loaded: Loaded, as_json: bool) -> None:
         states = {"proposed": "待审批", "approved": "已批准", "rejected": "已驳回"}
         print(f"  免责 {e.id}  {name_of(EXEMPTIONS, e.cause)}  {states[e.state]}  {e.reason}")
     for one in told.history:
-        print(f"  {shown(one['at_ms'], zone)}  {one['who']}  {one['what']}")
+        print(f"  {shown(one['at_ms'], zone)}  {one['who']}  {EVENT_NAMES.get(one['what'], one['what'])}")

@@ -75,8 +75,8 @@ def check_scope(scope: str) -> str:
         return scope
     if kind == "terminal" and which.count("/") == 1 and all(which.split("/")):
         return scope
-    expected = "county, level:village, township:CODE, site:ID or terminal:ID/tv"
-    raise MonitorError(f"a window's scope is {expected}, not {scope!r}")
+    expected = "county、level:village、township:CODE、site:ID 或 terminal:ID/tv"
+    raise MonitorError(f"范围应为 {expected}，实为 {scope!r}")
 
 
 def union(intervals: Iterable[Interval]) -> list[Interval]:

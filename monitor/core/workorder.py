@@ -42,6 +42,28 @@ CAUSES: Mapping[str, str] = {
 }  # fmt: skip
 #: What the first beat after an outage says of it (core/cause.py), as people say it.
 SIGNS: Mapping[str, str] = {"line": "设备在线、线路中断", "restart": "设备重启过", "standstill": "设备停顿过"}
+#: What stands in an order's history.
+EVENT_NAMES: Mapping[str, str] = {
+    "opened": "开立",
+    "dispatched": "派单",
+    "cause": "填写原因",
+    "note": "备注",
+    "paper": "附件",
+    "repaired": "报修复",
+    "restored": "测得恢复",
+    "not_restored": "恢复不成立",
+    "overdue": "超期",
+    "not_overdue": "超期不成立",
+    "outages_added": "列入停机",
+    "outage_split": "停机拆分",
+    "outage_merged": "停机合并",
+    "split": "分出站点",
+    "reopened": "返修",
+    "closed": "关闭",
+    "exemption_proposed": "提出免责",
+    "exemption_approved": "免责获批",
+    "exemption_rejected": "免责驳回",
+}
 #: Why a failure is nobody's fault who maintains.
 EXEMPTIONS: Mapping[str, str] = {"不可抗力": "force_majeure", "市电": "power", "运营商": "carrier"}
 

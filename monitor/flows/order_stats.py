@@ -81,7 +81,7 @@ class _Sums:
 async def stats(engine: AsyncEngine, loaded: Loaded, period: Interval, by: str, now: int) -> list[Row]:
     """By `level`, `township` or `cause`, and `total`, of `[from, to)` as far as `now` (ms). Raises MonitorError."""
     if by not in ("level", "township", "cause"):
-        raise MonitorError(f"--by: expected level, township or cause, not {by!r}")
+        raise MonitorError(f"--by: 应为 level、township 或 cause，实为 {by!r}")
     period = (period[0], max(period[0], min(period[1], now)))
     counted = await figures(engine, loaded, period)
     async with engine.connect() as connection:

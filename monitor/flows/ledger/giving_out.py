@@ -26,9 +26,9 @@ FORMATS = ("xlsx", "beancount")
 async def export(asking: Asking, where: Where, inventory: Inventory, form: str, out: Path) -> int:
     """Write `out`, which must not exist yet; answers how many entries it holds."""
     if form not in FORMATS:
-        raise MonitorError(f"--format: expected {' or '.join(FORMATS)}, not {form!r}")
+        raise MonitorError(f"--format: 应为 {' 或 '.join(FORMATS)}，实为 {form!r}")
     if await asyncio.to_thread(out.exists):
-        raise MonitorError(f"{out} exists; an export never writes over something else")
+        raise MonitorError(f"{out} 已存在，导出不覆盖任何文件")
     what = f"export {form} {where.year} {where.fund}"
     async with acting(asking.engine, asking.actor, Action.LEDGER_READ, what, asking.at_ms) as connection:
         if asking.actor.townships is not None:
@@ -102,6 +102,6 @@ def _written(out: Path, make: Callable[[Path], None]) -> None:
         make(aside)
         os.replace(aside, out)
     except OSError as error:
-        raise MonitorError(f"{out}: cannot be written: {error.strerror}") from None
+        raise MonitorError(f"{out}：无法写入（{error.strerror}）") from None
     finally:
         aside.unlink(missing_ok=True)

@@ -9,8 +9,7 @@ from sqlalchemy import ColumnElement, Integer, String, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.ledger import State
-from monitor.store import tables
-from monitor.store.tables import contract, entry, fund_sum, stage
+from monitor.store.tables import contract, entry, fund_sum, stage, work_order
 
 #: What the sums by month, class, township and site can be asked by: the name -> the column.
 BY = {
@@ -57,16 +56,13 @@ async def by_cause(
     connection: AsyncConnection, fund_id: int, first: str = "0000-00", last: str = "9999-99"
 ) -> dict[str, int]:
     """What is registered by the cause 原因 of its work order; "" for what has none, or stands on no order."""
-    orders = tables.metadata.tables.get("work_order")
-    if orders is None:  # the ledger can be without work orders
-        return {"": fen} if (fen := sum((await spent(connection, fund_id, "month", first, last)).values())) else {}
     # The number as a text is what an entry names; SQLite finds it by its key only as a number.
-    on = cast(orders.c.id, String) == entry.c.work_order
+    on = cast(work_order.c.id, String) == entry.c.work_order
     if connection.dialect.name == "sqlite":
-        on &= orders.c.id == cast(entry.c.work_order, Integer)
-    cause = func.coalesce(orders.c.cause, "")
+        on &= work_order.c.id == cast(entry.c.work_order, Integer)
+    cause = func.coalesce(work_order.c.cause, "")
     query = select(cause.label("key"), func.sum(entry.c.amount_fen).label("fen"))
-    query = query.select_from(entry.outerjoin(orders, on)).where(*_paid(fund_id, first, last))
+    query = query.select_from(entry.outerjoin(work_order, on)).where(*_paid(fund_id, first, last))
     return {r.key: int(r.fen) for r in await connection.execute(query.group_by(cause).order_by(cause))}
 
 
