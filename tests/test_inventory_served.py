@@ -244,6 +244,7 @@ def test_an_imported_version_holds_within_seconds_and_for_good(tmp_path: Path, d
         for what, *more in acts:
             asked(config, "workorder", what, order["id"], *more, *signed["李运维"])
         closed = wait_for(lambda: _closed(config, order["id"], signed["李运维"]), 30, "the order of V2 to be closed", 1)
+        assert closed is not None
         assert closed["state"] == "closed"
         assert closed["restored"] is not None
         asked(config, "window", "approve", late["id"], *signed["王审批"])
