@@ -15,13 +15,15 @@ from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
 from monitor.cli.tokens import in_database
 from monitor.cli.windows import local_time, shown
 from monitor.clock import wall_ms
+from monitor.core import ledger
 from monitor.core.access import Actor
+from monitor.core.money import in_yuan
 from monitor.core.planning import instant
 from monitor.core.workorder import CAUSES, EXEMPTIONS, SIGNS, STATE_NAMES, name_of
 from monitor.errors import MonitorError
 from monitor.flows import order_acts, order_stats
 from monitor.flows.order_acts import Told
-from monitor.flows.work_json import exemption_json, iso, order_json
+from monitor.flows.work_json import cost_json, exemption_json, iso, order_json
 from monitor.inventory.load import Loaded, load
 from monitor.store import orders
 
@@ -302,7 +304,9 @@ def _tell(told: Told, loaded: Loaded, as_json: bool) -> None:
             {"sha256": p["sha256"], "note": p["note"], "at": iso(p["at_ms"]), "who": p["who"]} for p in told.papers
         ]
         exemptions = [exemption_json(e) for e in told.exemptions]
-        _json({**order_json(order, told.signs), "history": history, "papers": papers, "exemptions": exemptions})
+        costs = [cost_json(c) for c in told.costs]
+        parts = {"history": history, "papers": papers, "exemptions": exemptions, "costs": costs}
+        _json({**order_json(order, told.signs), **parts})
         return
     print(_line(order, loaded))
     if order.cause or order.work:
@@ -311,6 +315,10 @@ def _tell(told: Told, loaded: Loaded, as_json: bool) -> None:
         late = f"，{shown(o.overdue, zone)} 起超期" if o.overdue is not None else ""
         sign = f"，{SIGNS[told.signs[o.key]]}" if o.key in told.signs else ""
         print(f"  停机 {o.site}/{o.terminal}  {shown(o.start, zone)} 至 {shown(o.over, zone) or '今'}{late}{sign}")
+    for c in told.costs:
+        number = f"第 {c['number']} 号" if c["number"] is not None else f"分录 {c['id']}"
+        state = ledger.STATE_NAMES[c["state"]]
+        print(f"  经费 {c['year']} {c['fund']} {number}  {state}  {in_yuan(c['amount_fen'])} 元  {c['memo']}")
     for e in told.exemptions:
         states = {"proposed": "待审批", "approved": "已批准", "rejected": "已驳回"}
         print(f"  免责 {e.id}  {name_of(EXEMPTIONS, e.cause)}  {states[e.state]}  {e.reason}")

@@ -26,10 +26,12 @@ class Changes:
     windows: list[Window] = field(default_factory=list)
     gone: list[tuple[str, str]] = field(default_factory=list)  # (site, terminal) that the inventory has no more
     versions: list[Any] = field(default_factory=list)  # of the inventory, as the database keeps them
+    rows: list[tuple[str, str, str]] = field(default_factory=list)  # checks of these versions, in their order
 
     @property
     def checks(self) -> Iterator[tuple[str, str, str]]:
         """Those that it says something of."""
+        yield from self.rows
         yield from (key for key, _, _ in self.spans)
         yield from (digest.check for digest in self.digests)
 
@@ -48,6 +50,7 @@ class Collector:
         self.engine = engine
         self.windows: list[Window] = []
         self.versions: list[Any] = []
+        self.rows: list[tuple[str, str, str]] = []
         self._losses: dict[str, tuple[int, tuple[int, int | None] | None]] = {}  # how many are known, and the last
         self.skip()
 
@@ -74,6 +77,7 @@ class Collector:
         changes.losses = list(self._changed_losses())
         changes.windows, self.windows = self.windows, []
         changes.versions, self.versions = self.versions, []
+        changes.rows, self.rows = self.rows, []
         return changes
 
     def _changed_losses(self) -> list[tuple[str, int, int, int | None]]:

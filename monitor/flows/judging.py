@@ -123,6 +123,7 @@ class Judge:
     def _keep(self, line: InventoryLine, version: Version) -> None:
         """For the database, which lists the versions."""
         since = version.since if version.since > BEGINNING else millis(line.since)
+        self.collector.rows += version.loaded.inventory.checks
         self.collector.versions.append(Held(line.number, since, line.digest, line.files, pack(version.loaded), line.by))
 
     def needed(self, at: int) -> list[InventoryLine]:

@@ -21,6 +21,7 @@ from monitor.flows.acting import acting
 from monitor.inventory.load import Loaded
 from monitor.store import exemptions, orders, papers, reading
 from monitor.store.exemptions import Exemption
+from monitor.store.ledger import entries
 from monitor.store.orders import Order
 
 
@@ -34,6 +35,12 @@ class Told:
     papers: list[dict[str, Any]]
     exemptions: list[Exemption]
     signs: Mapping[str, str] = field(default_factory=dict)
+    #: Entries of the cost ledger that name the order, oldest first, as `store.ledger.entries.wanted` gives them.
+    costs: list[dict[str, Any]] = field(default_factory=list)
+
+
+#: Entries of one order that are shown; more than this is a mistake in the ledger.
+COSTS = 100
 
 
 async def show(engine: AsyncEngine, loaded: Loaded, number: int) -> Told:
@@ -49,7 +56,8 @@ async def show(engine: AsyncEngine, loaded: Loaded, number: int) -> Told:
                 sign = cause_of(edge, check.interval_ms) if check is not None else ""
                 if sign:
                     signs[o.key] = sign
-        return replace(told, signs=signs)
+        costs = await entries.wanted(connection, entries.Wanted(work_order=str(number), limit=COSTS))
+        return replace(told, signs=signs, costs=[cost for cost in reversed(costs) if cost["state"] != "void"])
 
 
 async def open_by_hand(engine: AsyncEngine, loaded: Loaded, actor: Actor, site_id: str, fault: str, now: int) -> Told:

@@ -100,3 +100,18 @@ def exemption_json(exemption: Exemption) -> dict[str, Any]:
         "decided_by": exemption.decided_by,
         "note": exemption.note,
     }
+
+
+def cost_json(cost: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of the cost ledger that names the order; `number` 台账序号 and `voucher` once it is registered."""
+    return {
+        "entry": cost["id"],
+        "year": cost["year"],
+        "fund": cost["fund"],
+        "number": cost["number"],
+        "state": cost["state"],
+        "amount_fen": cost["amount_fen"],
+        "memo": cost["memo"],
+        "voucher": cost["voucher"],
+        "paid_on": cost["paid_on"],
+    }
