@@ -494,13 +494,14 @@ class Engine:
 
     def _row(self, watch: Watch) -> list[Any] | None:
         """What is special about a check's row: since and until when it holds, its channel's variant; of one that has
-        ended, what it was."""
+        ended, what it was, and whether its terminal is still the one that the inventory has."""
         variants: Sequence[Channel] = self.channels[watch.check.channel].variants
         number = next((i for i, v in enumerate(variants) if v is watch.channel), None)
         if watch.began is None and watch.ended is None and number is None:
             return None
         row = [watch.check.interval_ms, watch.check.grace_ms, watch.check.failures] if watch.ended is not None else []
-        return [watch.began, watch.ended, number, row]
+        terminal: TerminalWatch = watch.terminal
+        return [watch.began, watch.ended, number, row, self.terminals.get(terminal.key) is terminal]
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over what `state` gave; checks and terminals that the inventory does not have are left out."""
@@ -538,7 +539,7 @@ class Engine:
 
     def _loaded_watch(self, key: tuple[str, str, str], row: list[Any] | None) -> Watch | None:
         """The watch of a check that a state tells of, made anew where its row has ended."""
-        began, ended, number, terms = row or (None, None, None, [])
+        began, ended, number, terms, kept = row or (None, None, None, [], True)
         if ended is None:
             watch = self.watches.get(key)
         else:
@@ -547,7 +548,8 @@ class Engine:
             watch = kind(check, self.channels[check.channel], self._next_number)
             self._next_number += 1
             self._numbered[watch.number] = watch
-            watch.terminal = self.terminals.get(key[:2]) or TerminalWatch(key[:2])
+            # One that was removed meanwhile is over, also where another stands in its place.
+            watch.terminal = (self.terminals.get(key[:2]) if kept else None) or TerminalWatch(key[:2])
             watch.terminal.watches.append(watch)
             if ended < self._day[1]:
                 del self._numbered[watch.number]  # only for what its terminal was

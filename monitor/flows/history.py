@@ -27,11 +27,11 @@ async def eras_in(connection: AsyncConnection, files: Loaded) -> list[Era]:
             return eras
     bodies = [(await versions.get(connection, v.number))[1] for v in held]
 
-    def eras() -> list[Era]:
+    def read() -> list[Era]:
         found = [unpack(body, files.settings) for body in bodies]
         return eras_of([Version(v.number, v.since, loaded) for v, loaded in zip(held, found, strict=True)])
 
     # In a thread: a large inventory's takes seconds, and beats come in meanwhile.
-    answer = await asyncio.to_thread(eras)
+    answer = await asyncio.to_thread(read)
     _last[:] = [(asked, answer)]
     return answer

@@ -49,8 +49,8 @@ async def follow_files(observer: Observer, files: Loaded) -> bool:
             return taken
     if files.digest in known[max(known)]:
         return False
-    for one in differences(observer.judge.loaded, files):
-        log.info("inventory.changed", what=one.what, key=one.key, kind=one.kind, column=one.column)
+    for what in differences(observer.judge.loaded, files):
+        log.info("inventory.changed", what=what.what, key=what.key, kind=what.kind, column=what.column)
     body = await asyncio.to_thread(pack, files)
     now = observer.clock.now()
     async with writing(engine) as connection:
