@@ -74,7 +74,7 @@ async def office(folder: Path, top: str = TOP) -> AsyncIterator[Office]:
     password = folder / "password"
     password.touch(mode=0o600)
     password.write_text(PASSWORD, encoding="utf-8")
-    for name, role in (("管理员", "admin"), ("李运维", "operator"), ("王审批", "approver")):
+    for name, role in (("管理员", "admin"), ("李运维", "operator"), ("王审批", "approver"), ("赵财务", "finance")):
         signed = () if role == "admin" else ("--as", "管理员", "--password-file", password)
         done = run("user", "add", name, "--config", config, "--role", role, "--new-password-file", password, *signed)
         assert done.returncode == 0, done.stderr
@@ -132,6 +132,50 @@ async def test_an_outage_of_the_fleet_from_its_order_to_its_close(tmp_path: Path
         took = from_iso(closed["restored"]) - began
         assert (village["repairs"], village["overdue"]) == (1, 1)
         assert village["mttr_wall_s"] * 1000 == pytest.approx(took, abs=1)
+        await _is_paid(it, number)
+
+
+async def _is_paid(it: Office, number: str) -> None:
+    """From the order to the voucher, and to the sum of the township: one chain."""
+    day, password = datetime.now(UTC).date(), it.folder / "password"
+    year = ("--year", str(day.year))
+
+    async def ledger(*words: str, who: str = "赵财务") -> Any:
+        signed = ("--as", who, "--password-file", str(password), "--json")
+        done = await asyncio.to_thread(run, "ledger", *words, "--config", it.config, *signed)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    fund = ("--name", "平台运行维护", "--account", "专户1", "--amount", "250000", "--document", "财预1号")
+    await ledger("fund", "add", *year, *fund, "--dated", f"{day}", "--purpose", "平台维护", "--class", "30213")
+    what = (
+        "--amount",
+        "120.50",
+        "--dated",
+        f"{day}",
+        "--memo",
+        "更换电源适配器",
+        "--class",
+        "30213",
+        "--payee",
+        "开江电器",
+    )
+    drafted = await ledger("draft", *year, *what, "--site", "V1", "--work-order", number)
+    entry = str(drafted["id"])
+    await ledger("approve", entry, who="王审批")
+    await ledger("register", entry, "--paid", f"{day}", "--voucher", "记-0101")
+    totals = await ledger("totals", *year)
+    [township] = totals["by"]["township"]
+    assert (township["key"], township["spent_fen"]) == ("T1", 12_050)
+    [cause] = [c for c in totals["by"]["cause"] if c["spent_fen"]]
+    assert (cause["key"], cause["spent_fen"]) == ("power", 12_050)
+    shown = await asyncio.to_thread(run, "workorder", "show", number, "--config", it.config, "--json")
+    assert shown.returncode == 0, shown.stderr
+    order = json.loads(shown.stdout)
+    assert [(c["number"], c["amount_fen"], c["voucher"]) for c in order["costs"]] == [(1, 12_050, "记-0101")]
+    assert [o["site"] for o in order["outages"]] == ["V1"]
+    verified = await asyncio.to_thread(run, "verify", "--config", it.config)
+    assert verified.returncode == 0, verified.stderr
 
 
 async def _closes(it: Office, number: str) -> dict[str, Any]:
