@@ -10,8 +10,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # -qq: errors only.
 INSTALL := $(PIP) install -qq --retries 5
-# Two workers: most tests wait for other processes. `make test WORKERS=0` runs them one by one.
-WORKERS ?= 2
+# Three workers: most tests wait for other processes. `make test WORKERS=0` runs them one by one.
+WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help setup setup-dev system-packages run test test-long pytest lint bench lock clean

@@ -107,7 +107,7 @@ async def test_who_may_plan_what(loaded: Loaded) -> None:
                 await inspections.plan(engine, loaded, actor, "巡检", scope, FIRST, LAST, NOW)
         for scope in ("township:T1", "site:V1"):
             await inspections.plan(engine, loaded, OF_T1, "巡检", scope, FIRST, LAST, NOW)
-        for scope, says in (("terminal:V1/pc", "范围应为"), ("township:T9", "没有在用站点"), ("planet", "scope")):
+        for scope, says in (("terminal:V1/pc", "范围应为"), ("township:T9", "没有在用站点"), ("planet", "范围应为")):
             with pytest.raises(MonitorError, match=says):
                 await inspections.plan(engine, loaded, OPERATOR, "巡检", scope, FIRST, LAST, NOW)
 

@@ -210,6 +210,7 @@ def versions_of(url: str) -> list[tuple[Any, ...]]:
     return asyncio.run(read())
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True)
 def test_an_imported_version_holds_within_seconds_and_for_good(tmp_path: Path, database_url: str) -> None:
     place = Place(tmp_path, database_url, TOP)
     v1, v2, v3 = (beats(v, "pc", "http") for v in ("V1", "V2", "V3"))
@@ -306,6 +307,7 @@ def _everything_is_shown(config: Path, number: int) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_what_waits_for_a_later_day_is_named_when_the_files_hold_before_it(tmp_path: Path) -> None:
     place = Place(tmp_path)
     v1, v2, v3 = (beats(v, "pc", "http") for v in ("V1", "V2", "V3"))

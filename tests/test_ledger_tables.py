@@ -288,7 +288,7 @@ async def test_an_export_writes_over_nothing_and_is_not_for_everybody(engine: As
     await approved(engine, 5)
     out = tmp_path / "there.xlsx"
     out.write_text("mine")
-    with pytest.raises(MonitorError, match="exists"):
+    with pytest.raises(MonitorError, match="已存在"):
         await export(ask(engine, READER), WHERE, county(), "xlsx", out)
     assert out.read_text() == "mine"
     for actor in (

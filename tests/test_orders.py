@@ -149,6 +149,7 @@ async def test_a_site_that_was_down_before_the_line_has_its_own_order(tmp_path: 
         assert sorted((o.kind, o.site) for o in await it.orders(closed=False)) == [("line", "T1"), ("site", "V1")]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True)
 async def test_down_again_within_24_counted_hours_is_the_same_order_again(tmp_path: Path, database_url: str) -> None:
     hours = '[service]\nvillage = { hours = ["09:00-17:00"] }\n'
     async with county(tmp_path, database_url, top=hours) as it:
@@ -353,7 +354,7 @@ async def test_statistics(tmp_path: Path, database_url: str) -> None:
             r.name: r for r in await stats(it.engine, it.loaded, (start, it.clock.at), "township", it.clock.at)
         }
         assert (by_township["镇一"].orders, by_township["镇二"].orders) == (1, 0)
-        with pytest.raises(MonitorError, match="level, township or cause"):
+        with pytest.raises(MonitorError, match="应为 level、township 或 cause"):
             await stats(it.engine, it.loaded, (start, it.clock.at), "colour", it.clock.at)
 
 
