@@ -1,0 +1,272 @@
+"""The facts of a report of a period, before anybody writes sentences about them: integers and texts, nothing else.
+
+The JSON of a report is these facts in canonical form (sorted keys, UTF-8), and all other formats are made from it, so
+a sealed report stays the same for ever. Instants are ms UTC, lengths ms, money fen, days ISO dates, levels and kinds by
+their identifiers. A ratio is not stored: it is `up / (up + down)`, for whoever reads to divide (docs/rules.md §5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["preview", "sealed", "restated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What was counted of a member or a group, ms; `outages` a number."""
+
+    up: int
+    down: int
+    unknown: int
+    planned: int
+    outages: int
+    overdue: int
+
+
+@dataclass(frozen=True, slots=True)
+class RateFacts:
+    """`core.maintenance.Rate` of sites or of terminals."""
+
+    planned: int
+    maintained: int
+    failed: int
+    unproven: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One way of counting: by level (village, township, county, total). Sums are the sites'."""
+
+    sums: Mapping[str, Sum]
+    sites: Mapping[str, RateFacts]
+    terminals: Mapping[str, RateFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalFacts:
+    terminal: str
+    sum: Sum
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFacts:
+    """`why`: what decided a verdict other than maintained, in identifiers: `overdue`, `availability`, `coverage`,
+    `no_check`, with the terminal: `("tv", "overdue")`."""
+
+    site: str
+    name: str
+    level: str
+    township: str
+    sum: Sum
+    verdict: str
+    why: Sequence[tuple[str, str]]
+    terminals: Sequence[TerminalFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFacts:
+    """A township, or a kind of terminal: its members' sums and verdicts. For kinds the members are terminals."""
+
+    id: str
+    name: str
+    sum: Sum
+    rate: RateFacts
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """What devices said of a service (video_conference, emergency, publicity, supervision, learning) in the period:
+    beats that said ok, fail; terminals that said anything, and those that ever said fail."""
+
+    service: str
+    ok: int
+    failed: int
+    terminals: int
+    terminals_failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutageFacts:
+    """An outage that lies in the period, whole: also what lies outside. None: not over yet, or unbounded.
+    `counted`, `overdue`: of it all, and within the period. `cause`: the order's, else what the edges say, else ""."""
+
+    key: str
+    site: str
+    terminal: str
+    start: int
+    end: int | None
+    over: int | None
+    start_earliest: int | None
+    start_latest: int | None
+    start_how: str
+    end_earliest: int | None
+    end_latest: int | None
+    end_how: str
+    counted: int
+    counted_here: int
+    overdue_here: int
+    cause: str
+    edge_cause: str
+    order: str
+    exempted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFacts:
+    """A planned window of the period. `here`: site-milliseconds in service that it took out of the count."""
+
+    id: int
+    scope: str
+    start: int
+    end: int
+    reason: str
+    retroactive: bool
+    declared_by: str
+    declared_at: int
+    approved_by: str
+    here: int
+
+
+@dataclass(frozen=True, slots=True)
+class LossFacts:
+    """A time in which a channel was not observed: our own failure, unknown and nobody's outage."""
+
+    observer: str
+    channel: str
+    start: int
+    end: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFacts:
+    """A work order of the period: opened in it, or open when it began. Limits and times as measured (ms)."""
+
+    number: str
+    site: str
+    level: str
+    state: str
+    cause: str
+    opened: int
+    closed: int | None
+    counted: int
+    limit: int
+    overdue: bool
+    outages: Sequence[str]
+    cost_fen: int
+    exempted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FundFacts:
+    """A fund of the fiscal year, as it stood at the period's end; `spent_here`: registered in the period. fen."""
+
+    id: str
+    name: str
+    source: str
+    initial: int
+    budget: int
+    registered: int
+    approved_unpaid: int
+    spent_here: int
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyFacts:
+    """All funds of the maintenance pool. `by_*`: registered in the period, fen, by identifier; `by_month`: of the year
+    so far, cumulated, by `YYYY-MM`."""
+
+    funds: Sequence[FundFacts]
+    by_class: Mapping[str, int]
+    by_township: Mapping[str, int]
+    by_site: Mapping[str, int]
+    by_cause: Mapping[str, int]
+    by_month: Mapping[str, int]
+    class_names: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class DayFacts:
+    """A local day of the whole county: the sites' sums."""
+
+    day: str
+    sum: Sum
+
+
+@dataclass(frozen=True, slots=True)
+class EraFacts:
+    """What held from `since` on: the version of the inventory, its digest, and the parameters (decimals as text)."""
+
+    since: int
+    version: int
+    digest: str
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class MinimumFacts:
+    """The rate as it would be at another availability minimum (`0`, `0.90`, `0.95`, `0.99`)."""
+
+    minimum: str
+    sites: RateFacts
+    terminals: RateFacts
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFacts:
+    """What the figures stand on. `days`: of each observer's closed days in the period, the hash on its chain; `heads`:
+    newest number and hash of each chain when the facts were gathered."""
+
+    observers: Sequence[str]
+    days: Sequence[tuple[str, str, str]]
+    heads: Sequence[tuple[str, int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Beside this period another one: the month before, the same month a year ago. None: no figures of it."""
+
+    period: str
+    counted: Counted | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFacts:
+    """All nine parts of a period's report. `heat`: per site (as in `sites`), of each day its availability in hundredths
+    of a percent, -1 where nothing was counted (out of service, planned), -2 where it was mostly unknown."""
+
+    v: int
+    period: str
+    start: int
+    end: int
+    as_of: int
+    timezone: str
+    county: str
+    unit: str
+    demo: bool
+    rules: str
+    software: str
+    settled: bool
+    counted: Counted
+    without_retroactive: Counted | None
+    after_exemptions: Counted | None
+    townships: Sequence[GroupFacts]
+    kinds: Sequence[GroupFacts]
+    services: Sequence[ServiceFacts]
+    sites: Sequence[SiteFacts]
+    days: Sequence[DayFacts]
+    heat: Sequence[Sequence[int]]
+    outages: Sequence[OutageFacts]
+    windows: Sequence[WindowFacts]
+    losses: Sequence[LossFacts]
+    orders: Sequence[OrderFacts]
+    money: MoneyFacts
+    minima: Sequence[MinimumFacts]
+    compared: Sequence[Compared]
+    failed_running: Sequence[tuple[str, int]]  # site, how many months in a row 未维护到位, this one included
+    eras: Sequence[EraFacts]
+    evidence: EvidenceFacts
