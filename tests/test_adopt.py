@@ -535,7 +535,7 @@ def loaded_with(rows: Rows, policy: str = "any") -> Loaded:
 
 def line_of(number: int, at: int, since: int, loaded: Loaded) -> InventoryLine:
     """As a log has it: through its bytes."""
-    line = InventoryLine(moment(at), number, moment(since), loaded.digest, body_of(loaded))
+    line = InventoryLine(moment(at), number, moment(since), loaded.digest, msgspec.Raw(body_of(loaded)))
     read = decode(encode(line), "here")
     assert isinstance(read, InventoryLine)
     return read

@@ -100,13 +100,14 @@ class ProbeLine(Line, tag="probe"):
 class InventoryLine(Line, tag="inventory"):
     """A version of the inventory that holds from `since` on, at `at` or later; the log's first one held always.
 
-    `body`: what it says (`inventory.versions.body_of`); `files`: digest of the configuration's own files then.
+    `body`: what it says (`inventory.versions.body_of`), as its JSON; `files`: digest of the configuration's own
+    files then.
     """
 
     number: int
     since: datetime
     digest: str
-    body: dict[str, Any]
+    body: msgspec.Raw
     files: str = ""
     by: str = ""
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from monitor.core.changes import Collector
 from monitor.core.days import local_days
 from monitor.core.engine import Engine
@@ -26,7 +28,7 @@ from monitor.evidence.lines import (
 )
 from monitor.flows.told_windows import ToldWindows
 from monitor.inventory.load import Loaded
-from monitor.inventory.versions import Version, eras_of, loaded_of, pack, settings_from
+from monitor.inventory.versions import Version, eras_of, loaded_of, pack, settings_from, text_of
 from monitor.store.versions import Held
 
 
@@ -40,7 +42,8 @@ class Judge:
         self.settings = loaded.settings
         self.refused: Counter[str] = Counter()
         self.began = False
-        self.told: list[InventoryLine] = []  # the versions that the log tells of
+        self.told: list[InventoryLine] = []  # the versions that the log tells of; their bodies are kept packed
+        self._bodies: dict[int, bytes] = {}
         self._begin([Version(0, BEGINNING, loaded)], BEGINNING)
 
     def _begin(self, versions: list[Version], at: int) -> None:
@@ -103,28 +106,29 @@ class Judge:
         else:
             version = Version(line.number, BEGINNING, loaded)
             self._begin_again([version], at)
-        self.told.append(line)
         self._keep(line, version)
 
     def _head(self, line: OpenedLine, state: dict[str, Any]) -> None:
         """Begin with what the head of a day says."""
-        self.told = list(line.versions or [])
-        if self.told:
-            since = [BEGINNING, *(max(millis(told.since), millis(told.at)) for told in self.told[1:])]
-            told = zip(self.told, since, strict=True)
+        if line.versions:
+            since = [BEGINNING, *(max(millis(told.since), millis(told.at)) for told in line.versions[1:])]
+            told = zip(line.versions, since, strict=True)
             versions = [Version(one.number, at, loaded_of(one.body, self.settings)) for one, at in told]
             self._begin(versions, state["at"])
-            for one, version in zip(self.told, versions, strict=True):
+            self.told = []
+            for one, version in zip(line.versions, versions, strict=True):
                 self._keep(one, version)
         self.engine.load(state)
         for window in self.windows.load(state.get("windows", [])):
             self.declare(window)
 
     def _keep(self, line: InventoryLine, version: Version) -> None:
-        """For the database, which lists the versions."""
+        """For the database, which lists the versions, and for the heads of days."""
         since = version.since if version.since > BEGINNING else millis(line.since)
         self.collector.rows += version.loaded.inventory.checks
-        self.collector.versions.append(Held(line.number, since, line.digest, line.files, pack(version.loaded), line.by))
+        body = self._bodies[line.number] = pack(version.loaded)
+        self.told.append(msgspec.structs.replace(line, body=msgspec.Raw()))
+        self.collector.versions.append(Held(line.number, since, line.digest, line.files, body, line.by))
 
     def needed(self, at: int) -> list[InventoryLine]:
         """The versions that it takes to judge on from `at`: what held since the oldest outage began, and all later."""
@@ -132,7 +136,8 @@ class Judge:
         oldest = min([at, *(o.start for o in going if o is not None)])
         first = max(i for i, v in enumerate(self.versions) if i == 0 or settings_from(v.loaded, v.since) <= oldest)
         lines = {line.number: line for line in self.told}
-        return [lines[v.number] for v in self.versions[first:] if v.number in lines]
+        needed = [lines[v.number] for v in self.versions[first:] if v.number in lines]
+        return [msgspec.structs.replace(told, body=msgspec.Raw(text_of(self._bodies[told.number]))) for told in needed]
 
     def declare(self, window: Window) -> None:
         """The log tells of a planned window."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -318,7 +319,8 @@ class Observer:
         if self._trouble(now) is not None:
             return False
         at = self._stamp(InventoryLine, now)
-        line = InventoryLine(moment(at), number, moment(max(since, at)), loaded.digest, body_of(loaded), files, by)
+        body = msgspec.Raw(body_of(loaded))
+        line = InventoryLine(moment(at), number, moment(max(since, at)), loaded.digest, body, files, by)
         self._append([line], at)
         self.judge.tell(line, at, loaded)
         self._pass(at)

@@ -6,8 +6,7 @@ passwords are no part of it; they are those of the configuration that the progra
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,45 +46,54 @@ class _Rows(msgspec.Struct):
     checks: list[Check]
 
 
+class _Body(_Rows):
+    form: Any = None
+    settings: Any = None
+
+
+#: Rows written at once: plain values of a large inventory would be ten times its text.
+_SOME = 5_000
 #: The settings `JUDGING`, all of them, without what BaseSettings would take from the environment.
 _FIELDS: dict[str, Any] = {key: (Settings.model_fields[key].rebuild_annotation(), ...) for key in JUDGING}
 _Judging: Any = create_model("_Judging", __config__=ConfigDict(extra="forbid", frozen=True), **_FIELDS)
 
 
-def body_of(loaded: Loaded) -> dict[str, Any]:
-    """What decides figures, as JSON has it: rows in inventory order, empty cells left out, all settings named.
+def body_of(loaded: Loaded) -> bytes:
+    """What decides figures, as JSON: rows in inventory order, empty cells left out, all settings named.
 
     Settings that have a default stand there too: a version must say the same after a default was changed.
     """
     inventory = loaded.inventory
-    return {
-        "form": FORM,
-        "settings": judged_by(loaded.settings),
-        "sites": [_row(site) for site in inventory.sites.values()],
-        "terminals": [_row(terminal) for terminal in inventory.terminals.values()],
-        "checks": [_row(check) for check in inventory.checks.values()],
-    }
+    head = msgspec.json.encode({"form": FORM, "settings": judged_by(loaded.settings)})
+    parts = [head[:-1]]
+    for name, rows in (("sites", inventory.sites), ("terminals", inventory.terminals), ("checks", inventory.checks)):
+        parts.append(b',"%s":[' % name.encode())
+        items: list[Site | Terminal | Check] = list(rows.values())
+        some = (items[i : i + _SOME] for i in range(0, len(items), _SOME))
+        parts.append(b",".join(msgspec.json.encode([_row(item) for item in few])[1:-1] for few in some))
+        parts.append(b"]")
+    return b"".join([*parts, b"}"])
 
 
 def _row(item: Site | Terminal | Check) -> dict[str, Any]:
     return {name: value for name, value in msgspec.to_builtins(item).items() if value not in ("", None)}
 
 
-def loaded_of(body: Mapping[str, Any], operational: Settings) -> Loaded:
+def loaded_of(body: bytes | msgspec.Raw, operational: Settings) -> Loaded:
     """What `body_of` wrote; everything that decides no figure is that of `operational`.
 
     Raises MonitorError where the body is damaged or of a form that this program does not know.
     """
-    if body.get("form") != FORM:
-        raise MonitorError(f"a version of the inventory: expected form {FORM}, found {body.get('form')!r}")
     try:
-        judging = _Judging.model_validate(body.get("settings"))
-        rows = msgspec.convert({key: body.get(key) for key in _Rows.__struct_fields__}, _Rows)
+        rows = msgspec.json.decode(body, type=_Body)
+        if rows.form != FORM:
+            raise MonitorError(f"a version of the inventory: expected form {FORM}, found {rows.form!r}")
+        judging = _Judging.model_validate(rows.settings)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, ("settings", *first["loc"])))
         raise MonitorError(f"a version of the inventory is damaged: {where}: {first['msg']}") from None
-    except msgspec.ValidationError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MonitorError(f"a version of the inventory is damaged: {error}") from None
     _whole_rows(rows)
     settings = operational.model_copy(update={key: getattr(judging, key) for key in JUDGING})
@@ -108,20 +116,21 @@ def _whole_rows(rows: _Rows) -> None:
 
 
 def pack(loaded: Loaded) -> bytes:
-    """`body_of` as it is kept: JSON, compressed."""
-    text = json.dumps(body_of(loaded), ensure_ascii=False, separators=(",", ":"))
-    return zstandard.ZstdCompressor(level=9).compress(text.encode())
+    """`body_of` as it is kept: compressed."""
+    return zstandard.ZstdCompressor(level=9).compress(body_of(loaded))
+
+
+def text_of(data: bytes) -> bytes:
+    """The body that `pack` kept. Raises MonitorError where it is damaged."""
+    try:
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=MAX_BODY_BYTES)
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise MonitorError(f"a version of the inventory is damaged: {error}") from None
 
 
 def unpack(data: bytes, operational: Settings) -> Loaded:
     """What `pack` kept. Raises MonitorError where it is damaged."""
-    try:
-        body = json.loads(zstandard.ZstdDecompressor().decompress(data, max_output_size=MAX_BODY_BYTES))
-    except (zstandard.ZstdError, ValueError, MemoryError) as error:
-        raise MonitorError(f"a version of the inventory is damaged: {error}") from None
-    if not isinstance(body, dict):
-        raise MonitorError("a version of the inventory is damaged: expected an object")
-    return loaded_of(body, operational)
+    return loaded_of(text_of(data), operational)
 
 
 # --- when it holds ----------------------------------------------------------------------------------------------------

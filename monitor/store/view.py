@@ -36,17 +36,22 @@ class View:
 
     async def _number(self, connection: AsyncConnection, keys: Iterable[tuple[str, str, str]]) -> None:
         """Give checks that have none their numbers."""
-        new = list(dict.fromkeys(key for key in keys if key not in self._ids))
+        new = {key: key for key in keys if key not in self._ids}
         if not new:
             return
-        rows = await connection.execute(select(tables.check))
-        self._ids = {(r.site, r.terminal, r.check): r.id for r in rows}
-        if new := [key for key in new if key not in self._ids]:
-            values = [{"site": k[0], "terminal": k[1], "check": k[2], "observer": self.observer} for k in new]
+        # A name stands in memory once: the keys are the inventory's own, not copies from rows.
+        new |= {key: key for key in self._ids}
+
+        async def known() -> dict[tuple[str, str, str], int]:
+            rows = await connection.execute(select(tables.check))
+            return {new.get(key, key): r.id for r in rows for key in ((r.site, r.terminal, r.check),)}
+
+        self._ids = await known()
+        if unnumbered := [key for key in new if key not in self._ids]:
+            values = [{"site": k[0], "terminal": k[1], "check": k[2], "observer": self.observer} for k in unnumbered]
             # Another observer that starts on the same database may have been quicker: the number is that one's.
             await connection.execute(insert_into(connection, tables.check).on_conflict_do_nothing(), values)
-            rows = await connection.execute(select(tables.check))
-            self._ids = {(r.site, r.terminal, r.check): r.id for r in rows}
+            self._ids = await known()
 
     async def number_checks(self, inventory: Inventory) -> None:
         """Give every check of the inventory its number, in the inventory's order."""
@@ -61,7 +66,7 @@ class View:
 
     async def save(self, changes: Sequence[Changes], position: Position) -> None:
         """All or nothing. What stands later in `changes` wins."""
-        known = dict(self._ids)
+        known = self._ids
         try:
             await self._save(changes, position)
         except BaseException:
