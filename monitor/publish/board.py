@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 
 from monitor.clock import Clock
 from monitor.core.beats import HeartbeatWatch
@@ -12,11 +13,20 @@ from monitor.core.figures import Counter
 from monitor.core.outage import Outage
 from monitor.core.sites import Site, Terminal
 from monitor.core.status import site_state
-from monitor.core.timeline import UP, Value
+from monitor.core.timeline import BEGINNING, DOWN, RANK, UP, Value
 from monitor.core.uplink import Line, lines
 from monitor.core.window import Window
 from monitor.inventory.load import Loaded
-from monitor.publish.views import Counters, MoneyFigures, MonthFigures, SiteView, TerminalView
+from monitor.publish.views import (
+    CalendarYear,
+    Counters,
+    MoneyFigures,
+    MonthFigures,
+    OutboxFigures,
+    SiteView,
+    Space,
+    TerminalView,
+)
 
 _SERVICE = {"ok": True, "fail": False, "na": None}
 
@@ -37,6 +47,9 @@ class Board:
         self.money: MoneyFigures | None = None  # of this year's funds; None where there is none
         self.windows: Sequence[Window] = ()
         self.orders: Mapping[str, tuple[int, int]] | None = None  # level -> work orders not closed, of these overdue
+        self.outbox: OutboxFigures | None = None  # None: alerts go nowhere from here
+        self.space: Mapping[str, Space] = {}  # of our folders, by what they hold
+        self.queues: dict[str, int] = {}  # what waits inside, by what it waits for
         self.troubles: dict[str, str] = {}  # what keeps the service from its job, by part
         self.warnings: dict[str, str] = {}  # what somebody should look at meanwhile, likewise
 
@@ -91,6 +104,31 @@ class Board:
         blind = {c.channel for c in self.inventory.checks.values()}
         lost = [f"channel {name}: lost" for name, observed in self.channels().items() if not observed and name in blind]
         return [f"{part}: {what}" for part, what in self.troubles.items()] + lost
+
+    def now(self) -> int:
+        """Milliseconds UTC."""
+        return self.clock.now()
+
+    def years(self) -> list[CalendarYear]:
+        """Are the working days of this local year and of the next known?"""
+        year = datetime.fromtimestamp(self.clock.now() / 1000, self.loaded.settings.zone).year
+        covers = self.loaded.calendar.covers
+        return [CalendarYear(year, "this", covers(year)), CalendarYear(year + 1, "next", covers(year + 1))]
+
+    def standing(self, site: str, kinds: Collection[str] = ()) -> tuple[Value | None, int | None]:
+        """What is true now of a site, or of these terminals of it together: `up` if any is, and since when (ms).
+
+        None: nothing of it is watched any more.
+        """
+        watched = [self.engine.terminals.get((site, kind)) for kind in kinds]
+        found = [w.timeline for w in watched if w is not None] if kinds else self.engine.site_timelines(site)
+        if not found:
+            return None, None
+        values = [t[-1].value for t in found]
+        best = max(values, key=lambda v: RANK[v])
+        since = [t[-1].at for t in found if t[-1].value == best and t[-1].at != BEGINNING]
+        # All down since the last of them went; up since the first of them came.
+        return best, (max(since) if best == DOWN else min(since)) if since else None
 
     def channels(self) -> dict[str, bool]:
         """Is the channel observed?"""
