@@ -12,6 +12,7 @@ from monitor.publish.views import (
     LevelFigures,
     MoneyFigures,
     MonthFigures,
+    OutboxFigures,
     Overview,
     SiteRow,
     SiteView,
@@ -105,6 +106,9 @@ class FakeBoard:
 
     def now(self) -> int:
         return NOW
+
+    def open_after(self) -> Mapping[str, float]:
+        return {"county": 600, "township": 1800, "village": 3600}
 
     def years(self) -> list[CalendarYear]:
         return [CalendarYear(2026, "this", True), CalendarYear(2027, "next", False)]

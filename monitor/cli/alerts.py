@@ -63,8 +63,8 @@ def retry(
     print(f"{act(config, as_name, password_file, work)} wait again", file=sys.stderr)
 
 
-@program.command()
-def test(
+@program.command("test")
+def send_test(
     config: Config,
     outlet: Annotated[str, typer.Argument(help="Its name in [alerts.outlets].")],
     as_name: As = None,

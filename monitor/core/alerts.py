@@ -15,8 +15,9 @@ from monitor.core import text
 FIRING, RESOLVED = "firing", "resolved"
 #: Of a telling: not sent yet; resolved for Prometheus, but not back yet; sent; given up.
 WAITING, HELD, SENT, DROPPED = "waiting", "held", "sent", "dropped"
-#: An alert that goes on is told again after this long: the next working morning, if it began the day before.
-REMIND_MS = 12 * 3_600_000
+#: An alert that goes on is told again when Alertmanager sends it again (every six hours) after this long: after twelve
+#: hours, or on the next working morning.
+REMIND_MS = 11 * 3_600_000
 #: Between two tries of an outlet: five seconds, then twice as long each time, five minutes at most.
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 5_000, 300_000
 #: The alert that always fires (deploy/prometheus); its absence is what says something.
@@ -72,11 +73,12 @@ def what_to_do(last: Telling | None, alert: Alert, now_ms: int) -> str:
     if alert.status == FIRING:
         if last is None:
             return "tell"
-        if last.alert.status == FIRING:
-            return "remind" if now_ms - last.made_ms >= REMIND_MS else "known"
         if last.state == HELD:
             return "goes_on"
-        return "known" if alert.starts_ms <= last.alert.starts_ms else "tell"
+        if alert.starts_ms > last.alert.starts_ms:
+            return "tell"
+        again = last.alert.status == FIRING and now_ms - last.made_ms >= REMIND_MS
+        return "remind" if again else "known"
     return "known" if last is None or last.alert.status == RESOLVED else "tell"
 
 

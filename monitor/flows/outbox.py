@@ -139,8 +139,9 @@ class Outbox:
     ) -> Telling | None:
         todo = what_to_do(last, alert, now)
         if todo == "goes_on" and last is not None:
-            await outbox.remove(connection, last.n)
-            last = await outbox.begun(connection, self.settings.observer, outlet, alert.fingerprint)
+            begun = await outbox.begun(connection, self.settings.observer, outlet, alert.fingerprint)
+            await outbox.goes_on(connection, last.n, begun and begun.n, alert.starts_ms)
+            last = begun and begun._replace(alert=begun.alert._replace(starts_ms=alert.starts_ms))
             todo = what_to_do(last, alert, now)
         if todo == "known":
             return None
@@ -162,6 +163,8 @@ class Outbox:
         began = last.since_ms if last is not None else alert.starts_ms
         if value is None:  # nobody can look: Prometheus' word
             return Telling(0, outlet, alert, began, WAITING, now)
+        if alert.labels.get("about") == "line" and value == UP:
+            since = self.board.back_since(alert.township, began)
         if value == UP and since is not None:
             alert = alert._replace(ends_ms=max(since, began))
         return Telling(0, outlet, alert, began, WAITING if self._is_over(alert, value) else HELD, now)

@@ -11,10 +11,10 @@ from monitor.core.engine import Engine, TerminalWatch
 from monitor.core.eras import Era
 from monitor.core.figures import Counter
 from monitor.core.outage import Outage
-from monitor.core.sites import Site, Terminal
+from monitor.core.sites import UPLINK, Level, Site, Terminal
 from monitor.core.status import site_state
 from monitor.core.timeline import BEGINNING, DOWN, RANK, UP, Value
-from monitor.core.uplink import Line, lines
+from monitor.core.uplink import FIXED, Line, lines
 from monitor.core.window import Window
 from monitor.inventory.load import Loaded
 from monitor.publish.views import (
@@ -108,6 +108,18 @@ class Board:
     def now(self) -> int:
         """Milliseconds UTC."""
         return self.clock.now()
+
+    def open_after(self) -> dict[str, float]:
+        """By level: counted seconds of an outage after which it has a work order, and people are told."""
+        limits = self.loaded.settings.maintenance.open_after_min
+        return {str(level): limits.of(level) * 60 for level in Level}
+
+    def back_since(self, township: str, after: int) -> int | None:
+        """When the first sign came, after that instant (ms), that the line of a township works again; None: no sign."""
+        villages = self.inventory.villages_of.get(township, ())
+        own = [s.site_id for s in self.inventory.sites.values() if s.township_code == township]
+        found = [self.standing(v, FIXED) for v in villages] + [self.standing(site, (UPLINK,)) for site in own]
+        return min((since for value, since in found if value == UP and since is not None and since > after), default=None)
 
     def years(self) -> list[CalendarYear]:
         """Are the working days of this local year and of the next known?"""

@@ -59,8 +59,11 @@ async def add(connection: AsyncConnection, observer: str, tellings: Sequence[Tel
         await connection.execute(insert(outbox), [_row(observer, t) for t in tellings])
 
 
-async def remove(connection: AsyncConnection, n: int) -> None:
-    await connection.execute(delete(outbox).where(outbox.c.n == n))
+async def goes_on(connection: AsyncConnection, held: int, begun: int | None, starts_ms: int) -> None:
+    """The end `held` was none: what was told as begun is the alert that Prometheus says began at `starts_ms`."""
+    await connection.execute(delete(outbox).where(outbox.c.n == held))
+    if begun is not None:
+        await connection.execute(update(outbox).where(outbox.c.n == begun).values(starts_ms=starts_ms))
 
 
 async def open_ones(connection: AsyncConnection, observer: str) -> list[Telling]:
