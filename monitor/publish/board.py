@@ -119,7 +119,9 @@ class Board:
         villages = self.inventory.villages_of.get(township, ())
         own = [s.site_id for s in self.inventory.sites.values() if s.township_code == township]
         found = [self.standing(v, FIXED) for v in villages] + [self.standing(site, (UPLINK,)) for site in own]
-        return min((since for value, since in found if value == UP and since is not None and since > after), default=None)
+        return min(
+            (since for value, since in found if value == UP and since is not None and since > after), default=None
+        )
 
     def years(self) -> list[CalendarYear]:
         """Are the working days of this local year and of the next known?"""

@@ -44,7 +44,10 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "zhdj_terminal_last_seen_timestamp_seconds": ("gauge", "When a terminal last gave a sign of life."),
     "zhdj_outage_counted_seconds": ("gauge", "Counted down seconds of the outage that is going on."),
     "zhdj_repair_limit_seconds": ("gauge", "The limit that the outage going on is held against."),
-    "zhdj_open_after_seconds": ("gauge", "Counted seconds of an outage after which people are told and an order opens."),
+    "zhdj_open_after_seconds": (
+        "gauge",
+        "Counted seconds of an outage after which people are told and an order opens.",
+    ),
     "zhdj_uplink_up": ("gauge", "1 while the line of a township is up, 0 while it is down."),
     "zhdj_service_ok": ("gauge", "What a device last said of a service: 1 ok, 0 failed."),
     "zhdj_certificate_expiry_timestamp_seconds": ("gauge", "When the certificate that a probe last saw expires."),
