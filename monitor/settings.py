@@ -250,6 +250,12 @@ class Alerts(_Part):
     watchdog_s: Annotated[float, Field(ge=0, le=86_400)] = 300
     outside_url_file: str = ""
 
+    @model_validator(mode="after")
+    def _can_be_told(self) -> Self:
+        if self.outlets and not self.token_file:
+            raise ValueError("outlets need `token_file`, the path of a file with the token that Alertmanager shows")
+        return self
+
 
 class Settings(BaseSettings):
     """All of monitor.toml. `folder` is where it was read; relative paths are meant from the working directory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,7 +18,9 @@ from aiohttp import ClientSession, web
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
+from typer.testing import CliRunner
 
+from monitor.cli.alerts import program as commands
 from monitor.clock import from_iso
 from monitor.core.alerts import (
     FIRING,
@@ -25,6 +29,7 @@ from monitor.core.alerts import (
     RESOLVED,
     SENT,
     WAITING,
+    WATCHDOG,
     Alert,
     Telling,
     message,
@@ -39,10 +44,11 @@ from monitor.intake.http_server import listen
 from monitor.inventory.roster import read_roster
 from monitor.publish.outlets import NotSent, send
 from monitor.settings import Alerts, Outlet
+from monitor.store import outbox as outbox_rows
 from monitor.store import tables
 from monitor.store.database import opened
 from tests.services import HOST
-from tests.small_county import County, county
+from tests.small_county import County, county, write_county
 
 ZONE = ZoneInfo("Asia/Shanghai")
 #: Monday, 10:00 in Asia/Shanghai.
@@ -163,7 +169,7 @@ def test_the_roster_is_a_sheet(tmp_path: Path) -> None:
     )
     zhang, li, wang = read_roster(tmp_path, ZONE, {"T1", "T2"})
     assert (zhang.from_ms, zhang.to_ms) == (TEN - 10 * 60 * MINUTE, TEN + 14 * 60 * MINUTE)
-    assert (li.from_ms, li.townships, li.mail) == (TEN - 90 * MINUTE, {"T1", "T2"}, "li@example.cn")
+    assert (li.from_ms, li.townships, li.mail) == (TEN - 90 * MINUTE, frozenset({"T1", "T2"}), "li@example.cn")
     assert (wang.from_ms, wang.to_ms, wang.mobile, zhang.mobile) == (None, None, "", "13800000001")
     path.write_text("name,mobile,from,to,townships\n,abc,gestern,2026-10-12,T9\n张三,,2026-10-12,2026-10-11,\n")
     with pytest.raises(ConfigError) as error:
@@ -187,7 +193,7 @@ class Robot:
 
     async def post(self, request: web.Request) -> web.Response:
         self.queries.append(dict(request.query))
-        if self.status == 200 and self.answer.get("errcode", self.answer.get("code")) == 0:
+        if request.method == "POST" and self.status == 200 and self.answer.get("errcode", self.answer.get("code")) == 0:
             self.told.append(await request.json())
         return web.json_response(self.answer, status=self.status)
 
@@ -333,7 +339,7 @@ async def test_the_end_is_told_when_the_village_is_back_not_when_its_hours_end(
         await played.play(10)
         await played.play(90, silent=("V1/tv", "V1/mobile", "V1/pc"))
         began, _ = it.outbox.board.standing("V1")[1], None
-        labels = {"about": "site", "site": "V1"}
+        labels: Any = {"about": "site", "site": "V1"}
         await it.take(alert("甲村", **labels))
         await it.outbox.step()
         assert began is not None
@@ -376,8 +382,6 @@ async def test_without_the_database_it_is_told_at_once_and_alertmanager_waits_fo
 
 
 async def test_what_nobody_takes_for_a_week_is_given_up_and_can_be_sent_after_all(tmp_path: Path) -> None:
-    from monitor.store import outbox as rows
-
     async with told(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'm.db'}") as it:
         await it.take(alert())
         async with it.county.engine.begin() as connection:
@@ -385,9 +389,78 @@ async def test_what_nobody_takes_for_a_week_is_given_up_and_can_be_sent_after_al
         await it.outbox.step()
         assert await it.rows() == [(FIRING, "dropped")]
         async with it.county.engine.begin() as connection:
-            assert await rows.retry(connection, it.outbox.board.now(), None) == 1
+            assert await outbox_rows.retry(connection, it.outbox.board.now(), None) == 1
         await it.outbox.step()
         assert len(it.robot.texts) == 1
+
+
+async def test_silence_of_the_watchdog_is_told_and_the_outside_hears_while_all_is_well(tmp_path: Path) -> None:
+    async with told(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'm.db'}") as it:
+        (tmp_path / "outside").write_text(it.robot.url)
+        alerts = it.outbox.settings.alerts.model_copy(
+            update={"watchdog_s": 300.0, "outside_url_file": str(tmp_path / "outside")}
+        )
+        folder = tmp_path / "config"
+        folder.mkdir(exist_ok=True)
+        (folder / "roster.csv").write_text("name,mobile\n张三,13800000001\n")
+        settings = it.outbox.settings.model_copy(update={"alerts": alerts})
+        box = Outbox(it.county.engine, settings, it.outbox.board, folder)
+        await box.take("watchdog", [alert(alertname=WATCHDOG)])
+        asked = len(it.robot.queries)
+        await box.step()
+        assert len(it.robot.queries) == asked + 1
+        assert box.figures.outside_ms == box.figures.watchdog_ms
+        await it.county.play(6)
+        await box.step()
+        await it.county.play(1)
+        await box.step()
+        assert it.robot.texts[-1].startswith("【严重】监测系统：告警通道中断：Prometheus、Alertmanager（")
+        assert it.robot.texts[-1].endswith("值班：张三 @13800000001")
+        assert "watchdog" in box.board.warnings
+        await box.take("watchdog", [alert(alertname=WATCHDOG)])
+        await box.step()
+        await it.county.play(1)
+        await box.step()
+        assert "watchdog" not in box.board.warnings
+        assert it.robot.texts[-1].startswith("【恢复】监测系统：告警通道中断：")
+        (folder / "roster.csv").write_text("name,from\n张三,gestern\n")
+        await it.county.play(1)
+        await box.step()
+        assert "gestern" in box.board.warnings["roster"]
+
+
+def test_commands_list_what_waits_and_who_is_on_duty(tmp_path: Path) -> None:
+    config = write_county(tmp_path / "config")
+    url = f"sqlite+aiosqlite:///{tmp_path / 'm.db'}"
+    with (config / "monitor.toml").open("a") as file:
+        file.write(f'\n[database]\nurl = "{url}"\n')
+
+    async def fill() -> None:
+        async with opened(url) as engine, engine.begin() as connection:
+            await outbox_rows.add(connection, "kaijiang", [telling(alert("甲村")), telling(alert("乙村"), state=SENT)])
+
+    asyncio.run(fill())
+    runner = CliRunner()
+    waiting = json.loads(runner.invoke(commands, ["outbox", "--config", str(config), "--json"]).stdout)
+    assert [(w["object"], w["state"]) for w in waiting] == [("甲村", WAITING)]
+    lines = runner.invoke(commands, ["outbox", "--config", str(config), "--all"]).stdout.splitlines()
+    assert len(lines) == 2
+    assert runner.invoke(commands, ["duty", "--config", str(config)]).exit_code == 1
+    (config / "roster.csv").write_text("name,mobile\n张三,13800000001\n")
+    found = runner.invoke(commands, ["duty", "--config", str(config)])
+    assert found.exit_code == 0
+    assert found.stdout.split("\t")[:2] == ["张三", "138****0001"]
+
+
+def test_an_outlet_without_its_address_is_a_mistake() -> None:
+    for wrong in (
+        {"token_file": "t", "outlets": {"a": {"kind": "dingtalk"}}},
+        {"token_file": "t", "outlets": {"a": {"kind": "command"}}},
+        {"outlets": {"a": {"kind": "wecom", "url_file": "u"}}},
+        {"token_file": "t", "outlets": {"A b": {"kind": "wecom", "url_file": "u"}}},
+    ):
+        with pytest.raises(ValueError, match=r"url_file|command|token_file|pattern"):
+            Alerts.model_validate(wrong)
 
 
 # --- the webhook ------------------------------------------------------------------------------------------------------

@@ -105,8 +105,9 @@ class Outbox:
         if not alerts:
             return
         if not outlets:
-            self.board.warn("alerts", f"no outlet takes what is for {receiver!r}")
+            self.board.warn(f"receiver_{receiver}", "no outlet of [alerts.outlets] takes what is for it")
             return
+        self.board.warn(f"receiver_{receiver}", "")
         try:
             async with asyncio.timeout(KEEP_S):
                 count = await self._keep(outlets, alerts, now)

@@ -26,6 +26,8 @@ from monitor.settings import Outlet
 
 #: Seconds for one message, whatever the way.
 LIMIT_S = 20.0
+#: For the switch outside: nothing else is sent meanwhile.
+PING_S = 5.0
 #: What a message may have, in UTF-8 bytes: what the robots take, seven parts of a short message, a page of mail.
 LONGEST = {"dingtalk": 15_000, "feishu": 15_000, "wecom": 2_000, "apprise": 15_000, "http": 1_000, "command": 1_000}
 #: Of an answer, what is read and what is told.
@@ -46,8 +48,8 @@ async def send(outlet: Outlet, text: str, people: Sequence[Duty]) -> None:
             await _WAYS[outlet.kind](outlet, text, people)
     except TimeoutError:
         raise NotSent(f"no answer within {LIMIT_S:g} s") from None
-    except aiohttp.InvalidURL:
-        raise NotSent(f"{outlet.url_file}: expected a URL") from None
+    except (aiohttp.InvalidURL, ValueError):
+        raise NotSent(f"{outlet.url_file}: expected an address such as https://...") from None
     except (OSError, aiohttp.ClientError) as error:
         raise NotSent(_reason(error)) from None
 
@@ -65,11 +67,11 @@ async def ping(url_file: str) -> None:
     """GET the address in the file: a dead man's switch somewhere else. Raises NotSent."""
     try:
         url = await _read(url_file)
-        async with asyncio.timeout(LIMIT_S), aiohttp.ClientSession(trust_env=True) as session, session.get(url) as r:
+        async with asyncio.timeout(PING_S), aiohttp.ClientSession(trust_env=True) as session, session.get(url) as r:
             if r.status >= 300:
                 raise NotSent(f"status {r.status}")
     except TimeoutError:
-        raise NotSent(f"no answer within {LIMIT_S:g} s") from None
+        raise NotSent(f"no answer within {PING_S:g} s") from None
     except (OSError, ValueError, aiohttp.ClientError) as error:
         raise NotSent(_reason(error)) from None
 
