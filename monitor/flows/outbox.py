@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -82,6 +83,7 @@ class Outbox:
         self._began = board.now()
         self._roster: list[Duty] = []
         self._roster_stamp: object = None
+        self._taking = asyncio.Lock()
         self._busy = asyncio.Lock()  # an outlet has one message at a time, also while the database is away
         self._free_at: dict[str, int] = {}
         self._failures: dict[str, int] = {}
@@ -109,7 +111,8 @@ class Outbox:
             return
         self.board.warn(f"receiver_{receiver}", "")
         try:
-            async with asyncio.timeout(KEEP_S):
+            # One after the other: Alertmanager's second try must see what the first one kept.
+            async with asyncio.timeout(KEEP_S), self._taking:
                 count = await self._keep(outlets, alerts, now)
         except DATABASE_AWAY as error:
             log.warning("outbox.without_database", error=type(error).__name__, alerts=len(alerts))
@@ -256,8 +259,9 @@ class Outbox:
             if failures >= TRIES:
                 self.board.warn(f"outlet_{name}", f"{failures} failures in a row: {error}")
             if told[0].n:
-                async with writing(self.engine) as connection:
-                    await outbox.failed(connection, [t.n for t in told], str(error))
+                with suppress(*DATABASE_AWAY):  # it only says why; the others that are being sent go on
+                    async with writing(self.engine) as connection:
+                        await outbox.failed(connection, [t.n for t in told], str(error))
             return False
         self._failures[name] = 0
         self.figures.sent[name] += 1
@@ -330,11 +334,11 @@ class Outbox:
         since = max(last or 0, self._began)
         silent = now - since > alerts.watchdog_s * 1000
         if silent != self._silent:
-            self._silent = silent
             said = f"nothing from Prometheus and Alertmanager since {to_iso(since)}" if silent else ""
             self.board.warn("watchdog", said)
             log.warning("watchdog.silent" if silent else "watchdog.back", since=to_iso(since))
             await self.take(DUTY, [_own_alert(silent, since, last or now)])
+            self._silent = silent  # after it was taken: else it is tried again
 
     def _is_stuck(self, now: int) -> bool:
         return self.figures.oldest_ms is not None and now - self.figures.oldest_ms > STUCK_MS
