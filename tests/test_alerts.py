@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from aiohttp import ClientSession, web
+from aiosmtpd.controller import Controller
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
@@ -47,8 +48,9 @@ from monitor.settings import Alerts, Outlet
 from monitor.store import outbox as outbox_rows
 from monitor.store import tables
 from monitor.store.database import opened
-from tests.services import HOST
+from tests.services import HOST, free_port
 from tests.small_county import County, county, write_county
+from tests.test_anchoring import Mailbox
 
 ZONE = ZoneInfo("Asia/Shanghai")
 #: Monday, 10:00 in Asia/Shanghai.
@@ -263,6 +265,24 @@ async def test_apprise_takes_what_it_speaks_and_not_the_robots(tmp_path: Path) -
             await send(outlet(tmp_path, "apprise", f"json://{address}"), "甲", people)
     with pytest.raises(NotSent, match="does not read"):
         await send(outlet(tmp_path, "apprise", "dingtalk://abc"), "甲", people)
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+async def test_mail_goes_to_whoever_is_on_duty(tmp_path: Path) -> None:
+    box = Mailbox()
+    server = Controller(box, hostname=HOST, port=free_port())
+    server.start()
+    try:
+        url = f"mailto://{HOST}:{server.port}?from=zhdj@x.cn&to={{mails}}&mode=insecure"
+        people = [Duty("张三", mail="zhang@x.cn"), Duty("李四", "1380000")]
+        await send(outlet(tmp_path, "apprise", url), "【警告】普安镇", people)
+        assert box.to == ["zhang@x.cn"]
+        assert box.texts[0].splitlines()[:2] == ["【警告】普安镇", "值班：张三、李四"]
+        box.refuses = True
+        with pytest.raises(NotSent):
+            await send(outlet(tmp_path, "apprise", url), "甲", people)
+    finally:
+        server.stop()
 
 
 async def test_a_command_gets_json_and_nothing_in_its_arguments(tmp_path: Path) -> None:

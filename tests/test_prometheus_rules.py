@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -66,6 +67,25 @@ def test_alerts_go_to_whoever_is_to_be_told(labels: str, receiver: str) -> None:
     path = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
     command = [program("amtool"), "config", "routes", "test", f"--config.file={path}", *labels.split()]
     assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.strip() == receiver
+
+
+def test_the_mail_that_alertmanager_writes_itself(tmp_path: Path) -> None:
+    gone = {
+        **{"status": "firing", "labels": {}, "startsAt": "2026-10-12T02:00:00Z", "endsAt": "0001-01-01T00:00:00Z"},
+        "annotations": alerts()["ZhdjMonitorAbsent"]["annotations"],
+    }
+    back = {**gone, "status": "resolved", "endsAt": "2026-10-12T03:10:05Z"}
+    (tmp_path / "data.json").write_text(json.dumps({"status": "firing", "alerts": [gone, back]}))
+    command = [
+        *(program("amtool"), "template", "render", "--template.type=text", f"--template.data={tmp_path}/data.json"),
+        f"--template.glob={ROOT}/deploy/alertmanager/zhdj.tmpl",
+        '--template.text={{ template "zhdj.subject" . }}|{{ template "zhdj.text" . }}',
+    ]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    assert said.startswith(
+        "【告警】智慧党建运行监测：监测服务没有数据|【告警】监测系统：监测服务没有数据\n自 2026-10-12 10:00 起"
+    )
+    assert "10:00 至 2026-10-12 11:10（北京时间），历时 1h10m5s。" in said
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda p: p.name)
