@@ -12,6 +12,7 @@ from typing import Any
 from monitor.core import text
 from monitor.errors import ConfigError
 from monitor.inventory.load import Loaded, load, local_today
+from monitor.inventory.roster import read_roster
 from monitor.inventory.summary import Summary, summarize
 
 _LEVELS = {"county": "县级", "township": "乡镇", "village": "村级"}
@@ -27,6 +28,7 @@ def run(folder: Path, *, json: bool, today: date | None = None) -> int:
     """Prints the summary to stdout, mistakes and warnings to stderr. `today`: local; else the clock's."""
     try:
         loaded = load(folder, today=today)
+        read_roster(folder, loaded.settings.zone, set(loaded.inventory.townships))
     except ConfigError as error:
         if json:
             _print_json({"ok": False, "mistakes": [asdict(mistake) for mistake in error.mistakes]})
