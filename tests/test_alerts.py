@@ -22,6 +22,7 @@ from sqlalchemy import update
 from typer.testing import CliRunner
 
 from monitor.cli.alerts import program as commands
+from monitor.cli.check_config import check_config
 from monitor.clock import from_iso
 from monitor.core.alerts import (
     FIRING,
@@ -470,6 +471,22 @@ def test_commands_list_what_waits_and_who_is_on_duty(tmp_path: Path) -> None:
     found = runner.invoke(commands, ["duty", "--config", str(config)])
     assert found.exit_code == 0
     assert found.stdout.split("\t")[:2] == ["张三", "138****0001"]
+
+
+def test_check_config_says_what_is_wrong_with_the_roster_and_which_secrets_are_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_county(tmp_path / "config")
+    with (config / "monitor.toml").open("a") as file:
+        file.write('\n[alerts]\ntoken_file = "/nowhere/token"\n')
+        file.write('[alerts.outlets.group]\nkind = "wecom"\nurl_file = "/nowhere/url"\n')
+    assert check_config(config, False) == 0
+    said = capsys.readouterr().err
+    assert "alerts.token_file: /nowhere/token is not there" in said
+    assert "alerts.outlets.group.url_file: /nowhere/url is not there" in said
+    (config / "roster.csv").write_text("name,townships\n张三,T9\n")
+    assert check_config(config, False) == 2
+    assert "roster.csv:2 [townships]: no township has the code" in capsys.readouterr().err
 
 
 def test_an_outlet_without_its_address_is_a_mistake() -> None:

@@ -83,7 +83,7 @@ def test_the_mail_that_alertmanager_writes_itself(tmp_path: Path) -> None:
     ]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
     assert said.startswith(
-        "【告警】智慧党建运行监测：监测服务没有数据|【告警】监测系统：监测服务没有数据\n自 2026-10-12 10:00 起"
+        "【告警】智慧党建运行监测：监测服务没有数据|【告警】监测系统：监测服务没有数据\n自 2026-10-12 10:00"
     )
     assert "10:00 至 2026-10-12 11:10（北京时间），历时 1h10m5s。" in said
 
