@@ -92,6 +92,7 @@ class FakeBoard:
         default_factory=lambda: {"county": (0, 0), "township": (1, 0), "village": (4, 2)}
     )
     money: MoneyFigures | None = None
+    sealed: dict[str, int] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     warnings: dict[str, str] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)
@@ -102,7 +103,7 @@ class FakeBoard:
         )
     )  # fmt: skip
     space: dict[str, Space] = field(default_factory=lambda: {"evidence": Space(40 << 30, 100 << 30)})
-    queues: dict[str, int] = field(default_factory=lambda: {"log": 0, "database": 12})
+    queues: dict[str, int] = field(default_factory=lambda: {"log_bytes": 0, "database_rows": 12})
 
     def now(self) -> int:
         return NOW

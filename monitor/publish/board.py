@@ -47,6 +47,7 @@ class Board:
         self.money: MoneyFigures | None = None  # of this year's funds; None where there is none
         self.windows: Sequence[Window] = ()
         self.orders: Mapping[str, tuple[int, int]] | None = None  # level -> work orders not closed, of these overdue
+        self.sealed: Mapping[str, int] = {}  # month -> when its report was sealed, ms
         self.outbox: OutboxFigures | None = None  # None: alerts go nowhere from here
         self.space: Mapping[str, Space] = {}  # of our folders, by what they hold
         self.queues: dict[str, int] = {}  # what waits inside, by what it waits for

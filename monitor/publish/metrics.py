@@ -61,6 +61,12 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "zhdj_unknown_seconds": ("gauge", "Counted seconds without evidence, this month so far."),
     "zhdj_maintenance_rate_ratio": ("gauge", "Maintained sites by planned sites, this month so far."),
     "zhdj_sites_verdict": ("gauge", "Sites by verdict, this month so far."),
+    "zhdj_plan_sites": ("gauge", "Sites of the year's plan, which the maintenance rate is held against."),
+    "zhdj_availability_otherwise_ratio": ("gauge", "Availability this month so far, counted in another way."),
+    "zhdj_maintenance_rate_otherwise_ratio": (
+        "gauge",
+        "Maintenance rate this month so far, counted in another way.",
+    ),
     "zhdj_coverage_min_ratio": ("gauge", "The least coverage with which a month's figures are proven."),
     "zhdj_workorders_open": ("gauge", "Work orders that are not closed."),
     "zhdj_workorders_overdue": ("gauge", "Work orders that are not closed and overdue."),
@@ -68,6 +74,7 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "zhdj_spent_yuan": ("gauge", "Registered in the cost ledger this year."),
     "zhdj_approved_unpaid_yuan": ("gauge", "Approved in the cost ledger and not paid yet."),
     "zhdj_forecast_yuan": ("gauge", "What will be registered by the end of the year, at the present pace."),
+    "zhdj_report_sealed_timestamp_seconds": ("gauge", "When the report of a month was sealed."),
     "zhdj_channel_observed": ("gauge", "1 while evidence could be received on a channel, else 0."),
     "zhdj_heartbeats_received": ("counter", "Heartbeats taken as evidence."),
     "zhdj_heartbeats_missing": ("counter", "Heartbeats that were sent and not heard, by the gaps between numbers."),
@@ -230,6 +237,8 @@ def _families(board: Telling, coverage_min: float) -> _Told:
     yield "zhdj_coverage_min_ratio", [_line("zhdj_coverage_min_ratio", coverage_min)]
     yield from _of_orders(board.orders)
     yield from _of_money(board.money)
+    name = "zhdj_report_sealed_timestamp_seconds"
+    yield name, [_line(name, at / 1000, month=month) for month, at in board.sealed.items()]
     yield from _of_intake(board)
     yield from _of_parts(board)
     yield from _of_alerts(board.outbox)
@@ -320,6 +329,25 @@ def _of_month(month: MonthFigures | None, coverage_min: float) -> Iterator[tuple
     yield by_level("zhdj_maintenance_rate_ratio", ((level, f.rate) for level, f in rows))
     name = "zhdj_sites_verdict"
     yield name, [_line(name, f.verdicts(v), level=level, verdict=v) for level, f in rows for v in VERDICTS]
+    yield by_level("zhdj_plan_sites", ((level, f.planned) for level, f in rows))
+    yield from _of_month_otherwise(month, coverage_min)
+
+
+def _of_month_otherwise(month: MonthFigures | None, coverage_min: float) -> Iterator[tuple[str, list[str]]]:
+    """Beside the figures that hold; absent where nothing was declared afterwards, nothing exempted."""
+    ways = {
+        "without_retroactive": month.without_retroactive if month else None,
+        "after_exemptions": month.after_exemptions if month else None,
+    }
+    rows = [(way, level, f) for way, levels in ways.items() for level, f in (levels or {}).items()]
+    name = "zhdj_availability_otherwise_ratio"
+    watched = [row for row in rows if row[2].coverage is not None and row[2].coverage >= coverage_min]
+    yield (
+        name,
+        [_line(name, f.availability, level=level, way=w) for w, level, f in watched if f.availability is not None],
+    )
+    name = "zhdj_maintenance_rate_otherwise_ratio"
+    yield name, [_line(name, f.rate, level=level, way=w) for w, level, f in rows if f.rate is not None]
 
 
 def _of_orders(orders: Mapping[str, tuple[int, int]] | None) -> Iterator[tuple[str, list[str]]]:

@@ -195,6 +195,9 @@ class Telling(Protocol):
     def money(self) -> MoneyFigures | None: ...
 
     @property
+    def sealed(self) -> Mapping[str, int]: ...
+
+    @property
     def warnings(self) -> Mapping[str, str]: ...
 
     @property
