@@ -1,0 +1,1 @@
+"""The dashboards, one file each: `board()` makes it. generate.py lists them."""
