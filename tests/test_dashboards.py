@@ -1,31 +1,49 @@
-"""The dashboards: made by the generator, accepted by Grafana's schemas, and every query answered."""
+"""The dashboards: made by the generator, accepted by Grafana's schemas, every query answered, every link alive."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import jsonschema
 import pytest
+import yaml  # type: ignore[import-untyped]
 
+from monitor.core.ledger import ECON_CLASSES
 from monitor.intake.http_server import listen
 from monitor.publish import metrics
 from monitor.settings import Settings
 from monitor.web.server import create_app
 from tests.services import Prometheus, wait_for
-from tests.told import county_board, county_overview
+from tests.told import NOW, FakeBoard, county_board, county_overview
 
 ROOT = Path(__file__).parent.parent
 DASHBOARDS = sorted((ROOT / "dashboards").glob("*.json"))
 SCHEMAS = Path(__file__).parent / "grafana"
-#: What Grafana puts in place of its variables, for Prometheus.
-VARIABLES = {"$__rate_interval": "15s", "$level": ".*", "$township": ".*", "$__range": "1h"}
+SHIPPED = ROOT / "deploy" / "prometheus"
+CHINESE = re.compile("[\u4e00-\u9fff]")
+CONSOLE = "http://127.0.0.1:8080"
+
+#: A village that is off, with all that a site can have; and one in a planned window.
+OFF, PLANNED = "511723001005", "511723104016"
+TOWNSHIP = "511723001"
+#: What Grafana puts in place of its variables, for Prometheus: all; one township and site; one in a window.
+_ALL = {"$__rate_interval": "15s", "$__range": "1h", "$level": ".*", "$terminal": "tv|mobile|pc", "$township": ".*"}
+CHOICES = (
+    {**_ALL, "$site": OFF},
+    {**_ALL, "$township": TOWNSHIP, "$site": OFF},
+    {**_ALL, "$site": PLANNED},
+)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -37,8 +55,36 @@ def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
     return [p for p in board["panels"] if p["type"] != "row"]
 
 
+def variables(board: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(board["templating"]["list"])
+
+
+def asked_by_variables(board: dict[str, Any]) -> list[str]:
+    """What variables ask: `query_result(...)` of an expression."""
+    queries = [v["query"] for v in variables(board) if v["type"] == "query"]
+    return [re.fullmatch(r"query_result\((.*)\)", query).group(1) for query in queries]  # type: ignore[union-attr]
+
+
 def expressions(board: dict[str, Any]) -> list[str]:
-    return [target["expr"] for panel in panels(board) for target in panel["targets"]]
+    """Of panels, variables and annotations."""
+    shown = [target["expr"] for panel in panels(board) for target in panel["targets"]]
+    return [*shown, *asked_by_variables(board), *(each["expr"] for each in board["annotations"]["list"])]
+
+
+def recording() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((SHIPPED / "zhdj.recording.yml").read_text(encoding="utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def links(node: Any) -> Iterator[dict[str, Any]]:
+    """Everything with an address, wherever it stands."""
+    if isinstance(node, dict):
+        if isinstance(node.get("url"), str):
+            yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for each in node:
+            yield from links(each)
 
 
 def schema(name: str, definition: str) -> dict[str, Any]:
@@ -48,10 +94,6 @@ def schema(name: str, definition: str) -> dict[str, Any]:
         definitions["MatcherConfig"]["properties"]["options"] = {}
         definitions["DynamicConfigValue"]["properties"]["value"] = {}
     return {"$ref": f"#/definitions/{definition}", "definitions": definitions}
-
-
-def metric_names(expr: str) -> set[str]:
-    return set(re.findall(r"\b(?:zhdj|process)_\w+", expr))
 
 
 def test_committed_is_what_the_generator_makes(tmp_path: Path) -> None:
@@ -68,29 +110,61 @@ def test_committed_is_what_the_generator_makes(tmp_path: Path) -> None:
 def test_grafanas_schemas_accept_it(path: Path) -> None:
     board = load(path)
     jsonschema.validate(board, schema("dashboard", "Dashboard"))
+    schemas = {kind: load(SCHEMAS / f"{kind}.jsonschema.json") for kind in {p["type"] for p in panels(board)}}
     for panel in panels(board):
         jsonschema.validate(panel["options"], schema(panel["type"], "Options"))
         custom = panel["fieldConfig"]["defaults"].get("custom")
         if custom is not None:
             jsonschema.validate(custom, schema(panel["type"], "FieldConfig"))
+        for override in panel["fieldConfig"]["overrides"]:
+            for each in override["properties"]:
+                if each["id"].startswith("custom."):
+                    field = each["id"].removeprefix("custom.")
+                    assert field in schemas[panel["type"]]["definitions"]["FieldConfig"]["properties"]
+                    jsonschema.validate({field: each["value"]}, _part(schema(panel["type"], "FieldConfig")))
         for target in panel["targets"]:
             jsonschema.validate(target, schema("prometheus", "Dataquery"))
+
+
+def _part(whole: dict[str, Any]) -> dict[str, Any]:
+    """The same, also for some of the properties."""
+    whole["definitions"]["FieldConfig"].pop("required", None)
+    return whole
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda p: p.name)
 def test_every_panel_says_what_it_shows(path: Path) -> None:
     board = load(path)
-    assert all(re.search("[\u4e00-\u9fff]", text) for text in (board["title"], board["description"]))
+    assert all(CHINESE.search(text) for text in (board["title"], board["description"]))
+    assert board["uid"] == f"zhdj-{path.stem}"
     for panel in panels(board):
-        assert re.search("[\u4e00-\u9fff]", panel["title"]), panel["id"]
-        assert len(panel["description"]) > 10, panel["title"]
-        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
-        assert panel["fieldConfig"]["defaults"]["thresholds"]["steps"], panel["title"]
+        defaults = panel["fieldConfig"]["defaults"]
+        assert CHINESE.search(panel["title"]), panel["id"]
+        assert len(panel["description"]) >= 5, panel["title"]
+        assert CHINESE.search(panel["description"]), panel["title"]
+        assert panel["description"].endswith("。"), panel["title"]
+        assert defaults["unit"], panel["title"]
+        assert defaults["thresholds"]["steps"], panel["title"]
         assert panel["datasource"]["uid"] == "${datasource}", panel["title"]
+        refs = [target["refId"] for target in panel["targets"]]
+        assert len(refs) == len(set(refs))
+        if panel["type"] == "table":
+            for heading in panel["transformations"][-1]["options"]["renameByName"].values():
+                assert CHINESE.search(heading), panel["title"]
     titles = [panel["title"] for panel in panels(board)]
     assert len(titles) == len(set(titles))
     ids = [panel["id"] for panel in board["panels"]]
     assert sorted(ids) == list(range(1, len(ids) + 1))
+    for variable in variables(board):
+        assert CHINESE.search(variable["label"])
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps(board))) - {"datasource"}
+    builtin = {"__rate_interval", "__range", "__all", "__url_time_range", "__field", "__data", "1"}
+    assert used - builtin <= {v["name"] for v in variables(board)}
+
+
+def test_titles_and_addresses_are_told_apart() -> None:
+    boards = [load(path) for path in DASHBOARDS]
+    assert len({b["title"] for b in boards}) == len({b["uid"] for b in boards}) == len(boards) == 8
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda p: p.name)
@@ -108,54 +182,167 @@ def test_panels_lie_beside_each_other(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda p: p.name)
-def test_queries_ask_for_metrics_that_exist_and_join_states_with_service(path: Path) -> None:
-    known = set(metrics.FAMILIES)
+def test_queries_ask_for_metrics_that_exist_and_states_on_the_one_clock(path: Path) -> None:
+    known = set(metrics.FAMILIES) | {rule["record"] for rule in recording()}
     known |= {f"{name}_total" for name, (kind, _) in metrics.FAMILIES.items() if kind == "counter"}
     known |= {f"{name}_info" for name, (kind, _) in metrics.FAMILIES.items() if kind == "info"}
     known |= {f"{name}_bucket" for name, (kind, _) in metrics.FAMILIES.items() if kind == "histogram"}
     for expr in expressions(load(path)):
-        assert metric_names(expr) <= known, expr
-        if "zhdj_site_state" in expr:
-            assert "on(site) (zhdj_site_in_service == 1 unless on(site) zhdj_site_planned == 1)" in expr
-        if "_ratio" in expr:
-            assert expr.startswith("floor("), "Grafana would round 99.9996 % up"
+        names = set(re.findall(r"\b(?:zhdj[_:]|process_)[\w:]+", expr))
+        assert names <= known, expr
+        assert "zhdj_site_state" not in names, "zhdj:site_look is grey at night and blue in windows"
 
 
-def ask(folder: Path, port: int) -> dict[str, list[dict[str, Any]]]:
-    """Every expression of every dashboard and what a Prometheus that scrapes `port` says to it."""
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda p: p.name)
+def test_no_percentage_is_rounded_up(path: Path) -> None:
+    for panel in panels(load(path)):
+        field = panel["fieldConfig"]
+        shown = [override for override in field["overrides"] if {"id": "unit", "value": "percentunit"} in override["properties"]]
+        exprs = [t["expr"] for t in panel["targets"]]
+        if field["defaults"]["unit"] == "percentunit":
+            assert all("floor(" in expr for expr in exprs), panel["title"]
+        assert sum("floor(" in expr for expr in exprs) >= len(shown), panel["title"]
+        for expr in exprs:
+            if "_ratio" in expr:
+                assert "floor(" in expr, panel["title"]
+
+
+def test_alerts_and_economic_classes_have_their_words() -> None:
+    text = (ROOT / "dashboards" / "money.json").read_text(encoding="utf-8")
+    for code, name in ECON_CLASSES.items():
+        assert f'"{code}"' in text
+        assert f'"{name}"' in text
+    rules = yaml.safe_load((SHIPPED / "zhdj.rules.yml").read_text(encoding="utf-8"))
+    county = (ROOT / "dashboards" / "county.json").read_text(encoding="utf-8")
+    for alert in (r["alert"] for g in rules["groups"] for r in g["rules"] if "alert" in r):
+        assert f'"{alert}"' in county
+
+
+async def test_no_link_is_dead() -> None:
+    uids = {load(path)["uid"]: {v["name"] for v in variables(load(path))} for path in DASHBOARDS}
+    app = create_app(board=staged(), settings=Settings(), load_overview=_overview)
+    pages: dict[str, str] = {}
+    async with listen(app, "127.0.0.1", 0) as listener, aiohttp.ClientSession() as client:
+        for path in DASHBOARDS:
+            board = load(path)
+            found = [each["url"] for each in links(board)]
+            assert found
+            for url in found:
+                if match := re.match(r"/d/([\w-]+)(?:\?|$)", url):
+                    assert match[1] in uids, url
+                    assert set(re.findall(r"var-(\w+)=", url)) <= uids[match[1]], url
+                    continue
+                page, _, anchor = url.removeprefix("${console}").partition("#")
+                assert url.startswith("${console}/"), url
+                if page not in pages:
+                    async with client.get(f"http://127.0.0.1:{listener.port}{page}") as answer:
+                        assert answer.status == 200 or page == "/readyz", url
+                        pages[page] = await answer.text()
+                anchor = anchor.replace("${township}", TOWNSHIP)
+                assert not anchor or f'id="{anchor}"' in pages[page], url
+            tagged = [each for each in board["links"] if each["type"] == "dashboards"]
+            assert [each["tags"] for each in tagged] == [["zhdj"]]
+            assert board["tags"] == ["zhdj"]
+            (console,) = (v for v in variables(board) if v["name"] == "console")
+            assert console["query"] == CONSOLE
+
+
+def staged() -> FakeBoard:
+    """The county of tests/told.py; one village that is off has all that a site can have."""
+    board = county_board()
+    (off,) = (v for v in board.site_views if v.site == OFF)
+    (planned,) = (v for v in board.site_views if v.planned)
+    assert (off.state, off.township, planned.site) == ("offline", TOWNSHIP, PLANNED)
+    for i, view in enumerate(board.terminal_views):
+        if view.value == "unknown":
+            board.terminal_views[i] = replace(view, last_seen=NOW - 3_600_000)
+    for site in (OFF, TOWNSHIP):
+        for i, service in enumerate(("video_conference", "emergency", "publicity", "supervision", "learning")):
+            board.counters.services[site, "tv", service] = site == TOWNSHIP or i != 0
+        board.counters.certificates[site, "tv", "https"] = NOW + 86_400_000
+    return board
+
+
+async def _overview() -> Any:
+    return county_overview()
+
+
+async def _go_on(board: FakeBoard) -> None:
+    """Things happen while Prometheus looks, so that rates are more than 0."""
+    while True:
+        for via in ("mqtt", "http"):
+            board.counters.heartbeat(via, missing=1)
+            board.counters.refuse(via, "unauthorized")
+        for check in ("icmp", "tcp"):
+            board.counters.probe(check, True, 0.003)
+        board.counters.detection_delay.observe(0.02)
+        await asyncio.sleep(0.1)
+
+
+Answers = dict[str, list[list[dict[str, Any]]]]
+
+
+def ask(folder: Path, port: int) -> tuple[Answers, dict[str, list[dict[str, Any]]]]:
+    """Every expression of every dashboard, and every rule; what a Prometheus that scrapes `port` says to them."""
     config = f"""
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+rule_files: [zhdj.recording.yml, zhdj.rules.yml]
 scrape_configs:
   - job_name: zhdj-monitor
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
 """
-    scraped = "count_over_time(zhdj_channel_observed{channel='mqtt'}[1m]) >= 3"
-    answers = {}
-    with Prometheus(folder, config) as prometheus:
-        wait_for(lambda: prometheus.query(scraped), 30, "three scrapes")
+    files = {name: (SHIPPED / name).read_text(encoding="utf-8") for name in ("zhdj.recording.yml", "zhdj.rules.yml")}
+    files = {name: text.replace("interval: 1m", "interval: 1s") for name, text in files.items()}
+    records = sorted({rule["record"] for rule in recording()})
+    answers: Answers = {}
+    with Prometheus(folder, config, files=files) as prometheus:
+        # What is recorded last stands on what was recorded before, and is asked for over some time.
+        last = "count_over_time(zhdj:services_known[1m]) >= 3 and on() count(ALERTS)"
+        wait_for(lambda: prometheus.query(last), 30, "scrapes and rules")
         for expr in sorted({e for path in DASHBOARDS for e in expressions(load(path))}):
-            asked = expr
-            for variable, value in VARIABLES.items():
-                asked = asked.replace(variable, value)
-            assert "$" not in asked.replace('"$1"', ""), asked
-            answers[expr] = prometheus.query(asked)
-    return answers
+            answers[expr] = []
+            for choice in CHOICES:
+                asked = re.sub(r"\$(?!1\b)\w+", lambda match: choice[match[0]], expr)  # noqa: B023 - used at once
+                answers[expr].append(prometheus.query(asked))
+        recorded = {name: prometheus.query(name) for name in records}
+    return answers, recorded
+
+
+def value(answer: list[dict[str, Any]]) -> str:
+    (row,) = answer
+    return str(row["value"][1])
 
 
 async def test_every_query_has_an_answer_on_a_real_prometheus(tmp_path: Path) -> None:
-    board = county_board()
-
-    async def load_overview() -> Any:
-        return county_overview()
-
-    app = create_app(board=board, settings=Settings(), load_overview=load_overview)
+    board = staged()
+    app = create_app(board=board, settings=Settings(), load_overview=_overview)
     async with listen(app, "127.0.0.1", 0) as listener:
-        answers = await asyncio.to_thread(ask, tmp_path, listener.port)
-    assert [expr for expr, answer in answers.items() if not answer] == []
-    # One of the three offline sites is at rest and one in a window.
-    (offline,) = (a for e, a in answers.items() if e.startswith("count(") and 'state="offline"' in e)
-    assert offline[0]["value"][1] == "1"
-    (table,) = (a for e, a in answers.items() if "group_left(township_name)" in e)
-    assert [row["metric"]["township_name"] for row in table] == ["淙城街道"]
-    ratios = next(a for e, a in answers.items() if "zhdj_availability_ratio" in e)
+        going = asyncio.create_task(_go_on(board))
+        answers, recorded = await asyncio.to_thread(ask, tmp_path, listener.port)
+        going.cancel()
+
+    def known(answer: list[dict[str, Any]]) -> bool:
+        return any(not math.isnan(float(row["value"][1])) for row in answer)
+
+    assert [expr for expr, each in answers.items() if not any(known(a) for a in each)] == []
+    assert [name for name, answer in recorded.items() if not known(answer)] == []
+
+    # One of the three that are offline is at rest and one in a window.
+    everywhere = {expr: each[0] for expr, each in answers.items()}
+    by_look = {
+        look: value(everywhere[next(e for e in everywhere if e.startswith("count(") and f"== {look})" in e)])
+        for look in "123450"
+    }
+    assert by_look == {"1": "229", "2": "1", "3": "1", "4": "1", "5": "1", "0": "1"}
+    assert {r["metric"]["site"]: r["value"][1] for r in recorded["zhdj:site_up"]}[OFF] == "0"
+    assert len(recorded["zhdj:site_up"]) == 231
+    assert len(recorded["zhdj:site_known"]) == 232
+    # 99.9997 % stays below 100 %, also here.
+    (ratios,) = (a for e, a in everywhere.items() if "zhdj_availability_ratio" in e and "sum" not in e)
     assert {r["metric"]["level"]: r["value"][1] for r in ratios}["county"] == "0.9999"
+    # Titles of variables are names, their values codes.
+    for path in DASHBOARDS:
+        for variable in variables(load(path)):
+            if variable["type"] == "query":
+                assert re.search(r"\?<text>.*\?<value>", variable["regex"])
+                assert variable["datasource"]["uid"] == "${datasource}"

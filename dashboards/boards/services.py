@@ -13,12 +13,11 @@ from boards.county import CUT_SAID
 TERMINAL = 'terminal=~"$terminal"'
 #: What terminals of sites in service and outside windows last said.
 SAID = f"zhdj_service_ok{{{TERMINAL}}} and on(site) {due(CHOSEN)}"
-OF = f'zhdj_service_ok{{service="{{}}",{TERMINAL}}} and on(site) {due(CHOSEN)}'
 
 
 def now(board: Board) -> None:
     for service, name in SERVICES.items():
-        said = OF.format(service)
+        said = f'zhdj_service_ok{{service="{service}",{TERMINAL}}} and on(site) {due(CHOSEN)}'
         text = f"{name}：服务时段内、计划检修以外，最近报告{{}}的终端数。不报告这项服务的终端不计。"
         board.add(number(f"sum({said})", (None, GREEN)), f"{name}正常", text.format("正常"), units.Short, 4, 4)
     text = "五项服务合计，最近报告异常的个数。"
