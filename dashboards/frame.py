@@ -83,12 +83,10 @@ class Board:
     def json(self) -> str:
         """As committed. Links and annotations lose their `placement`, which Grafana's schema refuses."""
         made = json.loads(json.dumps(self.board.build(), cls=JSONEncoder))
-        for each in (*made.get("links", []), *made["annotations"]["list"]):
+        fields = [panel.get("fieldConfig", {}).get("defaults", {}) for panel in made["panels"]]
+        of_values = [each for field in fields for each in field.get("links", [])]
+        for each in (*made["links"], *made["annotations"]["list"], *of_values):
             each.pop("placement", None)
-        for panel in made["panels"]:
-            for each in panel.get("fieldConfig", {}).get("defaults", {}).get("links", []):
-                for name in set(each) - {"title", "url", "targetBlank"}:
-                    del each[name]
         return json.dumps(made, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
 
     def _townships(self) -> dashboard.QueryVariable:

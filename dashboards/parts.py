@@ -288,8 +288,8 @@ def cells(
 
 #: What answers carry beside what a table shows.
 _LABELS = (
-    *("Time", "Time 1", "Time 2", "Time 3", "Time 4", "Time 5", "Value", "Value #A"),
-    *("__name__", "instance", "job", "site", "township", "level", "name", "state", "terminal", "alertstate"),
+    *("Time", *(f"Time {i}" for i in range(1, 8)), "Value", "Value #A"),
+    *("__name__", "instance", "job", "site", "township", "level", "name", "state", "terminal", "alertstate", "row"),
 )
 
 

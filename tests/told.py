@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from monitor.publish.views import (
     CalendarYear,
@@ -133,8 +133,11 @@ class FakeBoard:
 def county_board() -> FakeBoard:
     """234 sites, 702 terminals; a few offline, impaired, unknown, at rest and planned; something counted."""
     money = MoneyFigures(25_000_000, {"30213": 12_345_601, "30227": 5_000_000}, 100_050, 24_000_000)
-    board = FakeBoard(money=money, month=figures(), lines={code: code != "511723109" for code, _, _ in TOWNSHIPS})
+    month = figures()
+    month = replace(month, without_retroactive=month.levels, after_exemptions=month.levels)
+    board = FakeBoard(money=money, month=month, lines={code: code != "511723109" for code, _, _ in TOWNSHIPS})
     board.lines["511723205"] = None
+    board.sealed["2026-10"] = NOW - 20 * 24 * HOUR
     board.warnings["roster"] = "nobody is on duty"
     board.troubles["database"] = "away"
     for i, (site, name, level, code, township) in enumerate(places()):

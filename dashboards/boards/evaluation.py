@@ -36,8 +36,8 @@ def plan(board: Board) -> None:
     )
     rows = 'label_join({}, "row", " ", "way", "level")'
     columns = (
-        Column("way 1", "口径", words=WAYS),
-        Column("level 1", "级别", words=LEVELS),
+        Column("way", "口径", words=WAYS),
+        Column("level", "级别", words=LEVELS),
         Column("Value #A", "可用率", units.PercentUnit, 2),
         Column("Value #B", "运行维护率", units.PercentUnit, 2),
     )
@@ -45,7 +45,9 @@ def plan(board: Board) -> None:
         "本月至今按另外两种口径的结果：不计事后补录的检修窗口；扣除已批准的免责。只作对照，以上面的结果为准。"
         f"没有补录和免责时为空。{CUT_SAID}"
     )
-    table = cells(tuple(rows.format(expr) for expr in exprs), columns, "row").no_value("没有补录和免责")
+    table = cells((rows.format(exprs[0]), f"sum by(row) ({rows.format(exprs[1])})"), columns, "row").no_value(
+        "没有补录和免责"
+    )
     board.add(table, "另外的口径", text, units.Short, 10, 8)
 
 
