@@ -111,14 +111,14 @@ class Board:
             if name in self.variables
         )
         planned = with_name(f"max by(township) (zhdj_site_planned{{{where}}}) == 1")
-        if self.one == "site":
-            planned = f"{planned} and on() (zhdj_site_planned{{{where}}} == 1)"
-        windows = dashboard.AnnotationQuery().name("计划检修").datasource(SOURCE).enable(True).icon_color(BLUE)
-        windows.expr(planned).step("60s").title_format("计划检修").text_format("{{name}}").tag_keys("township")
+        if where:
+            windows = dashboard.AnnotationQuery().name("计划检修").datasource(SOURCE).enable(True).icon_color(BLUE)
+            windows.expr(planned).step("60s").title_format("计划检修").text_format("{{name}}").tag_keys("township")
+            self.board.annotation(windows)
         sealed = dashboard.AnnotationQuery().name("月报封存").datasource(SOURCE).enable(True).icon_color(GREEN)
         sealed.expr("zhdj_report_sealed_timestamp_seconds * 1000").step("1h").use_value_for_time(True)
         sealed.title_format("月报封存").text_format("{{month}}")
-        self.board.annotation(windows).annotation(sealed)
+        self.board.annotation(sealed)
 
 
 def _ask(name: str, label: str, query: str, value: str) -> dashboard.QueryVariable:

@@ -195,8 +195,8 @@ def time_line(expr: str, legend: str, values: Words) -> statetimeline.Panel:
 
 
 def on_or_off(expr: str, legend: str, on: str, off: str) -> statetimeline.Panel:
-    """1 and 0 as words on a time line."""
-    return time_line(expr, legend, {"1": (on, GREEN), "0": (off, RED)})
+    """1 and 0 as words on a time line, 2 in grey (promql.graying)."""
+    return time_line(expr, legend, {"1": (on, GREEN), "0": (off, RED), "2": ("不计时", GREY)})
 
 
 def look_line(expr: str, legend: str) -> statetimeline.Panel:

@@ -30,6 +30,20 @@ def due(where: str) -> str:
     return f"({looks(where)} > 0 < 5)"
 
 
+def graying(expr: str, by: str, counting: tuple[str, str]) -> str:
+    """The values of `expr`, 0 or 1, by the labels `by`; 2 where nothing counts: at night, in windows.
+
+    `counting`: a label, and an expression that has its values for as long as they count.
+    """
+    return f"max by({by}) ((0 * {expr} + 2 unless on({counting[0]}) {counting[1]}) or {expr})"
+
+
+def line(where: str, by: str = "township") -> str:
+    """Whether the line of a township is up; 2 while none of its sites is in service."""
+    serving = ("township", 'zhdj_site_in_service{level!="county"} == 1')
+    return graying(f"zhdj_uplink_up{{{where}}}", by, serving)
+
+
 def share(part: str, whole: str, where: str, by: str = "") -> str:
     """Sums of recorded counts over the chosen time, divided and cut. `by`: labels that stay."""
     group = f" by({by})" if by else ""

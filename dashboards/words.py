@@ -8,6 +8,9 @@ import yaml
 
 GREEN, AMBER, RED, PURPLE, BLUE, GREY = "#1E7F4F", "#C98A1B", "#B3261E", "#7A68A6", "#1F6099", "#8793A1"
 
+#: Unit of lengths of time: `1 d 02:03:04`, in which no English word stands.
+LASTED = "dtdhms"
+
 #: zhdj:site_look -> its word and colour (deploy/prometheus/zhdj.recording.yml), in the order in which they are shown.
 LOOKS = {
     "1": ("在线", GREEN),

@@ -97,7 +97,7 @@ def schema(name: str, definition: str, part: str = "") -> jsonschema.Draft7Valid
         definitions["DynamicConfigValue"]["properties"]["value"] = {}
     if "TableCellOptions" in definitions:
         definitions["TableCellOptions"]["anyOf"] = definitions["TableCellOptions"].pop("oneOf")
-    asked = {"$ref": f"#/definitions/{definition}"}
+    asked: dict[str, Any] = {"$ref": f"#/definitions/{definition}"}
     if part:
         while "$ref" in asked:
             asked = definitions[asked["$ref"].removeprefix("#/definitions/")]

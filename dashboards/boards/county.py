@@ -19,8 +19,8 @@ from parts import (
     to_site,
     to_township,
 )
-from promql import CHOSEN, CUT, LEVEL, TOWNSHIP, counted, looks, repair_share, with_name, with_township
-from words import AMBER, CHANNELS, GREEN, GREY, LEVELS, LOOKS, PURPLE, RED, SEVERITIES, VERDICTS, alerts
+from promql import CHOSEN, CUT, LEVEL, TOWNSHIP, counted, line, looks, repair_share, with_name, with_township
+from words import AMBER, CHANNELS, GREEN, GREY, KINDS, LASTED, LEVELS, LOOKS, PURPLE, RED, SEVERITIES, VERDICTS, alerts
 
 SAID = {
     "1": "服务时段内、计划检修以外，至少一个机位在线且没有机位离线的站点数。",
@@ -58,7 +58,7 @@ def sites(board: Board) -> None:
         Column("name", "站点", to=to_site('${__data.fields["编号"]}')),
         Column("level", "级别", words=LEVELS),
         Column("site", "编号"),
-        Column("Value #B", "计时离线", units.DurationSeconds, colors=((None, AMBER), (14_400, RED))),
+        Column("Value #B", "计时离线", LASTED, colors=((None, AMBER), (14_400, RED))),
         Column("Value #C", "已用时限", units.PercentUnit, 2, colors=((None, GREY), (0.5, AMBER), (0.8, RED))),
     )
     table = cells((with_township(offline), counted_s, share), columns, "site", "乡镇").no_value("没有离线的站点")
@@ -82,9 +82,9 @@ def sites(board: Board) -> None:
     table = cells(exprs, columns, "township", "离线", descending=True).decimals(0)
     text = "各乡镇此刻的站点数，空格为没有；点乡镇名看该乡镇。不在服务时段的只计入站点总数。"
     board.add(table, "各乡镇现状", text, units.Short, 12, 10)
-    line = with_name(f"zhdj_uplink_up{{{TOWNSHIP}}}")
     text = "由乡镇线路自身的检测项，或由所辖村级站点同时离线判定。中断期间，其村级站点随之离线。点线路看该乡镇。"
-    panel = linked(on_or_off(line, "{{name}}", "正常", "中断"), "该乡镇", to_township("${__field.labels.township}"))
+    panel = on_or_off(with_name(line(TOWNSHIP)), "{{name}}", "正常", "中断")
+    linked(panel, "该乡镇", to_township("${__field.labels.township}"))
     board.add(panel, "乡镇线路", text, units.Short, 12, 10)
 
 
@@ -108,17 +108,22 @@ def month(board: Board) -> None:
 
 def duty(board: Board) -> None:
     """What somebody has to do."""
-    firing = 'max by(alertname, severity, alertstate, township) (ALERTS{alertname!="Watchdog"})'
-    states = {"firing": "已告警", "pending": "待确认"}
+    labels = "alertname, severity, alertstate, township, site, name, terminal"
+    of_township, others = (
+        f'max by({labels}) (ALERTS{{alertname!="Watchdog",township{given}""}})' for given in ("!=", "=")
+    )
     columns = (
         Column("severity", "程度", words=SEVERITIES),
         Column("alertname", "告警", words=alerts()),
-        Column("township", "乡镇"),
-        Column("alertstate", "阶段", words=states),
+        Column("township_name", "乡镇"),
+        Column("name", "站点", to=to_site('${__data.fields["编号"]}')),
+        Column("site", "编号"),
+        Column("terminal", "机位", words=KINDS),
+        Column("alertstate", "阶段", words={"firing": "已告警", "pending": "待确认"}),
     )
     text = "Prometheus 中正在触发的告警；待确认的尚未到通知的时间。怎么办见值班手册。"
-    table = cells((f"{firing} == 1",), columns, sort="程度").no_value("没有告警")
-    board.add(table, "告警", text, units.Short, 10, 8)
+    table = cells((f"{with_township(of_township)} or {others}",), columns, sort="程度").no_value("没有告警")
+    board.add(table, "告警", text, units.Short, 12, 9)
     exprs = tuple(f"sum by(level) (zhdj_workorders_{which}{{{LEVEL}}})" for which in ("open", "overdue"))
     columns = (
         Column("level", "级别", words=LEVELS),
@@ -126,10 +131,10 @@ def duty(board: Board) -> None:
         Column("Value #B", "超期", colors=((None, GREEN), (1, RED))),
     )
     text = "未关闭的工单，及其中停机已超修复时限的。乡镇线路的工单计入乡镇。"
-    board.add(cells(exprs, columns, "level").decimals(0), "工单", text, units.Short, 6, 8)
+    board.add(cells(exprs, columns, "level").decimals(0), "工单", text, units.Short, 5, 9)
     text = "监测能否收到证据。中断期间站点为未知，绝不计为离线。"
     panel = call(on_or_off("zhdj_channel_observed", "{{channel}}", "正常", "中断"), CHANNELS)
-    board.add(panel, "监测通道", text, units.Short, 8, 8)
+    board.add(panel, "监测通道", text, units.Short, 7, 9)
 
 
 def board() -> Board:

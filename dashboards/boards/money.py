@@ -11,7 +11,7 @@ from words import AMBER, BLUE, CLASSES, GREEN, GREY, RED
 from boards.county import CUT_SAID
 
 #: Grafana's own currencies shorten to thousands; these are sums that people compare with vouchers.
-YUAN = "suffix: 元"
+YUAN = "suffix:元"
 SPENT = "sum(zhdj_spent_yuan)"
 TIED = f"({SPENT} + on() zhdj_approved_unpaid_yuan)"
 

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.common import BigValueTextMode
 from parts import Column, bars, call, cells, course, lines, number, on_or_off, over_time, word
 from promql import CUT, JOB
-from words import AMBER, BLUE, CHANNELS, GREEN, GREY, RED
+from words import AMBER, BLUE, CHANNELS, GREEN, GREY, LASTED, RED
 
 FOLDERS = {"evidence": "证据日志", "papers": "附件", "database": "数据库"}
 VIA = {"mqtt": "MQTT", "http": "HTTP"}
@@ -22,13 +22,13 @@ def state(board: Board) -> None:
     board.add(panel, "版本", text, units.Short, 4, 4)
     text = "监测服务这次启动以来的时间。"
     panel = number(f"time() - process_start_time_seconds{{{JOB}}}", (None, GREY), decimals=None)
-    board.add(panel, "已运行", text, units.DurationSeconds, 4, 4)
+    board.add(panel, "已运行", text, LASTED, 4, 4)
     text = "本年和下一年的工作日安排是否已配置。下一年的请在十二月初填好。"
     panel = word("zhdj_calendar_known", {"1": ("已配置", GREEN), "0": ("未配置", AMBER)}, "{{year}} 年")
     board.add(panel, "工作日安排", text, units.Short, 6, 4)
     text = "Alertmanager 上一次送来例行信号距今多久；超过几分钟，说明告警的通路断了。"
     panel = number("time() - zhdj_watchdog_timestamp_seconds", (None, GREEN), (300, RED), decimals=None)
-    board.add(panel.no_value("没有收到过"), "例行信号", text, units.DurationSeconds, 6, 4)
+    board.add(panel.no_value("没有收到过"), "例行信号", text, LASTED, 6, 4)
     text = "监测能否收到证据。中断期间站点为未知，绝不计为离线。"
     panel = call(on_or_off("zhdj_channel_observed", "{{channel}}", "正常", "中断"), CHANNELS)
     board.add(panel, "监测通道", text, units.Short, 12, 6)
@@ -90,7 +90,7 @@ def telling(board: Board) -> None:
     text = "最早一条没有发出的消息已等了多久。超过十分钟会告警。"
     colors = ((None, GREEN), (60, AMBER), (600, RED))
     panel = number("time() - zhdj_outbox_oldest_timestamp_seconds", *colors, decimals=None)
-    board.add(panel.no_value("没有待发"), "最久等待", text, units.DurationSeconds, 4, 8)
+    board.add(panel.no_value("没有待发"), "最久等待", text, LASTED, 4, 8)
     panel = lines()
     for ref, which in (("A", "sent"), ("B", "failed")):
         word_of = {"sent": "已发", "failed": "失败"}[which]

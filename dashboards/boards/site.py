@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from frame import Board
 from grafana_foundation_sdk.models import units
-from parts import GOOD, Column, call, cells, course, linked, look_line, number, on_or_off, time_line, to_township, word
-from promql import CUT, due, looks, repair_share
-from words import AMBER, GREEN, GREY, KINDS, LOOKS, PURPLE, RED, SERVICES
+from parts import GOOD, Column, call, cells, course, linked, look_line, number, on_or_off, to_township, word
+from promql import CUT, due, graying, line, looks, repair_share
+from words import AMBER, GREEN, GREY, KINDS, LASTED, LOOKS, PURPLE, RED, SERVICES
 
 from boards.county import CUT_SAID
 
@@ -20,7 +20,7 @@ def state(board: Board) -> None:
     text = "停机最久的机位此次停机已计入的离线时长。夜间、计划检修不计。没有停机时不显示。"
     worst = f"max(zhdj_outage_counted_seconds{{{SITE}}})"
     panel = number(worst, (None, AMBER), (14_400, RED), decimals=None).no_value("没有停机")
-    board.add(panel, "停机计时", text, units.DurationSeconds, 5, 4)
+    board.add(panel, "停机计时", text, LASTED, 5, 4)
     text = f"停机最久的机位已用去的修复时限，到 100% 时本月为未维护到位。{CUT_SAID}"
     panel = number(repair_share(SITE, "site"), (None, GREY), (0.5, AMBER), (0.8, RED), decimals=2)
     board.add(panel.no_value("没有停机"), "已用修复时限", text, units.PercentUnit, 5, 4)
@@ -36,24 +36,21 @@ def state(board: Board) -> None:
 def story(board: Board) -> None:
     text = "站点各时刻的状态，灰色是非服务时段。"
     board.add(look_line(looks(SITE), "{{name}}"), "站点经过", text, units.Short, 24, 4)
-    up = f"zhdj_terminal_up{{{TERMINAL}}}"
-    rest = f"(0 * {up} + 2 unless on(site) {due(SITE)})"
-    panel = time_line(
-        f"{rest} or {up}", "{{terminal}}", {"1": ("在线", GREEN), "0": ("离线", RED), "2": ("不计时", GREY)}
-    )
+    counting = ("site", due(SITE))
+    panel = on_or_off(graying(f"zhdj_terminal_up{{{TERMINAL}}}", "terminal", counting), "{{terminal}}", "在线", "离线")
     text = "每个机位各时刻是否在线；空白是未知，灰色是非服务时段或计划检修。"
     board.add(call(panel, KINDS), "机位经过", text, units.Short, 12, 7)
-    text = "终端最近报告的各项服务；没有报告的服务不显示。"
-    panel = on_or_off(f"max by(service) (zhdj_service_ok{{{TERMINAL}}})", "{{service}}", "正常", "异常")
+    text = "终端最近报告的各项服务，几个机位报告时有一个正常即为正常；灰色是非服务时段或计划检修。"
+    said = graying(f"zhdj_service_ok{{{TERMINAL}}}", "service", counting)
+    panel = on_or_off(said, "{{service}}", "正常", "异常")
     board.add(call(panel, SERVICES), "服务经过", text, units.Short, 12, 7)
     text = "所属乡镇的线路。线路中断时，村级站点随之离线，请先处理线路。县级站点没有。点线路看该乡镇。"
-    line = f"zhdj_uplink_up and on(township) {looks(SITE)}"
-    panel = on_or_off(line, "乡镇线路", "正常", "中断")
+    panel = on_or_off(f"{line('')} and on(township) {looks(SITE)}", "乡镇线路", "正常", "中断")
     linked(panel, "该乡镇", to_township("${__field.labels.township}"))
     board.add(panel, "乡镇线路", text, units.Short, 12, 5)
     text = "各机位此次停机已计入的离线时长，在夜间和计划检修时不增加。"
     panel = course(f"zhdj_outage_counted_seconds{{{TERMINAL}}}", "{{terminal}}")
-    board.add(call(panel, KINDS), "停机计时经过", text, units.DurationSeconds, 12, 5)
+    board.add(call(panel, KINDS), "停机计时经过", text, LASTED, 12, 5)
 
 
 def parts(board: Board) -> None:
@@ -67,16 +64,16 @@ def parts(board: Board) -> None:
     columns = (
         Column("terminal", "机位", words=KINDS),
         Column("Value #B", "状态", words={"1": ("在线", GREEN), "0": ("离线", RED)}),
-        Column("Value #A", "距上次联系", units.DurationSeconds),
-        Column("Value #C", "停机计时", units.DurationSeconds, colors=((None, AMBER), (14_400, RED))),
-        Column("Value #D", "修复时限", units.DurationSeconds),
+        Column("Value #A", "距上次联系", LASTED),
+        Column("Value #C", "停机计时", LASTED, colors=((None, AMBER), (14_400, RED))),
+        Column("Value #D", "修复时限", LASTED),
     )
     text = "每个机位最近一次联系和正在进行的停机；状态空白是未知。"
     board.add(cells(exprs, columns, "terminal", "机位"), "机位", text, units.Short, 14, 8)
     columns = (
         Column("terminal", "机位", words=KINDS),
         Column("check", "检测项"),
-        Column("Value", "剩余", units.DurationSeconds, colors=((None, RED), (14 * 86_400, GREEN))),
+        Column("Value", "剩余", LASTED, colors=((None, RED), (14 * 86_400, GREEN))),
     )
     expr = f"max by(terminal, check) (zhdj_certificate_expiry_timestamp_seconds{{{TERMINAL}}} - time())"
     text = "HTTPS 检测最近见到的证书离到期还有多久，负数为已到期。"

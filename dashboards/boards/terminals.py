@@ -6,7 +6,7 @@ from frame import Board
 from grafana_foundation_sdk.models import units
 from parts import GOOD, Column, bars, call, cells, course, lines, linked, number, over_time, to_site, to_township
 from promql import CHOSEN, CUT, due, looks, repair_share, share, with_name, with_site
-from words import AMBER, GREEN, GREY, KINDS, RED
+from words import AMBER, GREEN, GREY, KINDS, LASTED, RED
 
 from boards.county import CUT_SAID
 
@@ -38,14 +38,14 @@ def now(board: Board) -> None:
     )
     columns = (
         *PLACE,
-        Column("Value #A", "计时离线", units.DurationSeconds, colors=((None, AMBER), (14_400, RED))),
+        Column("Value #A", "计时离线", LASTED, colors=((None, AMBER), (14_400, RED))),
         Column("Value #B", "已用时限", units.PercentUnit, 2, colors=((None, GREY), (0.5, AMBER), (0.8, RED))),
     )
     text = f"服务时段内、计划检修以外离线的机位，停机最久的在前；点站点名看该站点。{CUT_SAID}"
     table = cells(exprs, columns, "row", "计时离线", descending=True).no_value("没有离线的机位")
     board.add(table, "离线机位", text, units.Short, 14, 12)
     seen = f"topk(50, max by(site, terminal) (time() - zhdj_terminal_last_seen_timestamp_seconds{{{TERMINAL}}}))"
-    columns = (*PLACE, Column("Value", "距上次联系", units.DurationSeconds))
+    columns = (*PLACE, Column("Value", "距上次联系", LASTED))
     text = "最久没有联系的 50 个机位，不论是否在服务时段。从未联系过的不在此列。"
     table = cells((with_site(seen, CHOSEN),), columns, sort="距上次联系", descending=True)
     board.add(table, "最久没有联系", text, units.Short, 10, 12)
@@ -76,7 +76,7 @@ def story(board: Board) -> None:
     columns = (
         *PLACE,
         Column("check", "检测项"),
-        Column("Value", "剩余", units.DurationSeconds, colors=((None, RED), (14 * 86_400, GREEN))),
+        Column("Value", "剩余", LASTED, colors=((None, RED), (14 * 86_400, GREEN))),
     )
     text = "HTTPS 检测最近见到的证书，最早到期的 50 个；负数为已到期。"
     table = cells((with_site(f"bottomk(50, {expiry} and on(site) {looks(CHOSEN)})", CHOSEN),), columns, sort="剩余")
