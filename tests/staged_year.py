@@ -27,17 +27,21 @@ SITES = 24
 
 
 def timelines(loaded: Loaded, seed: int, each: int) -> dict[Key, Timeline]:
-    """Of every check: up since a while before the year, then `each` silences of minutes to weeks, some not seen."""
+    """Of every check: up since a while before the year, then `each` silences of minutes to weeks, some not seen; six of
+    them are the whole site's."""
     rng = random.Random(seed)
+    dark: dict[str, list[int]] = {}
     result: dict[Key, Timeline] = {}
     for key in loaded.inventory.checks:
         at = YEAR[0] - rng.randrange(40) * DAY - rng.randrange(DAY)
         steps = [Step(BEGINNING, UNKNOWN), Step(at, UP, Edge(at - MINUTE, at, "beat", None, [at, at, "mqtt", "b", 1]))]
-        for start in sorted(rng.sample(range(at + HOUR, YEAR[1] + 20 * DAY, 7 * MINUTE), each)):
+        together = dark.setdefault(key[0], rng.sample(range(YEAR[0], YEAR[1], 7 * MINUTE), 6))
+        for start in sorted([*together, *rng.sample(range(at + HOUR, YEAR[1] + 20 * DAY, 7 * MINUTE), each)]):
             if start <= steps[-1].at:
                 continue
             before = [start - MINUTE, start - MINUTE, "mqtt", "b", 10]
-            again = start + MINUTE * int(min(20 * 24 * 60, 5 * rng.paretovariate(0.35)))
+            shape = 0.2 if start in together else 0.35
+            again = start + MINUTE * int(min(20 * 24 * 60, 5 * rng.paretovariate(shape)))
             value: Value = UNKNOWN if rng.random() < 0.25 else DOWN
             steps.append(Step(start, value, Edge(start - MINUTE, start, "silence", before)))
             if rng.random() < 0.2 and again - start > 2 * MINUTE:
