@@ -55,7 +55,7 @@ class Found(NamedTuple):
 
     packed: list[tuple[str, str, str]]
     orders: Mapping[str, Ordered]
-    signs: Mapping[tuple[str, str], Mapping[int, str]]
+    signs: dict[tuple[str, str], dict[int, str]]
 
 
 def _inside(period: Interval) -> ColumnElement[bool]:
@@ -121,24 +121,27 @@ async def _signs(
 
 
 def facts(
-    found: Found, counter: Counter, checks: Mapping[Key, Timeline], period: Interval
+    found: Found, counter: Counter, checks: dict[Key, Timeline], period: Interval
 ) -> tuple[list[OutageFacts], list[OutageFacts]]:
-    """Outages of terminals, and those of townships' lines."""
+    """Outages of terminals, and those of townships' lines. What was found and `checks` are used up."""
     outages: list[OutageFacts] = []
     lines: list[OutageFacts] = []
     counted_of: dict[int, Counted] = {}
-    while found.packed:  # what is done makes room
+    while found.packed:
         site, terminal, packed = found.packed.pop()
         course, timeline = _course(counter, checks, site, terminal)
         counted = counted_of.get(id(course))
         if counted is None:
             counted = counted_of[id(course)] = course.counted(period, True)[1]
-        signs = found.signs.get((site, terminal), {})
+        signs = found.signs.pop((site, terminal), {})
         mine = lines if terminal == UPLINK else outages
         for row in _rows(packed):
             before = course.counted((row[1], period[1]), False)[1] if row[1] < period[0] else counted
             ordered = found.orders.get(row[0], _NOBODY)
             mine.append(_fact(site, terminal, row, course, timeline, before, period, ordered, signs))
+        for era in counter.eras:
+            for one in era.inventory.checks_of.get((site, terminal), ()):
+                checks.pop(one.key, None)
     outages.sort(key=_start_and_key)
     lines.sort(key=_start_and_key)
     return outages, lines
