@@ -31,6 +31,7 @@ from monitor.flows.month import month_so_far
 from monitor.flows.observe import Observer
 from monitor.flows.orders import keep_orders
 from monitor.flows.overview import load_overview
+from monitor.flows.reports.keeping import Keeping
 from monitor.intake.broker import EmbeddedBroker
 from monitor.intake.http import HttpIntake
 from monitor.intake.http_server import listen
@@ -66,6 +67,8 @@ SAVE_S = 1.0
 #: How often the chains' heads are looked at, and the folder of the evidence log, seconds.
 ANCHORS_S = 5.0
 DAYS_S = 60.0
+#: How often it is looked whether a month is to be sealed, or a sealed one to be restated, seconds.
+REPORTS_S = 60.0
 #: Connections of HTTP and of the embedded broker, twice over.
 OPEN_FILES = 16_384
 
@@ -153,6 +156,7 @@ async def running(
             "tables": lambda: _tables(observer, known, engine, files, settings.zone),
             "anchors": lambda: _anchors(anchoring, clock),
             "days": lambda: _days(engine, settings, clock),
+            "reports": lambda: _reports(observer, Keeping(engine, observer.board)),
             "mqtt": receiver.run,
             "poller": poller.run,
             "selfwatch": watch.rounds,
@@ -384,3 +388,14 @@ async def _days(engine: AsyncEngine, settings: Settings, clock: Clock) -> NoRetu
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("days.failed", error=type(error).__name__)
         await _pause(DAYS_S)
+
+
+async def _reports(observer: Observer, keeping: Keeping) -> NoReturn:
+    """Survives a database that is away; what it cannot seal it says itself."""
+    await _pause(TABLES_S)  # after everything else that a start asks of the database
+    while True:
+        try:
+            await keeping.step(observer.judge.loaded, observer.clock.now())
+        except (SQLAlchemyError, OSError, TimeoutError, MonitorError) as error:
+            log.warning("reports.failed", error=(str(error) or type(error).__name__).splitlines()[0])
+        await _pause(REPORTS_S)

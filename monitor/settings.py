@@ -223,6 +223,12 @@ class WorkOrders(_Part):
     responsible: NamesByLevel = NamesByLevel()
 
 
+class Reports(_Part):
+    """[reports] The local day on which the month before seals itself, once an approver allowed it; 0: never."""
+
+    seal_on_day: Annotated[int, Field(ge=0, le=28)] = 5
+
+
 class Settings(BaseSettings):
     """All of monitor.toml. `folder` is where it was read; relative paths are meant from the working directory."""
 
@@ -252,6 +258,7 @@ class Settings(BaseSettings):
     anchors: Anchors = Anchors()
     retention: Retention = Retention()
     workorders: WorkOrders = WorkOrders()
+    reports: Reports = Reports()
 
     @property
     def zone(self) -> ZoneInfo:

@@ -17,6 +17,7 @@ from monitor.cli import (
     meetings,
     people,
     register,
+    reports_kept,
     service,
     tokens,
     windows,
@@ -45,6 +46,9 @@ program.add_typer(ledger.program, name="ledger", help="经费台账: the cost le
 program.add_typer(register.program, name="register", help="机位台账: which device stands where; 盘点.")
 program.add_typer(inspections.program, name="inspection", help="巡检: planned rounds and visits.")
 program.add_typer(meetings.program, name="meeting", help="会议保障: meetings and who joined.")
+report = typer.Typer(no_args_is_help=True)
+reports_kept.register(report)
+program.add_typer(report, name="report", help="Reports 运行维护报告: sealed, restated, shown.")
 
 
 def main() -> None:

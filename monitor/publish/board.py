@@ -37,6 +37,7 @@ class Board:
         self.money: MoneyFigures | None = None  # of this year's funds; None where there is none
         self.windows: Sequence[Window] = ()
         self.orders: Mapping[str, tuple[int, int]] | None = None  # level -> work orders not closed, of these overdue
+        self.restatements_due: int | None = None  # sealed reports whose figures are others by now
         self.troubles: dict[str, str] = {}  # what keeps the service from its job, by part
         self.warnings: dict[str, str] = {}  # what somebody should look at meanwhile, likewise
 

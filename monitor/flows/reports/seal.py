@@ -1,0 +1,175 @@
+"""Sealing 定稿 a month's report, and restating 更正 it: what may be sealed, and how it becomes a row for ever.
+
+The facts are gathered before the transaction (a large county's take a minute, and the service writes meanwhile); in it
+the chain is held, so of several who seal at once one does, and the others read who was quicker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, tzinfo
+from itertools import chain
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from monitor.core.access import Action, Actor, demand
+from monitor.core.period import Period, parse, settles_at
+from monitor.core.report_differences import Difference, differences
+from monitor.errors import MonitorError
+from monitor.flows.acting import acting, refused
+from monitor.flows.history import eras_in
+from monitor.flows.reports.now import facts_now
+from monitor.inventory.load import Loaded
+from monitor.store import chains, reading, reports
+from monitor.store.reports import Kept, Sealed
+from monitor.store.tables import loss
+
+
+async def seal(
+    engine: AsyncEngine, loaded: Loaded, actor: Actor, month: str, at_ms: int, *, approval: int | None = None
+) -> Kept:
+    """Seal a month that is settled. `approval`: the audit record by which the service may do so by itself.
+
+    Raises MonitorError, in Chinese: too early, sealed already, played by a simulated fleet, a right that is missing.
+    """
+    what = f"report {month}"
+    async with _refusals(engine, actor, what, at_ms):
+        period = a_month(month)
+        demand(actor, Action.MONTH_SEAL)
+        async with engine.connect() as connection:
+            why = await why_not(connection, loaded, period, at_ms)
+        if why:
+            raise MonitorError(why)
+        facts = await facts_now(engine, loaded, period, at_ms)
+    async with acting(engine, actor, Action.MONTH_SEAL, what, at_ms) as connection:
+        await chains.hold(connection, reports.TAG)
+        known = await reports.newest(connection, month)
+        if known is not None:
+            raise MonitorError(_sealed_already(known, loaded.settings.zone))
+        return await reports.append(connection, _row(month, 0, actor, at_ms, facts, approval=approval))
+
+
+async def restate(engine: AsyncEngine, loaded: Loaded, actor: Actor, month: str, reason: str, at_ms: int) -> Kept:
+    """A restated report 更正版 in place of the newest one, which stays as it is.
+
+    Raises MonitorError, in Chinese: nothing sealed, no figure differs, no reason, a right that is missing.
+    """
+    what = f"report {month}: {reason.strip()}"
+    async with _refusals(engine, actor, what, at_ms):
+        period = a_month(month)
+        demand(actor, Action.MONTH_SEAL)
+        if not reason.strip():
+            raise MonitorError("更正版须说明理由（--reason）")
+        facts = await facts_now(engine, loaded, period, at_ms)
+        async with engine.connect() as connection:
+            before, found = await _compared(connection, month, facts)
+    async with acting(engine, actor, Action.MONTH_SEAL, what, at_ms) as connection:
+        await chains.hold(connection, reports.TAG)
+        known = await reports.newest(connection, month)
+        if known is not None and known.n != before.n:
+            raise MonitorError(f"{month} 刚由 {known.sealed_by} 出了第 {known.revision} 次更正版，请先查看再定")
+        row = _row(month, before.revision + 1, actor, at_ms, facts, reason=reason.strip(), found=found)
+        return await reports.append(connection, row)
+
+
+async def difference_now(engine: AsyncEngine, loaded: Loaded, kept: Kept, at_ms: int) -> list[Difference]:
+    """In what a sealed report differs from what would be sealed now; none: it is right."""
+    facts = await facts_now(engine, loaded, parse(kept.period), at_ms)
+    async with engine.connect() as connection:
+        return differences(_read(await reports.facts(connection, kept.n)), _read(facts))
+
+
+async def why_not(connection: AsyncConnection, loaded: Loaded, period: Period, at_ms: int) -> str:
+    """Why a month cannot be sealed now, in a sentence for people; "" if it can."""
+    settings, month = loaded.settings, period.name
+    zone = settings.zone
+    start, end = period.interval(zone)
+    if settings.demo:
+        return f"{month} 不能定稿：本库的数据由模拟终端产生（演示数据），不进入报告链"
+    if at_ms < end:
+        return f"{month} 尚未结束，只能预览，不能定稿"
+    known = await reports.newest(connection, month)
+    if known is not None:
+        return _sealed_already(known, zone)
+    began = (await connection.execute(select(func.min(loss.c.restored_ms)))).scalar()
+    if began is None or end <= began:
+        since = f"监测自 {shown(began, zone)} 开始" if began is not None else "尚无任何证据"
+        return f"{month} 没有可定稿的内容：{since}"
+    eras = await eras_in(connection, loaded)
+    settled = settles_at(end, chain.from_iterable(era.inventory.checks.values() for era in eras))
+    if at_ms < settled:
+        return f"{month} 尚未结清：迟到的证据仍可能到达，{shown(settled, zone)} 起方可定稿"
+    watched = eras[-1].inventory.sites
+    known_until = [at for site, at in (await reading.known_until(connection)).items() if site in watched]
+    if min(known_until, default=0) < settled:
+        behind = shown(min(known_until, default=0), zone)
+        return (
+            f"{month} 暂不能定稿：数据库跟随证据日志只到 {behind}，须到 {shown(settled, zone)}（监测服务是否在运行？）"
+        )
+    return ""
+
+
+def a_month(name: str) -> Period:
+    """Raises MonitorError for what is no month."""
+    period = parse(name)
+    if period.form != "month":
+        raise MonitorError(f"只有月度报告可以定稿，{name} 只能预览")
+    return period
+
+
+def shown(ms: int, zone: tzinfo) -> str:
+    """Local time to the minute; never earlier than it is."""
+    return datetime.fromtimestamp(-(-ms // 60_000) * 60, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M")
+
+
+def _sealed_already(known: Kept, zone: tzinfo) -> str:
+    when = shown(known.at_ms, zone)
+    return f"{known.period} 已由 {known.sealed_by} 于 {when} 定稿；数字若有变化，请出更正版（report restate）"
+
+
+def _row(
+    month: str,
+    revision: int,
+    actor: Actor,
+    at_ms: int,
+    facts: bytes,
+    *,
+    approval: int | None = None,
+    reason: str = "",
+    found: list[Difference] | None = None,
+) -> Sealed:
+    said = _read(facts)
+    if said["demo"]:
+        raise MonitorError(f"{month} 不能定稿：其中有演示数据")
+    rules, software = said["rules"], said["software"]
+    return Sealed(month, revision, at_ms, actor.name, approval, reason, rules, software, facts, found or [])
+
+
+async def _compared(connection: AsyncConnection, month: str, facts: bytes) -> tuple[Kept, list[Difference]]:
+    """The newest sealed report of the month, and in what it differs. Raises MonitorError where it does not."""
+    before = await reports.newest(connection, month)
+    if before is None:
+        raise MonitorError(f"{month} 还没有定稿，不需要更正版")
+    found = differences(_read(await reports.facts(connection, before.n)), _read(facts))
+    if not found:
+        raise MonitorError(f"{month} 的数字与最近一次定稿完全相同，不需要更正版")
+    return before, found
+
+
+def _read(facts: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(facts)
+    return found
+
+
+@asynccontextmanager
+async def _refusals(engine: AsyncEngine, actor: Actor, what: str, at_ms: int) -> AsyncIterator[None]:
+    """What is refused before there is a transaction is audited as well."""
+    try:
+        yield
+    except MonitorError as error:
+        await refused(engine, actor.name, Action.MONTH_SEAL, what, at_ms, "refused", str(error))
+        raise
