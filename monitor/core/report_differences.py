@@ -47,7 +47,7 @@ def differences(before: Mapping[str, Json], after: Mapping[str, Json]) -> list[D
     """All of them, in the order of FIGURES."""
     found: list[Difference] = []
     for part in FIGURES:
-        found += _between(part, _figures(part, before), _figures(part, after))
+        found += compared(part, _figures(part, before), _figures(part, after))
     return found
 
 
@@ -76,7 +76,8 @@ def _within(end: int | None, period_end: int) -> int | None:
     return end if end is not None and end < period_end else None
 
 
-def _between(part: str, before: Json, after: Json) -> Iterator[Difference]:
+def compared(part: str, before: Json, after: Json) -> Iterator[Difference]:
+    """The values in which two things differ; lists whose members have names are compared by these."""
     if before == after:
         return
     a, b = _named(before), _named(after)
@@ -84,7 +85,7 @@ def _between(part: str, before: Json, after: Json) -> Iterator[Difference]:
         yield Difference(part, before, after)
         return
     for name in dict.fromkeys((*a, *b)):
-        yield from _between(f"{part}.{name}", a.get(name), b.get(name))
+        yield from compared(f"{part}.{name}", a.get(name), b.get(name))
 
 
 def _named(value: Json) -> Mapping[str, Json] | None:

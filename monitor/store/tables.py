@@ -661,7 +661,7 @@ inventory_version = Table(
 
 # --- sealed reports 定稿 (docs/reports.md) ----------------------------------------------------------------------------
 
-#: A report as it was sealed, or restated. Rows are only added: triggers refuse to change them (migration `reports`). The
+#: A report as it was sealed, or restated. Rows are only added: triggers refuse to change them (migration 0007). The
 #: newest revision of a period is the one in force. A chain (`report`): `n` and `hash` are its link.
 report = Table(
     "report",

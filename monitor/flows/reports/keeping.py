@@ -16,7 +16,7 @@ from monitor.flows.reports.schedule import approved, due_months, sealing_day
 from monitor.flows.reports.seal import difference_now, seal, why_not
 from monitor.inventory.load import Loaded
 from monitor.publish.board import Board
-from monitor.store import reports, report_changes
+from monitor.store import report_changes, reports
 from monitor.store.database import looking
 from monitor.store.reports import Kept
 

@@ -87,7 +87,7 @@ async def why_not(connection: AsyncConnection, loaded: Loaded, period: Period, a
     """Why a month cannot be sealed now, in a sentence for people; "" if it can."""
     settings, month = loaded.settings, period.name
     zone = settings.zone
-    start, end = period.interval(zone)
+    end = period.interval(zone)[1]
     if settings.demo:
         return f"{month} 不能定稿：本库的数据由模拟终端产生（演示数据），不进入报告链"
     if at_ms < end:

@@ -43,7 +43,7 @@ def upgrade() -> None:
         # What INSERT OR REPLACE deletes asks no trigger on deletes.
         same = "n = NEW.n OR (kind = NEW.kind AND period = NEW.period AND revision = NEW.revision)"
         op.execute(
-            "CREATE TRIGGER report_replace BEFORE INSERT ON report "
+            "CREATE TRIGGER report_replace BEFORE INSERT ON report "  # noqa: S608  # names of our own
             f"WHEN EXISTS (SELECT 1 FROM report WHERE {same}) {refuse}"
         )
         return

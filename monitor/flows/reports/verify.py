@@ -1,0 +1,254 @@
+"""verify, of sealed reports: their figures worked out again, by way of the evidence log for as long as it is kept.
+
+The log is replayed into a database of its own, from the head of the period's first day to where the period was settled;
+several reports share one pass. Where days are gone, the service's own timelines must do. Windows and exemptions are
+those of the rows that people made, as they stood when the report was sealed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zstandard
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from monitor.core.chain import BEGINNING
+from monitor.core.eras import Era
+from monitor.core.figures import Counter
+from monitor.core.period import settles_at
+from monitor.core.report_differences import Difference, compared
+from monitor.core.timeline import Interval
+from monitor.core.walk import Fault
+from monitor.errors import MonitorError
+from monitor.evidence.reading import SUFFIXES
+from monitor.flows.collecting import no_search_for_cycles
+from monitor.flows.days import day_number, local_day
+from monitor.flows.history import eras_in
+from monitor.flows.judging import Judge
+from monitor.flows.replay import rebuild
+from monitor.flows.reports.measured import OUTAGE, measured, of_report, outages_of
+from monitor.flows.verify import Found, Progress, Recounted
+from monitor.inventory.load import Loaded
+from monitor.settings import Settings
+from monitor.store import evidence_days, exemptions, reading, reports, windows
+from monitor.store.database import opened, snapshot
+from monitor.store.reports import Kept
+from monitor.store.view import View
+
+#: So many values of a report are named; the others are counted.
+NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """A sealed report, and the log's days that its evidence stands in (empty: not all of them are there)."""
+
+    kept: Kept
+    facts: Mapping[str, Any]
+    days: tuple[int, ...]
+
+    @property
+    def period(self) -> Interval:
+        return self.facts["start"], self.facts["end"]
+
+
+async def verify_reports(
+    engine: AsyncEngine, loaded: Loaded, found: Found, *, quick: bool = False, progress: Progress
+) -> None:
+    """Add what is found to `found`, after `verify` itself. `quick`: from the stored timelines alone."""
+    settings = loaded.settings
+    async with snapshot(engine) as connection:
+        logs = {} if quick else await asyncio.to_thread(_logs, settings)
+        known = await evidence_days.days(connection, settings.observer)
+        eras = await eras_in(connection, loaded)
+        hashes = {0: BEGINNING}
+        todo: list[_Report] = []
+        for kept in await reports.listed(connection):
+            hashes[kept.n] = kept.hash
+            try:
+                facts = msgspec.json.decode(await reports.facts(connection, kept.n))
+                settled = settles_at(facts["end"], chain.from_iterable(e.inventory.checks.values() for e in eras))
+                of_us = facts["evidence"]["observers"] == [settings.observer]
+                days = _days(settings, (facts["start"], settled), set(known), logs) if of_us else ()
+            except (zstandard.ZstdError, msgspec.DecodeError, KeyError, TypeError):
+                _bad(found, kept, ["无法读取其中的数字"])
+                continue
+            report = _Report(kept, facts, days)
+            todo.append(report)
+            _bad(found, kept, [*_form(report, hashes.get(kept.n - 1)), *_sums(report)])
+            if not days and not quick:
+                found.notes.append(f"报告 {called(kept.period, kept.revision)}：证据日志已不全，按库中的时间线重算")
+        for group in _groups([r for r in todo if r.days]):
+            await _by_log(connection, loaded, group, logs, found, progress)
+        for report in todo:
+            if not report.days:
+                await _compare(connection, connection, loaded, report, found, progress, "spans")
+
+
+def called(period: str, revision: int) -> str:
+    """2026-10（定稿）"""
+    return f"{period}（更正版 {revision}）" if revision else f"{period}（定稿）"
+
+
+async def _by_log(
+    connection: AsyncConnection,
+    loaded: Loaded,
+    group: Sequence[_Report],
+    logs: Mapping[int, Path],
+    found: Found,
+    progress: Progress,
+) -> None:
+    files = [logs[day] for day in sorted({day for report in group for day in report.days})]
+    with tempfile.TemporaryDirectory(prefix="zhdj-verify-") as aside:
+        async with opened(f"sqlite+aiosqlite:///{aside}/monitor.db") as engine:
+            view = View(engine, loaded.settings.observer)
+            await view.number_checks(loaded.inventory)
+            what = f"{files[0].name} – {files[-1].name}"
+            try:
+                await rebuild(view, Judge(loaded), files, torn_end=True, progress=lambda n: progress(what, n))
+            except MonitorError as error:
+                found.notes.append(f"证据日志无法重放（{error}），按库中的时间线重算")
+                for report in group:
+                    await _compare(connection, connection, loaded, report, found, progress, "spans")
+                return
+            async with engine.connect() as replayed:
+                for report in group:
+                    await _compare(connection, replayed, loaded, report, found, progress, "log")
+
+
+async def _compare(
+    connection: AsyncConnection,
+    evidence: AsyncConnection,
+    loaded: Loaded,
+    report: _Report,
+    found: Found,
+    progress: Progress,
+    how: Any,
+) -> None:
+    """`evidence`: the database whose timelines count; what people decided is read from the service's own."""
+    kept = report.kept
+    progress(f"报告 {called(kept.period, kept.revision)}", 0)
+    again = await _measured(connection, await eras_in(evidence, loaded), evidence, report)
+    told = of_report(report.facts)
+    different = [d for part in told for d in compared(part, told[part], again[part])]
+    different += _outages(report.facts["outages"], await outages_of(evidence, report.period))
+    means = "按证据日志" if how == "log" else "按库中的时间线"
+    said = [
+        f"{d.part} 定稿为 {_value(d.before)}，{means}重算为 {_value(d.after)}" for d in different[:NAMED]
+    ]  # fmt: skip
+    if len(different) > NAMED:
+        said.append(f"……共 {len(different)} 处不符")
+    _bad(found, kept, said)
+    found.reports.append(Recounted(kept.period, kept.revision, how, len(different)))
+
+
+async def _measured(
+    connection: AsyncConnection, eras: Sequence[Era], evidence: AsyncConnection, report: _Report
+) -> dict[str, Any]:
+    as_of, period = report.facts["as_of"], report.period
+    counter = Counter(eras, await windows.counted_at(connection, as_of))
+    exempted = await exemptions.approved(connection, as_of)
+    with no_search_for_cycles():
+        checks = await reading.timelines(evidence, *period)
+        return measured(await asyncio.to_thread(counter.count_all, period, checks, exempted))
+
+
+def _outages(sealed: Sequence[Mapping[str, Any]], again: Sequence[Mapping[str, Any]]) -> list[Difference]:
+    """Those that the report lists, as evidence tells of them. How one ended that went on then, nobody knew."""
+    known = {one["key"]: one for one in again}
+    found: list[Difference] = []
+    for one in sealed:
+        names = [name for name in OUTAGE if name != "end" or one["over"] is not None]
+        now = known.get(one["key"])
+        after = None if now is None else {name: now[name] for name in names}
+        found += compared(f"outages.{one['key']}", {name: one[name] for name in names}, after)
+    return found
+
+
+# --- the report itself ------------------------------------------------------------------------------------------------
+
+
+def _form(report: _Report, before: str | None) -> list[str]:
+    """Does it say of itself what its row says, and name the report before it?"""
+    kept, facts = report.kept, report.facts
+    said = []
+    if (facts["period"], facts["rules"], facts["software"]) != (kept.period, kept.rules, kept.software):
+        said.append("其中所写的期间、规则或程序版本与登记的不同")
+    if before is not None and kept.previous != before:
+        said.append(f"所引前一份报告的哈希为 {kept.previous}，链上为 {before}")
+    return said
+
+
+def _sums(report: _Report) -> list[str]:
+    """Its own sums add up: the days to the period, the sites to the county."""
+    facts = report.facts
+    total = facts["counted"]["sums"]["total"]
+    said = []
+    for part in ("days", "sites"):
+        for name in ("up", "down", "unknown", "planned"):
+            added = sum(one["sum"][name] for one in facts[part])
+            if facts[part] and added != total[name]:
+                said.append(f"{part} 的 {name} 相加为 {added}，counted.sums.total.{name} 为 {total[name]}")
+    return said
+
+
+def _bad(found: Found, kept: Kept, said: Sequence[str]) -> None:
+    name = called(kept.period, kept.revision)
+    found.faults += [Fault(reports.TAG, kept.n, "figures", f"报告 {name}：{one}") for one in said]
+
+
+def _value(value: Any) -> str:
+    return "无" if value is None else str(value)
+
+
+# --- which logs -------------------------------------------------------------------------------------------------------
+
+
+def _logs(settings: Settings) -> dict[int, Path]:
+    """This observer's logs that are there, closed or not, by day."""
+    before, found = f"{settings.observer}-", {}
+    folder = Path(settings.evidence.folder)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        suffix = next((s for s in SUFFIXES if path.name.endswith(s)), None)
+        if suffix is None or not path.name.startswith(before):
+            continue
+        try:
+            day = date.fromisoformat(path.name.removeprefix(before).removesuffix(suffix))
+        except ValueError:
+            continue
+        found[day_number(day)] = path
+    return found
+
+
+def _days(settings: Settings, reach: Interval, known: set[int], logs: Mapping[int, Path]) -> tuple[int, ...]:
+    """The days of the log from which `reach` follows; none if one of them is gone.
+
+    A day's head tells all that was before, so it begins with the day that holds the period's beginning, or with the
+    last one before it if nobody wrote on that day.
+    """
+    every = sorted(known | logs.keys())
+    start, last = (day_number(local_day(at, settings)) for at in (reach[0], reach[1] - 1))
+    first = max((day for day in every if day <= start), default=min(every, default=0))
+    days = tuple(day for day in every if first <= day <= last)
+    return days if all(day in logs for day in days) else ()
+
+
+def _groups(todo: Sequence[_Report]) -> list[list[_Report]]:
+    """Reports whose days overlap, together: their logs are read once."""
+    groups: list[list[_Report]] = []
+    last = 0
+    for report in sorted(todo, key=lambda r: r.days[0]):
+        if groups and report.days[0] <= last:
+            groups[-1].append(report)
+        else:
+            groups.append([report])
+        last = max(last, report.days[-1])
+    return groups
