@@ -26,13 +26,16 @@ FIGURES = (
     "losses",
     "money",
     "minima",
+    "lines",
+    "unknown",
+    "exemptions",
 )
-#: Of these parts, what is compared; everything of the others.
-_OF_OUTAGE = ("site", "terminal", "start", "start_earliest", "start_latest", "start_how", "counted_here",
-              "overdue_here", "exempted")  # fmt: skip
+#: Of these parts, what is compared; everything of the others. What people say of an outage later is no figure.
+_OF_OUTAGE = ("site", "terminal", "start", "start_earliest", "start_latest", "start_how", "end", "over",
+              "end_earliest", "end_latest", "end_how", "counted_here", "overdue_here", "exempted")  # fmt: skip
 _OF_FUND = ("name", "budget", "registered", "spent_here")
 #: What the members of a list go by: the first of these that they have.
-_NAMES = ("key", "id", "day", "service", "minimum", "site", "terminal")
+_NAMES = ("key", "id", "day", "service", "minimum", "site", "terminal", "why", "order")
 
 
 class Difference(NamedTuple):
@@ -55,12 +58,10 @@ def _figures(part: str, facts: Mapping[str, Json]) -> Json:
     value = facts.get(part)
     if value is None:
         return None
-    if part == "outages":
-        end = facts["end"]
-        return {o["key"]: {**_only(o, _OF_OUTAGE), "end": _within(o["end"], end)} for o in value}
+    if part in ("outages", "lines"):
+        return {one["key"]: _only(one, _OF_OUTAGE) for one in value}
     if part == "losses":
-        end = facts["end"]
-        return {f"{x['observer']}/{x['channel']}/{x['start']}": _within(x["end"], end) for x in value}
+        return {f"{one['observer']}/{one['channel']}/{one['start']}": one for one in value}
     if part == "money":
         funds = {str(fund["id"]): _only(fund, _OF_FUND) for fund in value["funds"]}
         return {**{k: v for k, v in value.items() if k.startswith("by_")}, "funds": funds}
@@ -71,16 +72,13 @@ def _only(value: Mapping[str, Json], names: Sequence[str]) -> dict[str, Json]:
     return {name: value.get(name) for name in names}
 
 
-def _within(end: int | None, period_end: int) -> int | None:
-    """An end within the period; None where it lies behind it, or ahead of everybody."""
-    return end if end is not None and end < period_end else None
-
-
 def compared(part: str, before: Json, after: Json) -> Iterator[Difference]:
     """The values in which two things differ; lists whose members have names are compared by these."""
     if before == after:
         return
     a, b = _named(before), _named(after)
+    if before == [] or after == []:
+        a, b = a or {}, b or {}
     if a is None or b is None:
         yield Difference(part, before, after)
         return

@@ -1,71 +1,98 @@
-"""What follows from evidence of a report's figures, in the shape of its JSON: counted anew, to be held against it."""
+"""What follows from evidence of a report, counted anew from timelines, to be held against what was sealed.
+
+The same functions that the facts are made of (flows/reports/facts.py), with what people decided as it stood then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import or_, select
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.core.figures import Figures
-from monitor.core.outage import ALIVE
-from monitor.core.timeline import Interval
-from monitor.store.tables import outage
+from monitor.core.days import start_of
+from monitor.core.eras import Era
+from monitor.core.figures import Counter
+from monitor.core.period import Period
+from monitor.flows.collecting import no_search_for_cycles
+from monitor.flows.reports import figures, outages
+from monitor.inventory.load import Loaded
+from monitor.store import exemptions, reading, windows
 
-#: Of an outage, what follows from evidence alone.
-OUTAGE = ("key", "site", "terminal", "start", "end", "start_earliest", "start_latest", "start_how")
+Json = dict[str, Any]
+
+#: The parts of a report that follow from evidence, windows, exemptions and the inventory.
+PARTS = (
+    "counted",
+    "without_retroactive",
+    "after_exemptions",
+    "townships",
+    "kinds",
+    "sites",
+    "days",
+    "heat",
+    "minima",
+    "outages",
+    "lines",
+)
+#: Of an outage, what people said of it.
+_SAID = ("cause", "order", "exempted")
 
 
-def measured(figures: Figures) -> dict[str, Any]:
-    """Sums, verdicts and rates: of the county by level, of the townships, of every site and terminal."""
-    bare, lenient = figures.without_retroactive, figures.after_exemptions
-    terminals: dict[str, list[dict[str, Any]]] = {}
-    for m in figures.terminals:
-        one = {"terminal": m.terminal, "sum": asdict(m.measure), "verdict": m.verdict}
-        terminals.setdefault(m.site.site_id, []).append(one)
-    return {
-        "counted": counted(figures),
-        "without_retroactive": counted(bare) if bare is not None else None,
-        "after_exemptions": counted(lenient) if lenient is not None else None,
-        "townships": [{"id": code, "sum": asdict(m)} for code, m in figures.by_township().items()],
-        "sites": [
-            {
-                "site": m.site.site_id,
-                "sum": asdict(m.measure),
-                "verdict": m.verdict,
-                "terminals": terminals.get(m.site.site_id, []),
+async def measured(
+    decided: AsyncConnection,
+    evidence: AsyncConnection,
+    loaded: Loaded,
+    eras: Sequence[Era],
+    period: Period,
+    at_ms: int,
+) -> Json:
+    """PARTS of a whole period. `evidence`: the database whose timelines count; `decided`: the one where windows and
+    exemptions stand, taken as of `at_ms`."""
+    zone = loaded.settings.zone
+    interval = period.interval(zone)
+    counter = Counter(eras, await windows.counted_at(decided, at_ms))
+    exempted = await exemptions.approved(decided, at_ms)
+    with no_search_for_cycles():
+        checks = await reading.timelines(evidence, *interval)
+        rows = await outages.find(evidence, interval, counter, frozenset())
+
+        def count() -> Json:
+            counted = counter.count_all(interval, checks, exempted)
+            bare, lenient = counted.without_retroactive, counted.after_exemptions
+            days = [(start_of(zone, day), start_of(zone, day, 1)) for day in period.days()]
+            heat = figures.heat(counted, counter, checks, period.days(), days)
+            of_terminals, of_lines = outages.facts(rows, counter, checks, interval)
+            made = {
+                "counted": figures.counted(counted),
+                "without_retroactive": None if bare is None else figures.counted(bare, counted),
+                "after_exemptions": None if lenient is None else figures.counted(lenient, counted),
+                "townships": figures.townships(counted),
+                "kinds": figures.kinds(counted),
+                "sites": figures.sites(counted, counter),
+                "days": heat.days,
+                "heat": heat.sites,
+                "minima": figures.minima(counted, counter),
+                "outages": of_terminals,
+                "lines": of_lines,
             }
-            for m in figures.sites
-        ],
-    }
+            found: Json = msgspec.to_builtins(made)
+            return parts_of(found)
+
+        # In a thread: a large county's month takes seconds.
+        return await asyncio.to_thread(count)
 
 
-def counted(figures: Figures) -> dict[str, Any]:
-    """`core.report.Counted` as JSON has it."""
-    return {
-        "sums": {level: asdict(measure) for level, measure in figures.sums().items()},
-        "sites": {level: asdict(rate) for level, rate in figures.site_rates.items()},
-        "terminals": {level: asdict(rate) for level, rate in figures.terminal_rates.items()},
-    }
-
-
-def of_report(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The same parts of a report's JSON."""
-    sites = [{name: s[name] for name in ("site", "sum", "verdict")} | {"terminals": s["terminals"]}
-             for s in facts["sites"]]  # fmt: skip
-    townships = [{"id": t["id"], "sum": t["sum"]} for t in facts["townships"]]
-    parts = {name: facts[name] for name in ("counted", "without_retroactive", "after_exemptions")}
-    return {**parts, "townships": townships, "sites": sites}
-
-
-async def outages_of(connection: AsyncConnection, period: Interval) -> list[dict[str, Any]]:
-    """The outages that reach into a period, as far as evidence tells of them."""
-    o = outage.c
-    query = (
-        select(o.key, o.site, o.terminal, o.start_ms, o.end_ms, o.start_earliest_ms, o.start_latest_ms, o.start_how)
-        .where(o.state.in_(ALIVE), o.start_ms < period[1], or_(o.over_ms.is_(None), o.over_ms > period[0]))
-        .order_by(o.start_ms, o.key)
-    )
-    return [dict(zip(OUTAGE, row, strict=True)) for row in await connection.execute(query)]
+def parts_of(facts: Mapping[str, Any]) -> Json:
+    """PARTS of a report's JSON, in a form that can be compared: rows of the heat map by their sites, outages without
+    what people said of them."""
+    parts = {name: facts[name] for name in PARTS}
+    names = [site["site"] for site in facts["sites"]]
+    rows = [list(row) for row in facts["heat"]]
+    # More rows than sites, or fewer, are a difference as well.
+    parts["heat"] = dict(zip(names, rows, strict=True)) if len(names) == len(rows) else rows
+    for name in ("outages", "lines"):
+        parts[name] = [{key: value for key, value in one.items() if key not in _SAID} for one in facts[name]]
+    return parts

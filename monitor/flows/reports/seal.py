@@ -13,7 +13,6 @@ from itertools import chain
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.access import Action, Actor, demand
@@ -22,11 +21,14 @@ from monitor.core.report_differences import Difference, differences
 from monitor.errors import MonitorError
 from monitor.flows.acting import acting, refused
 from monitor.flows.history import eras_in
-from monitor.flows.reports.now import facts_now
+from monitor.flows.reports import facts_json
+from monitor.flows.reports.facts import gather
 from monitor.inventory.load import Loaded
-from monitor.store import chains, reading, reports
+from monitor.store import chains, reading, report_changes, reports
 from monitor.store.reports import Kept, Sealed
-from monitor.store.tables import loss
+
+#: An act stands in the database some time after the instant that it bears.
+QUIET_MS = 10_000
 
 
 async def seal(
@@ -44,12 +46,13 @@ async def seal(
             why = await why_not(connection, loaded, period, at_ms)
         if why:
             raise MonitorError(why)
-        facts = await facts_now(engine, loaded, period, at_ms)
+        facts = facts_json.dump(await gather(engine, loaded, period, at_ms))
     async with acting(engine, actor, Action.MONTH_SEAL, what, at_ms) as connection:
         await chains.hold(connection, reports.TAG)
         known = await reports.newest(connection, month)
         if known is not None:
             raise MonitorError(_sealed_already(known, loaded.settings.zone))
+        await _quiet(connection, loaded, period, at_ms)
         return await reports.append(connection, _row(month, 0, actor, at_ms, facts, approval=approval))
 
 
@@ -64,7 +67,7 @@ async def restate(engine: AsyncEngine, loaded: Loaded, actor: Actor, month: str,
         demand(actor, Action.MONTH_SEAL)
         if not reason.strip():
             raise MonitorError("更正版须说明理由（--reason）")
-        facts = await facts_now(engine, loaded, period, at_ms)
+        facts = facts_json.dump(await gather(engine, loaded, period, at_ms))
         async with engine.connect() as connection:
             before, found = await _compared(connection, month, facts)
     async with acting(engine, actor, Action.MONTH_SEAL, what, at_ms) as connection:
@@ -72,13 +75,14 @@ async def restate(engine: AsyncEngine, loaded: Loaded, actor: Actor, month: str,
         known = await reports.newest(connection, month)
         if known is not None and known.n != before.n:
             raise MonitorError(f"{month} 刚由 {known.sealed_by} 出了第 {known.revision} 次更正版，请先查看再定")
+        await _quiet(connection, loaded, period, at_ms)
         row = _row(month, before.revision + 1, actor, at_ms, facts, reason=reason.strip(), found=found)
         return await reports.append(connection, row)
 
 
 async def difference_now(engine: AsyncEngine, loaded: Loaded, kept: Kept, at_ms: int) -> list[Difference]:
     """In what a sealed report differs from what would be sealed now; none: it is right."""
-    facts = await facts_now(engine, loaded, parse(kept.period), at_ms)
+    facts = facts_json.dump(await gather(engine, loaded, parse(kept.period), at_ms))
     async with engine.connect() as connection:
         return differences(_read(await reports.facts(connection, kept.n)), _read(facts))
 
@@ -95,7 +99,7 @@ async def why_not(connection: AsyncConnection, loaded: Loaded, period: Period, a
     known = await reports.newest(connection, month)
     if known is not None:
         return _sealed_already(known, zone)
-    began = (await connection.execute(select(func.min(loss.c.restored_ms)))).scalar()
+    began = await reading.first_evidence(connection)
     if began is None or end <= began:
         since = f"监测自 {shown(began, zone)} 开始" if began is not None else "尚无任何证据"
         return f"{month} 没有可定稿的内容：{since}"
@@ -143,10 +147,17 @@ def _row(
     found: list[Difference] | None = None,
 ) -> Sealed:
     said = _read(facts)
-    if said["demo"]:
-        raise MonitorError(f"{month} 不能定稿：其中有演示数据")
+    if said["demo"] or not said["settled"]:
+        raise MonitorError(f"{month} 不能定稿：其中有演示数据，或尚未结清")
     rules, software = said["rules"], said["software"]
     return Sealed(month, revision, at_ms, actor.name, approval, reason, rules, software, facts, found or [])
+
+
+async def _quiet(connection: AsyncConnection, loaded: Loaded, period: Period, at_ms: int) -> None:
+    """The facts are as of `at_ms`: nobody decided anything meanwhile, or so shortly before that it may be missing."""
+    days = period.first.isoformat(), period.last.isoformat()
+    if await report_changes.since(connection, period.interval(loaded.settings.zone), days, at_ms - QUIET_MS):
+        raise MonitorError(f"刚有人作出影响 {period.name} 的审批或登记，请半分钟后再定稿")
 
 
 async def _compared(connection: AsyncConnection, month: str, facts: bytes) -> tuple[Kept, list[Difference]]:

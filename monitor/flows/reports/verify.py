@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +20,21 @@ import zstandard
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.chain import BEGINNING
-from monitor.core.eras import Era
-from monitor.core.figures import Counter
-from monitor.core.period import settles_at
-from monitor.core.report_differences import Difference, compared
+from monitor.core.period import parse
+from monitor.core.report_differences import compared
 from monitor.core.timeline import Interval
 from monitor.core.walk import Fault
 from monitor.errors import MonitorError
 from monitor.evidence.reading import SUFFIXES
-from monitor.flows.collecting import no_search_for_cycles
 from monitor.flows.days import day_number, local_day
 from monitor.flows.history import eras_in
 from monitor.flows.judging import Judge
 from monitor.flows.replay import rebuild
-from monitor.flows.reports.measured import OUTAGE, measured, of_report, outages_of
+from monitor.flows.reports.measured import PARTS, measured, parts_of
 from monitor.flows.verify import Found, Progress, Recounted
 from monitor.inventory.load import Loaded
 from monitor.settings import Settings
-from monitor.store import evidence_days, exemptions, reading, reports, windows
+from monitor.store import evidence_days, reports
 from monitor.store.database import opened, snapshot
 from monitor.store.reports import Kept
 from monitor.store.view import View
@@ -55,10 +51,6 @@ class _Report:
     facts: Mapping[str, Any]
     days: tuple[int, ...]
 
-    @property
-    def period(self) -> Interval:
-        return self.facts["start"], self.facts["end"]
-
 
 async def verify_reports(
     engine: AsyncEngine, loaded: Loaded, found: Found, *, quick: bool = False, progress: Progress
@@ -68,16 +60,16 @@ async def verify_reports(
     async with snapshot(engine) as connection:
         logs = {} if quick else await asyncio.to_thread(_logs, settings)
         known = await evidence_days.days(connection, settings.observer)
-        eras = await eras_in(connection, loaded)
         hashes = {0: BEGINNING}
         todo: list[_Report] = []
         for kept in await reports.listed(connection):
             hashes[kept.n] = kept.hash
             try:
                 facts = msgspec.json.decode(await reports.facts(connection, kept.n))
-                settled = settles_at(facts["end"], chain.from_iterable(e.inventory.checks.values() for e in eras))
                 of_us = facts["evidence"]["observers"] == [settings.observer]
-                days = _days(settings, (facts["start"], settled), set(known), logs) if of_us else ()
+                reach = facts["start"], facts["settles_at"]
+                days = _days(settings, reach, set(known), logs) if of_us else ()
+                parts_of(facts)
             except (zstandard.ZstdError, msgspec.DecodeError, KeyError, TypeError):
                 _bad(found, kept, ["无法读取其中的数字"])
                 continue
@@ -136,10 +128,10 @@ async def _compare(
     """`evidence`: the database whose timelines count; what people decided is read from the service's own."""
     kept = report.kept
     progress(f"报告 {called(kept.period, kept.revision)}", 0)
-    again = await _measured(connection, await eras_in(evidence, loaded), evidence, report)
-    told = of_report(report.facts)
-    different = [d for part in told for d in compared(part, told[part], again[part])]
-    different += _outages(report.facts["outages"], await outages_of(evidence, report.period))
+    eras = await eras_in(evidence, loaded)
+    again = await measured(connection, evidence, loaded, eras, parse(kept.period), kept.at_ms)
+    told = parts_of(report.facts)
+    different = [d for part in PARTS for d in compared(part, told[part], again[part])]
     means = "按证据日志" if how == "log" else "按库中的时间线"
     said = [
         f"{d.part} 定稿为 {_value(d.before)}，{means}重算为 {_value(d.after)}" for d in different[:NAMED]
@@ -148,29 +140,6 @@ async def _compare(
         said.append(f"……共 {len(different)} 处不符")
     _bad(found, kept, said)
     found.reports.append(Recounted(kept.period, kept.revision, how, len(different)))
-
-
-async def _measured(
-    connection: AsyncConnection, eras: Sequence[Era], evidence: AsyncConnection, report: _Report
-) -> dict[str, Any]:
-    as_of, period = report.facts["as_of"], report.period
-    counter = Counter(eras, await windows.counted_at(connection, as_of))
-    exempted = await exemptions.approved(connection, as_of)
-    with no_search_for_cycles():
-        checks = await reading.timelines(evidence, *period)
-        return measured(await asyncio.to_thread(counter.count_all, period, checks, exempted))
-
-
-def _outages(sealed: Sequence[Mapping[str, Any]], again: Sequence[Mapping[str, Any]]) -> list[Difference]:
-    """Those that the report lists, as evidence tells of them. How one ended that went on then, nobody knew."""
-    known = {one["key"]: one for one in again}
-    found: list[Difference] = []
-    for one in sealed:
-        names = [name for name in OUTAGE if name != "end" or one["over"] is not None]
-        now = known.get(one["key"])
-        after = None if now is None else {name: now[name] for name in names}
-        found += compared(f"outages.{one['key']}", {name: one[name] for name in names}, after)
-    return found
 
 
 # --- the report itself ------------------------------------------------------------------------------------------------
