@@ -78,7 +78,7 @@ async def measured(
                 "outages": of_terminals,
                 "lines": of_lines,
             }
-            found: Json = msgspec.to_builtins(made)
+            found: Json = msgspec.json.decode(msgspec.json.encode(made))
             return parts_of(found)
 
         # In a thread: a large county's month takes seconds.
