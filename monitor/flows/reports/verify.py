@@ -20,7 +20,7 @@ import zstandard
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.chain import BEGINNING
-from monitor.core.period import parse
+from monitor.core.period import Period, parse
 from monitor.core.report_differences import compared
 from monitor.core.timeline import Interval
 from monitor.core.walk import Fault
@@ -30,6 +30,7 @@ from monitor.flows.days import day_number, local_day
 from monitor.flows.history import eras_in
 from monitor.flows.judging import Judge
 from monitor.flows.replay import rebuild
+from monitor.flows.reports import facts_json
 from monitor.flows.reports.measured import PARTS, measured, parts_of
 from monitor.flows.verify import Found, Progress, Recounted
 from monitor.inventory.load import Loaded
@@ -48,6 +49,7 @@ class _Report:
     """A sealed report, and the log's days that its evidence stands in (empty: not all of them are there)."""
 
     kept: Kept
+    period: Period
     facts: Mapping[str, Any]
     days: tuple[int, ...]
 
@@ -65,17 +67,19 @@ async def verify_reports(
         for kept in await reports.listed(connection):
             hashes[kept.n] = kept.hash
             try:
-                facts = msgspec.json.decode(await reports.facts(connection, kept.n))
+                data = await reports.facts(connection, kept.n)
+                facts_json.read(data)
+                facts = msgspec.json.decode(data)
+                period = parse(facts["period"])
                 of_us = facts["evidence"]["observers"] == [settings.observer]
                 reach = facts["start"], facts["settles_at"]
                 days = _days(settings, reach, set(known), logs) if of_us else ()
-                parts_of(facts)
-            except (zstandard.ZstdError, msgspec.DecodeError, KeyError, TypeError):
-                _bad(found, kept, ["无法读取其中的数字"])
+            except (zstandard.ZstdError, MonitorError) as error:
+                _bad(found, kept, [f"无法读取其中的数字（{error}）"])
                 continue
-            report = _Report(kept, facts, days)
+            report = _Report(kept, period, facts, days)
             todo.append(report)
-            _bad(found, kept, [*_form(report, hashes.get(kept.n - 1)), *_sums(report)])
+            _bad(found, kept, [*_form(report, hashes.get(kept.n - 1), settings), *_sums(report)])
             if not days and not quick:
                 found.notes.append(f"报告 {called(kept.period, kept.revision)}：证据日志已不全，按库中的时间线重算")
         for group in _groups([r for r in todo if r.days]):
@@ -129,7 +133,7 @@ async def _compare(
     kept = report.kept
     progress(f"报告 {called(kept.period, kept.revision)}", 0)
     eras = await eras_in(evidence, loaded)
-    again = await measured(connection, evidence, loaded, eras, parse(kept.period), kept.at_ms)
+    again = await measured(connection, evidence, loaded, eras, report.period, kept.at_ms)
     told = parts_of(report.facts)
     different = [d for part in PARTS for d in compared(part, told[part], again[part])]
     means = "按证据日志" if how == "log" else "按库中的时间线"
@@ -145,12 +149,14 @@ async def _compare(
 # --- the report itself ------------------------------------------------------------------------------------------------
 
 
-def _form(report: _Report, before: str | None) -> list[str]:
+def _form(report: _Report, before: str | None, settings: Settings) -> list[str]:
     """Does it say of itself what its row says, and name the report before it?"""
     kept, facts = report.kept, report.facts
     said = []
     if (facts["period"], facts["rules"], facts["software"]) != (kept.period, kept.rules, kept.software):
         said.append("其中所写的期间、规则或程序版本与登记的不同")
+    if (facts["start"], facts["end"]) != report.period.interval(settings.zone):
+        said.append("其中所写的起止时间与期间不同")
     if before is not None and kept.previous != before:
         said.append(f"所引前一份报告的哈希为 {kept.previous}，链上为 {before}")
     return said
