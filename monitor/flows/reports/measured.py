@@ -18,6 +18,7 @@ from monitor.core.figures import Counter
 from monitor.core.period import Period
 from monitor.flows.collecting import no_search_for_cycles
 from monitor.flows.reports import figures, outages
+from monitor.flows.reports.facts import services
 from monitor.inventory.load import Loaded
 from monitor.store import exemptions, reading, windows
 
@@ -34,6 +35,7 @@ PARTS = (
     "days",
     "heat",
     "minima",
+    "services",
     "outages",
     "lines",
 )
@@ -57,6 +59,7 @@ async def measured(
     exempted = await exemptions.approved(decided, at_ms)
     with no_search_for_cycles():
         checks = await reading.timelines(evidence, *interval)
+        said = await services(evidence, period)
         rows = await outages.find(evidence, interval, counter, frozenset())
 
         def count() -> Json:
@@ -75,6 +78,7 @@ async def measured(
                 "days": heat.days,
                 "heat": heat.sites,
                 "minima": figures.minima(counted, counter),
+                "services": said,
                 "outages": of_terminals,
                 "lines": of_lines,
             }
