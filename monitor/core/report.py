@@ -8,7 +8,7 @@ their identifiers. A ratio is not stored: it is `up / (up + down)`, for whoever 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 State = Literal["preview", "sealed", "restated"]
@@ -37,12 +37,26 @@ class RateFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherFacts:
+    """What another way of counting says of a member or a group: a verdict of a member, a rate of a group."""
+
+    sum: Sum
+    verdict: str = ""
+    rate: RateFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
-    """One way of counting: by level (village, township, county, total). Sums are the sites'."""
+    """One way of counting: by level (village, township, county, total). Sums are the sites'.
+
+    `differing`: under another way of counting (without retroactive windows, after exemptions) the members and groups
+    whose figures differ from those measured, by `site:ID`, `terminal:ID/tv`, `township:CODE`, `kind:tv`.
+    """
 
     sums: Mapping[str, Sum]
     sites: Mapping[str, RateFacts]
     terminals: Mapping[str, RateFacts]
+    differing: Mapping[str, OtherFacts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +158,10 @@ class LossFacts:
 
 @dataclass(frozen=True, slots=True)
 class OrderFacts:
-    """A work order of the period: opened in it, or open when it began. Limits and times as measured (ms)."""
+    """A work order of the period: opened in it, or open when it began. Limits and times as measured (ms).
+
+    `site`: of a township's line its own site. `restored`: measured; `work`: what was done, as people wrote it.
+    """
 
     number: str
     site: str
@@ -159,6 +176,20 @@ class OrderFacts:
     outages: Sequence[str]
     cost_fen: int
     exempted: bool
+    restored: int | None = None
+    work: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExemptionFacts:
+    """An approved exemption 免责 of an order's outages. `cause`: force_majeure, power, carrier."""
+
+    order: str
+    cause: str
+    reason: str
+    proposed_by: str
+    approved_by: str
+    approved_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,3 +301,4 @@ class ReportFacts:
     failed_running: Sequence[tuple[str, int]]  # site, how many months in a row 未维护到位, this one included
     eras: Sequence[EraFacts]
     evidence: EvidenceFacts
+    exemptions: Sequence[ExemptionFacts] = ()

@@ -5,11 +5,11 @@ Cells are typed by their column, so that a workbook holds real numbers and paper
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-#: What a column's cells are; None in any of them is a dash.
+#: What a column's cells are; None in any of them is a dash, and a str stands as it is (`监测数据不足`).
 #:   text     str
 #:   count    int
 #:   percent  int, hundredths of a percent, cut and never rounded up: 9999 is 99.99 %
@@ -23,12 +23,16 @@ Cell = str | int | None
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`width`: relative to the table's other columns. `unit` stands in the head, after the title."""
+    """`width`: relative to the table's other columns. `unit` stands in the head, after the title.
+
+    `fine`: only in the workbook and on pages; paper is too narrow for it.
+    """
 
     title: str
     kind: Kind = "text"
     width: float = 1.0
     unit: str = ""
+    fine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,8 @@ class Text:
 @dataclass(frozen=True, slots=True)
 class Chart:
     """`line` and `bar`: `labels` along the x axis, each series one value a label (None: nothing there).
-    `heat`: one series a row, its values the columns. Values have the units of `kind`;"""
+    `heat`: one series a row, its values the columns; below zero: there was too little evidence to say.
+    Values have the units of `kind`. `brief`: the series that paper shows where that are not all."""
 
     title: str
     form: Literal["line", "bar", "heat"]
@@ -81,6 +86,7 @@ class Chart:
     series: Mapping[str, Sequence[int | None]]
     kind: Kind = "percent"
     note: str = ""
+    brief: Mapping[str, Sequence[int | None]] | None = None
 
 
 Block = Heading | Text | Table | Chart
@@ -88,11 +94,15 @@ Block = Heading | Text | Table | Chart
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One of the numbered parts; in a workbook a sheet of its own, called `short` (31 characters at most)."""
+    """One of the numbered parts; in a workbook a sheet of its own, called `short` (31 characters at most).
+
+    `annex`: where rows lead to; in the workbook and on pages, not on paper.
+    """
 
     title: str
     short: str
     blocks: Sequence[Block]
+    annex: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +119,37 @@ class Document:
     made_by: str = ""
     timezone: str = "Asia/Shanghai"
     lead: Sequence[Block] = field(default=())
+
+
+def on_pages(document: Document) -> Document:
+    """What pages show: of long tables the brief rows."""
+    return _with(document, document.sections, _paged)
+
+
+def on_paper(document: Document) -> Document:
+    """What paper shows: no annexes, no fine columns, of long tables and charts the brief part."""
+    return _with(document, [s for s in document.sections if not s.annex], _papered)
+
+
+def _with(document: Document, sections: Sequence[Section], change: Callable[[Block], Block]) -> Document:
+    changed = [replace(section, blocks=[change(block) for block in section.blocks]) for section in sections]
+    return replace(document, sections=changed, lead=[change(block) for block in document.lead])
+
+
+def _paged(block: Block) -> Block:
+    return _shortened(block) if isinstance(block, Table) else block
+
+
+def _shortened(table: Table) -> Table:
+    return table if table.brief is None else replace(table, rows=table.brief, brief=None)
+
+
+def _papered(block: Block) -> Block:
+    if isinstance(block, Chart):
+        return replace(block, series=block.brief, brief=None) if block.brief is not None else block
+    if not isinstance(block, Table):
+        return block
+    table = _shortened(block)
+    kept = [i for i, column in enumerate(table.columns) if not column.fine]
+    rows = [replace(row, cells=[row.cells[i] for i in kept], link="") for row in table.rows]
+    return replace(table, columns=[table.columns[i] for i in kept], rows=rows)
