@@ -108,8 +108,8 @@ class Section:
 @dataclass(frozen=True, slots=True)
 class Document:
     """A whole document. `marks` stand on every page (演示数据, 预览, 更正版); `fields`: unit, period, date and the
-    like, below the title; `signatures`: who signs, with room for it (填表人, 负责人); `made_by`: the line that says by what
-    software, rules, renderer and fonts. `timezone`: in which instants are shown."""
+    like, below the title; `signatures`: who signs, with room for it (填表人, 负责人); `made_by`: the line that says by
+    what software, rules, renderer and fonts. `timezone`: in which instants are shown."""
 
     title: str
     sections: Sequence[Section]
