@@ -69,7 +69,8 @@ class TerminalFacts:
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
     """`why`: what decided a verdict other than maintained, in identifiers: `overdue`, `availability`, `coverage`,
-    `no_check`, with the terminal: `("tv", "overdue")`."""
+    `planned` (nothing but planned windows), `no_check`, with the terminal: `("tv", "overdue")`; a site without any
+    terminal: `("", "no_check")`."""
 
     site: str
     name: str
@@ -105,8 +106,11 @@ class ServiceFacts:
 
 @dataclass(frozen=True, slots=True)
 class OutageFacts:
-    """An outage that lies in the period, whole: also what lies outside. None: not over yet, or unbounded.
-    `counted`, `overdue`: of it all, and within the period. `cause`: the order's, else what the edges say, else ""."""
+    """An outage that lies in the period, from its very start; what comes after the period's end is not its matter, so
+    `end`, `over` and what is known of the end are None where it was not over by then. `end`: the last moment at which
+    it was known to be down, `over`: when it was up again. Edges None: unbounded. `counted`: ms on the one clock up to
+    the period's end, `counted_here`, `overdue_here`: those that lie in the period. `cause`: the order's (power, line,
+    terminal, platform, human, other), else `edge_cause` (line, restart, standstill), else "". `order`: its number."""
 
     key: str
     site: str
@@ -131,7 +135,8 @@ class OutageFacts:
 
 @dataclass(frozen=True, slots=True)
 class WindowFacts:
-    """A planned window of the period. `here`: site-milliseconds in service that it took out of the count."""
+    """A planned window of the period that counts, as it counts (called off: up to then). `here`: ms in service that
+    it covers, of all of its sites (a terminal's window: of that terminal); overlaps stand with each window."""
 
     id: int
     scope: str
@@ -147,7 +152,9 @@ class WindowFacts:
 
 @dataclass(frozen=True, slots=True)
 class LossFacts:
-    """A time in which a channel was not observed: our own failure, unknown and nobody's outage."""
+    """A time in which a channel was not observed: our own failure, unknown and nobody's outage. `end` None: not
+    restored by the period's end. `reason`: `monitor` (all channels were lost at that moment: it stood still, or was
+    stopped), `start` (before its first restore), else `channel`."""
 
     observer: str
     channel: str
@@ -157,8 +164,19 @@ class LossFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownFacts:
+    """Why the sites' counted time was unknown, ms, and how many sites it met. `why`: `channel` (a channel was lost),
+    `before` (no evidence had come yet), `no_check`, `undecided` (after a loss, until evidence came again)."""
+
+    why: str
+    length: int
+    sites: int
+
+
+@dataclass(frozen=True, slots=True)
 class OrderFacts:
-    """A work order of the period: opened in it, or open when it began. Limits and times as measured (ms).
+    """A work order of the period: opened in it, or open when it began; as it stood when the facts were gathered.
+    `counted`: counted down ms of its longest outage up to the period's end, `limit`: of repair at its level (ms).
 
     `site`: of a township's line its own site. `restored`: measured; `work`: what was done, as people wrote it.
     """
@@ -267,7 +285,9 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """All nine parts of a period's report. `heat`: per site (as in `sites`), of each day its availability in hundredths
+    """All nine parts of a period's report. `as_of`: counted up to here, the end or (a preview of a running period) the
+    moment of asking. `settled`: when the facts were gathered. Lists are in order: sites and terminals by id, outages by
+    start and key, days and months by date. `heat`: per site (as in `sites`), of each day its availability in hundredths
     of a percent, -1 where nothing was counted (out of service, planned), -2 where it was mostly unknown."""
 
     v: int
@@ -302,3 +322,8 @@ class ReportFacts:
     eras: Sequence[EraFacts]
     evidence: EvidenceFacts
     exemptions: Sequence[ExemptionFacts] = ()
+    #: Outages of townships' lines: no positions, in no figure; orders name them.
+    lines: Sequence[OutageFacts] = ()
+    unknown: Sequence[UnknownFacts] = ()
+    #: From this instant on (ms) no late evidence can change the figures any more.
+    settles_at: int = 0
