@@ -171,10 +171,18 @@ def period_name(start: int, end: int, zone: ZoneInfo) -> str:
     return long_day(first) if first == last else f"{long_day(first)}至{long_day(last)}"
 
 
-def month_name(period: str) -> str:
-    """`2026年9月` of `2026-09`; anything else stays."""
-    year, _, month = period.partition("-")
-    return f"{year}年{int(month)}月" if year.isdigit() and month.isdigit() else period
+def name_of(period: str) -> str:
+    """`2026年9月` of `2026-09`, `2026年第3季度` of `2026-Q3`, `2026年上半年` of `2026-H1`, `2025年`; else as it stands."""
+    year, _, part = period.partition("-")
+    if not year.isdigit():
+        return period
+    if not part:
+        return f"{year}年"
+    if part.isdigit():
+        return f"{year}年{int(part)}月"
+    if part in ("H1", "H2"):
+        return f"{year}年{'上' if part == 'H1' else '下'}半年"
+    return f"{year}年第{part[1:]}季度" if part in ("Q1", "Q2", "Q3", "Q4") else period
 
 
 def amount_change(after: int, before: int, shown: str) -> str:

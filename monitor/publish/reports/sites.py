@@ -106,7 +106,7 @@ def _because(reading: Reading, site: SiteFacts, terminal: TerminalFacts | None, 
         case "coverage":
             covered = words.percent(words.coverage(sums))
             return f"数据完整率{covered}，低于{share(reading.coverage_min)}（未知{words.hours(sums.unknown)}）"
-        case "planned":
+        case "planned_only":
             return f"应在线时间全部为计划检修（{words.hours(sums.planned)}）"
         case "no_check":
             return "未设检测项" if terminal else "没有接入的机位"

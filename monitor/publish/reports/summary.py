@@ -145,10 +145,9 @@ def _comparisons(reading: Reading) -> Iterator[Block]:
 
 
 def _heading(reading: Reading, compared: Compared) -> str:
-    ours, theirs = reading.facts.period, compared.period
-    name = words.month_name(theirs)
-    same_month = len(ours) == len(theirs) == 7 and ours[5:] == theirs[5:]  # YYYY-MM
-    return f"上年同期（{name}）" if same_month else f"上期（{name}）"
+    name = words.name_of(compared.period)
+    same = compared.period[4:] == reading.facts.period[4:]  # the same month, quarter or half of another year
+    return f"上年同期（{name}）" if same else f"上期（{name}）"
 
 
 def _measured(reading: Reading, counted: Counted) -> list[tuple[str, str]]:
