@@ -5,7 +5,7 @@ Cells are typed by their column, so that a workbook holds real numbers and paper
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -77,8 +77,9 @@ class Text:
 @dataclass(frozen=True, slots=True)
 class Chart:
     """`line` and `bar`: `labels` along the x axis, each series one value a label (None: nothing there).
-    `heat`: one series a row, its values the columns; below zero: there was too little evidence to say.
-    Values have the units of `kind`. `brief`: the series that paper shows where that are not all."""
+    `heat`: one series a row, its values the columns, percentages: below 0 as in `ReportFacts.heat`, nothing to count (-1,
+    and None) and not known (-2). Values have the units of `kind`; `note` stands below. `brief`: the series that paper
+    shows where that are not all."""
 
     title: str
     form: Literal["line", "bar", "heat"]
@@ -109,7 +110,8 @@ class Section:
 class Document:
     """A whole document. `marks` stand on every page (演示数据, 预览, 更正版); `fields`: unit, period, date and the
     like, below the title; `signatures`: who signs, with room for it (填表人, 负责人); `made_by`: the line that says by
-    what software, rules, renderer and fonts. `timezone`: in which instants are shown."""
+    what software, rules, renderer and fonts. `timezone`: in which instants are shown. `as_of`: ms UTC, when the facts
+    were gathered: the date that the file itself bears, so that the same document is the same bytes whenever it is made."""
 
     title: str
     sections: Sequence[Section]
@@ -119,37 +121,28 @@ class Document:
     made_by: str = ""
     timezone: str = "Asia/Shanghai"
     lead: Sequence[Block] = field(default=())
-
-
-def on_pages(document: Document) -> Document:
-    """What pages show: of long tables the brief rows."""
-    return _with(document, document.sections, _paged)
+    as_of: int | None = None
 
 
 def on_paper(document: Document) -> Document:
-    """What paper shows: no annexes, no fine columns, of long tables and charts the brief part."""
-    return _with(document, [s for s in document.sections if not s.annex], _papered)
+    """What paper has room for: no annexes, no fine columns, of long charts the brief part."""
+    sections = [
+        replace(section, blocks=[_on_paper(block) for block in section.blocks])
+        for section in document.sections
+        if not section.annex
+    ]
+    return replace(document, sections=sections, lead=[_on_paper(block) for block in document.lead])
 
 
-def _with(document: Document, sections: Sequence[Section], change: Callable[[Block], Block]) -> Document:
-    changed = [replace(section, blocks=[change(block) for block in section.blocks]) for section in sections]
-    return replace(document, sections=changed, lead=[change(block) for block in document.lead])
-
-
-def _paged(block: Block) -> Block:
-    return _shortened(block) if isinstance(block, Table) else block
-
-
-def _shortened(table: Table) -> Table:
-    return table if table.brief is None else replace(table, rows=table.brief, brief=None)
-
-
-def _papered(block: Block) -> Block:
-    if isinstance(block, Chart):
-        return replace(block, series=block.brief, brief=None) if block.brief is not None else block
-    if not isinstance(block, Table):
+def _on_paper(block: Block) -> Block:
+    if isinstance(block, Chart) and block.brief is not None:
+        return replace(block, series=block.brief, brief=None)
+    if not isinstance(block, Table) or not any(column.fine for column in block.columns):
         return block
-    table = _shortened(block)
-    kept = [i for i, column in enumerate(table.columns) if not column.fine]
-    rows = [replace(row, cells=[row.cells[i] for i in kept], link="") for row in table.rows]
-    return replace(table, columns=[table.columns[i] for i in kept], rows=rows)
+    kept = [i for i, column in enumerate(block.columns) if not column.fine]
+
+    def cut(rows: Sequence[Row]) -> list[Row]:
+        return [replace(row, cells=[row.cells[i] for i in kept]) for row in rows]
+
+    brief = None if block.brief is None else cut(block.brief)
+    return replace(block, columns=[block.columns[i] for i in kept], rows=cut(block.rows), brief=brief)

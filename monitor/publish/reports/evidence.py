@@ -45,7 +45,7 @@ def _heads(reading: Reading) -> Table:
 
 
 def chain_name(name: str) -> str:
-    first, _, rest = name.partition(":")
+    first, _, rest = name.partition("/")
     if first == "evidence":
         return f"监测日志 {rest}".strip()
     return words.CHAINS.get(name, name)

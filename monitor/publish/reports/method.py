@@ -64,18 +64,33 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ),
 )
 
-#: Parameters of the rules, in the order in which they are listed -> words and the unit of their values.
+#: Settings that decide figures, by what they begin with, in the order in which they are listed -> words, unit.
 PARAMETERS: Mapping[str, tuple[str, str]] = {
-    "coverage_min": ("监测数据完整率下限", "share"),
-    "availability_min": ("可用率下限", "share"),
-    "terminal_policy": ("机位由检测项得出的方式", "policy"),
-    "repair_limit_h": ("修复时限", "小时"),
-    "open_after_min": ("开单时限", "分钟"),
-    "planned_sites": ("年度计划站点数", "个"),
-    "planned_terminals": ("年度计划机位数", "个"),
-    "service": ("服务时段", ""),
+    "maintenance.coverage_min": ("监测数据完整率下限", "share"),
+    "maintenance.availability_min": ("可用率下限", "share"),
+    "maintenance.repair_limit_h": ("修复时限", "小时"),
+    "maintenance.open_after_min": ("开单时限", "分钟"),
+    "maintenance.planned_sites": ("年度计划站点数", "个"),
+    "maintenance.planned_terminals": ("年度计划机位数", "个"),
+    "policy.terminal": ("机位由检测项得出的方式", "word"),
+    "service": ("服务时段", "word"),
+    "calendar": ("工作日安排", ""),
+    "timezone": ("时区", ""),
 }
-POLICIES: Mapping[str, str] = {"any": "任一检测项正常即为在线", "all": "全部检测项正常才为在线"}
+_WORDS: Mapping[str, str] = {
+    "any": "任一检测项正常即为在线",
+    "all": "全部检测项正常才为在线",
+    "daily": "每天",
+    "workdays": "工作日（含调休上班）",
+}
+_PARTS: Mapping[str, str] = {
+    **words.LEVELS,
+    **words.KINDS,
+    "days": "日期",
+    "hours": "时间",
+    "workdays": "调休上班",
+    "holidays": "放假",
+}
 
 
 def method(reading: Reading) -> Section:
@@ -96,34 +111,33 @@ def method(reading: Reading) -> Section:
     return Section("八、计算方法", "8 计算方法", blocks)
 
 
+def _known(key: str) -> str:
+    """The beginning of a key that PARAMETERS knows; "" for none."""
+    return next((known for known in PARAMETERS if key == known or key.startswith(f"{known}.")), "")
+
+
 def parameter_name(key: str) -> str:
-    """`修复时限（村级）` of `repair_limit_h.village`; an unknown one as it stands."""
-    known = PARAMETERS.get(key) or PARAMETERS.get(key.partition(".")[0])
-    if known is None:
+    """`修复时限（村级）` of `maintenance.repair_limit_h.village`; an unknown one as it stands."""
+    known = _known(key)
+    if not known:
         return key
-    _, _, part = key.partition(".")
-    if not part or key in PARAMETERS:
-        return known[0]
-    level, _, kind = part.partition(".")
-    name = words.LEVELS.get(level, level) + (words.KINDS.get(kind, kind) if kind else "")
-    return f"{known[0]}（{name}）"
+    parts = [_PARTS.get(part, part) for part in key.removeprefix(known).split(".") if part]
+    return f"{PARAMETERS[known][0]}（{'，'.join(parts)}）" if parts else PARAMETERS[known][0]
 
 
 def parameter_value(key: str, value: str) -> str:
     """With its unit: `15小时`, `90%`."""
-    known = PARAMETERS.get(key) or PARAMETERS.get(key.partition(".")[0])
-    if known is None or not value:
-        return value or "不设"
-    match known[1]:
-        case "share":
-            try:
-                return share(Decimal(value))
-            except InvalidOperation:
-                return value
-        case "policy":
-            return POLICIES.get(value, value)
-        case unit:
-            return f"{value}{unit}"
+    unit = PARAMETERS[known][1] if (known := _known(key)) else ""
+    if not value:
+        return "不设"
+    if unit == "share":
+        try:
+            return share(Decimal(value))
+        except InvalidOperation:
+            return value
+    if unit == "word":
+        return _WORDS.get(value, value.replace(", ", "、"))
+    return f"{value.removesuffix('.0')}{unit}" if unit else value.replace(", ", "、")
 
 
 def _parameters(reading: Reading) -> Table:
@@ -140,9 +154,8 @@ def _parameters(reading: Reading) -> Table:
 
 
 def _place(key: str) -> tuple[int, str]:
-    names = [*PARAMETERS]
-    first = key.partition(".")[0]
-    return (names.index(first) if first in names else len(names), key)
+    known = _known(key)
+    return ([*PARAMETERS].index(known) if known else len(PARAMETERS), key)
 
 
 def _since(reading: Reading, i: int) -> str:

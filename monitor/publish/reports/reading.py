@@ -35,8 +35,8 @@ class Reading:
         self.zone = ZoneInfo(facts.timezone)
         self.name = words.period_name(facts.start, facts.end, self.zone)
         parameters = facts.eras[-1].parameters if facts.eras else {}
-        self.coverage_min = Decimal(parameters.get("coverage_min", "0.9"))
-        self.availability_min = Decimal(parameters.get("availability_min", "0.9"))
+        self.coverage_min = Decimal(parameters.get("maintenance.coverage_min", "0.9"))
+        self.availability_min = Decimal(parameters.get("maintenance.availability_min", "0.9"))
         self.townships = {group.id: group.name for group in facts.townships}
         self.kinds = {group.id: group.name or words.KINDS.get(group.id, group.id) for group in facts.kinds}
 
@@ -91,6 +91,9 @@ class Reading:
         return self.facts.counted.sites["total"]
 
     def site_name(self, site: str) -> str:
+        """A site's name; of `township:CODE`, which the order of a line has, that line."""
+        if site.startswith("township:"):
+            return f"{self.township_name(site.removeprefix('township:'))}线路"
         return self.sites[site].name if site in self.sites else site
 
     def kind_name(self, kind: str) -> str:
