@@ -1,4 +1,4 @@
-"""In what two reports of the same period differ, in the words of the report: what a restated report 更正版 begins with."""
+"""In what two reports of a period differ, in the words of the report: with that a restated report 更正版 begins."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def period_name(start: int, end: int, zone: ZoneInfo) -> str:
 
 
 def name_of(period: str) -> str:
-    """`2026年9月` of `2026-09`, `2026年第3季度` of `2026-Q3`, `2026年上半年` of `2026-H1`, `2025年`; else as it stands."""
+    """`2026年9月` of `2026-09`, `2026年第3季度` of `2026-Q3`, `2026年上半年` of `2026-H1`; else as it stands."""
     year, _, part = period.partition("-")
     if not year.isdigit():
         return period

@@ -77,9 +77,9 @@ class Text:
 @dataclass(frozen=True, slots=True)
 class Chart:
     """`line` and `bar`: `labels` along the x axis, each series one value a label (None: nothing there).
-    `heat`: one series a row, its values the columns, percentages: below 0 as in `ReportFacts.heat`, nothing to count (-1,
-    and None) and not known (-2). Values have the units of `kind`; `note` stands below. `brief`: the series that paper
-    shows where that are not all."""
+    `heat`: one series a row, its values the columns, percentages: below 0 as in `ReportFacts.heat`, nothing to count
+    (-1, and None) and not known (-2). Values have the units of `kind`; `note` stands below. `brief`: the series that
+    paper shows where that are not all."""
 
     title: str
     form: Literal["line", "bar", "heat"]
@@ -111,7 +111,7 @@ class Document:
     """A whole document. `marks` stand on every page (演示数据, 预览, 更正版); `fields`: unit, period, date and the
     like, below the title; `signatures`: who signs, with room for it (填表人, 负责人); `made_by`: the line that says by
     what software, rules, renderer and fonts. `timezone`: in which instants are shown. `as_of`: ms UTC, when the facts
-    were gathered: the date that the file itself bears, so that the same document is the same bytes whenever it is made."""
+    were gathered: the date that the file itself bears, so that one document is the same bytes whenever it is made."""
 
     title: str
     sections: Sequence[Section]

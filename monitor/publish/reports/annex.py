@@ -1,4 +1,4 @@
-"""The way down: a block for each site, with its terminals, outages and orders, and the command that explains its figures.
+"""The way down: a block for each site, with its terminals, outages, orders, and the command that explains its figures.
 
 On pages and in the workbook only; every row of the report that names a site leads here.
 """
@@ -55,7 +55,12 @@ def _cells(reading: Reading, sums: Sum, verdict: str) -> list[Cell]:
 
 
 def _all(reading: Reading) -> Table:
-    columns = [Column("编号", width=1.2), Column("站点", width=1.4), Column("层级", width=0.7), Column("乡镇", width=1.1)]
+    columns = [
+        Column("编号", width=1.2),
+        Column("站点", width=1.4),
+        Column("层级", width=0.7),
+        Column("乡镇", width=1.1),
+    ]
     rows = []
     for site in reading.facts.sites:
         place = [site.site, site.name, words.LEVELS.get(site.level, site.level), reading.township_name(site.township)]
@@ -123,4 +128,3 @@ def _orders(reading: Reading, site: SiteFacts) -> Table:
             )
         )
     return Table("工单", columns, rows)
-

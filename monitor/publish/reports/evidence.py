@@ -1,4 +1,4 @@
-"""Part 9: what the figures stand on, so that somebody else can check that nothing was changed: digests and chain heads."""
+"""Part 9: what the figures stand on, so that others can check that nothing was changed: digests and chain heads."""
 
 from __future__ import annotations
 

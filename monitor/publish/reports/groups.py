@@ -132,4 +132,3 @@ def _services(reading: Reading) -> Table:
     ]
     note = "由终端随心跳自报，反映其自测结果；未报告的终端不计，本表不参与运行维护率计算。"
     return Table("各项服务情况（终端自报）", columns, rows, note=note, empty="本期没有终端报告服务状态。")
-

@@ -1,4 +1,4 @@
-"""Part 8: how the figures are made, for readers who are no engineers: definitions, formulas, and the parameters used."""
+"""Part 8: how the figures are made, for readers who are no engineers: definitions, formulas, the parameters used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from monitor.publish.reports.reading import Reading
 from monitor.publish.reports.sites import REPEATED, YELLOW_CARD, share
 
 DEFINITIONS: tuple[tuple[str, str], ...] = (
-    ("站点（平台）、机位", "站点是县、乡镇、村的党建平台所在地；机位是站点内一台终端（数字电视、移动终端或PC端）的位置。"),
+    (
+        "站点（平台）、机位",
+        "站点是县、乡镇、村的党建平台所在地；机位是站点内一台终端（数字电视、移动终端或PC端）的位置。",
+    ),
     ("监测方式", "终端定时向监测服务报送“心跳”，或由监测服务定时探测终端。两者都只说明终端当时能否连通。"),
     (
         "在线、中断、未知",
@@ -150,7 +153,12 @@ def _parameters(reading: Reading) -> Table:
         for key in names
     ]
     rows.append(Row(["站点清单版本", *(f"第{era.version}版" for era in eras)]))
-    return Table("本期采用的参数", columns, rows, note="参数自列明之日起执行；结论按期末执行的参数认定，时长按当时执行的参数计算。")
+    return Table(
+        "本期采用的参数",
+        columns,
+        rows,
+        note="参数自列明之日起执行；结论按期末执行的参数认定，时长按当时执行的参数计算。",
+    )
 
 
 def _place(key: str) -> tuple[int, str]:
@@ -190,5 +198,6 @@ def _minima(reading: Reading) -> Table:
         )
         for minimum in reading.facts.minima
     ]
-    note = f"本期采用的可用率下限为{share(reading.availability_min)}；其余各行说明结论对这一参数有多敏感。均含事后补录、未扣免责。"
+    minimum = share(reading.availability_min)
+    note = f"本期采用的可用率下限为{minimum}；其余各行说明结论随这一参数的变化。均含事后补录、未扣免责。"
     return Table("可用率下限与运行维护率", columns, rows, note=note)

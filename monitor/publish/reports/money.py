@@ -112,7 +112,12 @@ def _sites(reading: Reading) -> Table:
     ordered = sorted(amounts, key=lambda site: (-amounts[site], site))
     rows = [
         Row(
-            [reading.site_name(site) if site else NOBODY, amounts[site], wan(amounts[site]), words.part_of(amounts[site], whole)],
+            [
+                reading.site_name(site) if site else NOBODY,
+                amounts[site],
+                wan(amounts[site]),
+                words.part_of(amounts[site], whole),
+            ],
             link=anchor(site) if site in reading.sites else "",
         )
         for site in ordered

@@ -1,4 +1,4 @@
-"""The month's report 月度运行维护报告, of nine parts, from the facts of a period. Pure: the same facts give the same document."""
+"""The month's report 月度运行维护报告: nine parts from a period's facts. Pure: equal facts give equal documents."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Part 4: outages. On paper those that opened an order or were overdue; in the workbook every one; by cause; the longest;
-the work orders."""
+"""Part 4: outages. On paper those that opened an order or were overdue, in the workbook every one; by cause; the
+longest; the work orders."""
 
 from __future__ import annotations
 

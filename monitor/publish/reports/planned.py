@@ -67,7 +67,9 @@ def _windows(reading: Reading) -> Table:
         "重叠部分各自列示。检修时段不删除任何监测记录。"
     )
     shown = brief if len(brief) < len(rows) else None
-    return Table("计划检修时段", columns, rows, shown, note if rows else "", empty="本期没有计划检修。", anchor="windows")
+    return Table(
+        "计划检修时段", columns, rows, shown, note if rows else "", empty="本期没有计划检修。", anchor="windows"
+    )
 
 
 def _window_row(reading: Reading, window: WindowFacts) -> Row:
@@ -185,7 +187,7 @@ def _cells(reading: Reading, rate: RateFacts, sums: Sum) -> Sequence[Cell]:
 
 def _members(reading: Reading, way: Way) -> Iterator[Row]:
     for site in reading.facts.sites:
-        beside = [(f"site:{site.site}", None, site.sum, site.verdict)]
+        beside: list[tuple[str, str, Sum, str]] = [(f"site:{site.site}", "", site.sum, site.verdict)]
         beside += [(f"terminal:{site.site}/{t.terminal}", t.terminal, t.sum, t.verdict) for t in site.terminals]
         for key, terminal, sums, verdict in beside:
             other = way.counted.differing.get(key)

@@ -20,6 +20,8 @@ def restated(facts: ReportFacts, change: Restated) -> list[Block]:
     rows = [Row([d.what, d.before, d.after]) for d in found]
     brief = rows[:ON_PAPER] if len(rows) > ON_PAPER else None
     return [
-        Text(f"更正说明：本报告更正{number}定稿报告{digest}，原报告保留备查。更正原因：{change.reason}。", warning=True),
+        Text(
+            f"更正说明：本报告更正{number}定稿报告{digest}，原报告保留备查。更正原因：{change.reason}。", warning=True
+        ),
         Table("更正前后的差异", columns, rows, brief, f"共{len(rows)}项。", "各项数字没有差异。", "differences"),
     ]

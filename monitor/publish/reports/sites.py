@@ -1,4 +1,4 @@
-"""Part 3: the sites that are 未维护到位 or 数据不足, each with its cause; yellow cards, repeated failures, the heat map."""
+"""Part 3: the sites that are 未维护到位 or 数据不足, each with its cause; yellow cards, repeated outages, heat map."""
 
 from __future__ import annotations
 
@@ -126,9 +126,7 @@ def fault(outages: Sequence[OutageFacts], orders: Sequence[OrderFacts]) -> str |
     return "、".join(name for name, _ in causes.most_common()) or None
 
 
-def rectified(
-    reading: Reading, site: SiteFacts, outages: Sequence[OutageFacts], orders: Sequence[OrderFacts]
-) -> str:
+def rectified(reading: Reading, site: SiteFacts, outages: Sequence[OutageFacts], orders: Sequence[OrderFacts]) -> str:
     """整改: what the orders and the measured recovery say by the period's end."""
     if site.verdict == "unproven":
         return "待补足监测证据"

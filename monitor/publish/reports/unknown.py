@@ -53,9 +53,7 @@ def _why(reading: Reading) -> Table:
         Column("占未知时长", "percent"),
         Column("涉及站点", "count", unit="个"),
     ]
-    rows = [
-        Row([WHY.get(u.why, u.why), u.length, words.part_of(u.length, whole), u.sites]) for u in facts.unknown
-    ]
+    rows = [Row([WHY.get(u.why, u.why), u.length, words.part_of(u.length, whole), u.sites]) for u in facts.unknown]
     return Table("未知时长的原因", columns, rows, empty="没有未知时长。")
 
 
