@@ -24,13 +24,14 @@ def groups(reading: Reading) -> Section:
 
 def ranked(reading: Reading) -> Sequence[tuple[int | None, GroupFacts]]:
     """Townships by maintenance rate, then availability; equal ones share a rank. Those with too little evidence, or
-    nothing counted, come last and have no rank."""
+    nothing counted, come last and have no rank, and so do the county's own sites."""
 
     def standing(group: GroupFacts) -> tuple[int, int]:
         return words.rate(group.rate) or 0, words.availability(group.sum) or 0
 
     def is_ranked(group: GroupFacts) -> bool:
-        return words.total(group.sum) > 0 and not reading.is_thin(group.sum)
+        is_township = group.id not in reading.county_codes
+        return is_township and words.total(group.sum) > 0 and not reading.is_thin(group.sum)
 
     known = [group for group in reading.facts.townships if is_ranked(group)]
     known.sort(key=lambda group: (*(-x for x in standing(group)), group.id))
@@ -45,7 +46,7 @@ def ranked(reading: Reading) -> Sequence[tuple[int | None, GroupFacts]]:
 def _townships(reading: Reading) -> list[Table]:
     rates, times = [], []
     for rank, group in ranked(reading):
-        name = group.name or group.id
+        name = "县级站点" if group.id in reading.county_codes else group.name or group.id
         rates.append(Row([rank, name, *_rate_cells(reading, group.rate, group.sum)]))
         times.append(Row([name, *time_cells(reading, group.sum)]))
         for way, other in reading.beside(f"township:{group.id}"):
@@ -54,7 +55,7 @@ def _townships(reading: Reading) -> list[Table]:
     columns = [
         Column("名次", "count", 0.7),
         Column("乡镇", width=1.8),
-        Column("站点", "count", 0.8),
+        Column("实有站点", "count", 0.8),
         Column("维护到位", "count", 0.8),
         Column("未维护到位", "count", 0.8),
         Column("数据不足", "count", 0.8),
@@ -62,8 +63,8 @@ def _townships(reading: Reading) -> list[Table]:
         Column("可用率", "percent", 1.3),
     ]
     note = (
-        "含各乡镇本级及所辖村级站点；县级站点归入全县一行。先比运行维护率，再比可用率，相同者并列；"
-        f"监测数据不足的不排名。{beside_note(reading)}"
+        "含各乡镇本级及所辖村级站点，以实有站点为分母。先比运行维护率，再比可用率，相同者并列；"
+        f"监测数据不足的和县级站点不排名。{beside_note(reading)}"
     )
     return [
         Table("各乡镇运行维护情况（按名次）", columns, rates, note=note, anchor="townships"),

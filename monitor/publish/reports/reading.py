@@ -38,7 +38,6 @@ class Reading:
         self.coverage_min = Decimal(parameters.get("maintenance.coverage_min", "0.9"))
         self.availability_min = Decimal(parameters.get("maintenance.availability_min", "0.9"))
         self.townships = {group.id: group.name for group in facts.townships}
-        self.kinds = {group.id: group.name or words.KINDS.get(group.id, group.id) for group in facts.kinds}
 
     @cached_property
     def sites(self) -> dict[str, SiteFacts]:
@@ -75,6 +74,14 @@ class Reading:
         return [Way(name, counted) for name, counted in beside if counted is not None]
 
     @cached_property
+    def county_codes(self) -> frozenset[str]:
+        """Codes of the county itself: where its own sites stand, which are no township's."""
+        levels: dict[str, set[str]] = {}
+        for site in self.facts.sites:
+            levels.setdefault(site.township, set()).add(site.level)
+        return frozenset(code for code, found in levels.items() if found == {"county"})
+
+    @cached_property
     def failed(self) -> Sequence[SiteFacts]:
         return [site for site in self.facts.sites if site.verdict == "failed"]
 
@@ -97,7 +104,7 @@ class Reading:
         return self.sites[site].name if site in self.sites else site
 
     def kind_name(self, kind: str) -> str:
-        return self.kinds.get(kind) or words.KINDS.get(kind, kind)
+        return words.KINDS.get(kind, kind)
 
     def township_name(self, code: str) -> str:
         return self.townships.get(code, code)
