@@ -41,7 +41,8 @@ def _block(block: Block, zone: ZoneInfo, rows: int | None) -> Iterator[str]:
             if block.note:
                 yield f"注：{block.note}"
         case Table():
-            yield f"表：{block.title}（{len(block.rows)} 行{'' if block.brief is None else f'，摘录 {len(block.brief)} 行'}）"
+            brief = "" if block.brief is None else f"，摘录 {len(block.brief)} 行"
+            yield f"表：{block.title}（{len(block.rows)} 行{brief}）"
             if not block.rows:
                 yield block.empty
                 return

@@ -140,7 +140,8 @@ def with_failures() -> Played:
             128_000, False, at(14, 8), "更换电源适配器，恢复供电",
         ),
         OrderFacts(
-            "13", LASTING, "village", "dispatched", "", at(28, 9), None, 40 * HOUR, 15 * HOUR, True, keys["13"], 0, False,
+            "13", LASTING, "village", "dispatched", "", at(28, 9), None, 40 * HOUR, 15 * HOUR, True, keys["13"], 0,
+            False,
         ),
     )  # fmt: skip
     losses = (
@@ -461,9 +462,14 @@ def _days(count: _Count) -> list[DayFacts]:
     total = count.counted().sums["total"]
     result = []
     for n in range(31):
-        share = [v // 31 + (v % 31 if n == 0 else 0) for v in (total.up, total.down, total.unknown, total.planned)]
+        up, down, unknown, planned = [
+            v // 31 + (v % 31 if n == 0 else 0) for v in (total.up, total.down, total.unknown, total.planned)
+        ]
         result.append(
-            DayFacts((date(2026, 10, 1) + timedelta(days=n)).isoformat(), Sum(*share, total.outages // 31, 0))
+            DayFacts(
+                (date(2026, 10, 1) + timedelta(days=n)).isoformat(),
+                Sum(up, down, unknown, planned, total.outages // 31, 0),
+            )
         )
     return result
 

@@ -6,6 +6,7 @@ On pages and in the workbook only; every row of the report that names a site lea
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from monitor.core import report_words as words
 from monitor.core.report import SiteFacts, Sum
@@ -83,7 +84,9 @@ def _site(reading: Reading, site: SiteFacts) -> Iterator[Block]:
             rows.append(Row([INSET + way, *_cells(reading, other.sum, other.verdict)]))
     yield Table("", [Column("机位", width=1.2), *_MEASURES], rows)
     if outages := reading.outages_of.get(site.site):
-        yield Table("中断", OUTAGE_COLUMNS, [outage_row(reading, outage) for outage in outages])
+        # The site's name stands above.
+        rows = [replace(row, cells=row.cells[1:]) for row in (outage_row(reading, outage) for outage in outages)]
+        yield Table("中断", OUTAGE_COLUMNS[1:], rows)
     if reading.orders_of.get(site.site):
         yield _orders(reading, site)
 
@@ -119,7 +122,7 @@ def _orders(reading: Reading, site: SiteFacts) -> Table:
                     order.restored if order.restored is not None else GOES_ON,
                     order.closed,
                     STATE_NAMES.get(order.state, order.state),
-                    fault((), [order]) or "未填写",
+                    fault((), [order]) if order.cause else "未填写",
                     order.work or None,
                     "超期" if order.overdue else "否",
                     "免责" if order.exempted else "否",

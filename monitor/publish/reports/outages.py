@@ -9,6 +9,7 @@ from monitor.core import report_words as words
 from monitor.core.report import OutageFacts
 from monitor.core.workorder import STATE_NAMES
 from monitor.publish.documents.blocks import Block, Chart, Column, Row, Section, Table
+from monitor.publish.reports.levels import INSET
 from monitor.publish.reports.reading import Reading
 from monitor.publish.reports.sites import anchor
 
@@ -36,7 +37,7 @@ def _by_cause(reading: Reading) -> list[Block]:
     found: dict[str, list[OutageFacts]] = {}
     for outage in reading.outages:
         found.setdefault(words.OUTAGE_CAUSES.get(outage.cause, outage.cause), []).append(outage)
-    spent = {words.OUTAGE_CAUSES.get(c, c): fen for c, fen in reading.facts.money.by_cause.items()}
+    spent = {words.OUTAGE_CAUSES.get(c, c): fen for c, fen in reading.facts.money.by_cause.items() if c}
     ordered = sorted(found, key=lambda name: (-sum(o.counted_here for o in found[name]), name))
     rows = [
         Row(
@@ -58,6 +59,8 @@ def _by_cause(reading: Reading) -> list[Block]:
         exempted = sum(1 for o in every if o.exempted)
         fen = sum(spent.get(name, 0) for name in ordered)
         rows.append(Row(["合计", *whole, sum(o.overdue_here for o in every), exempted, fen], strong=True))
+        for way, sums in reading.terminals_beside():
+            rows.append(Row([INSET + way, sums.outages, sums.down, None, sums.overdue, None, None]))
     columns = [
         Column("原因", width=1.4),
         Column("中断次数", "count", 0.9),
@@ -65,11 +68,11 @@ def _by_cause(reading: Reading) -> list[Block]:
         Column("超时限次数", "count", 0.9),
         Column("超时限时长", "length", 1.3),
         Column("其中免责", "count", 0.8),
-        Column("本期费用", "yuan", unit="元"),
+        Column("维修费用", "yuan", unit="元"),
     ]
     note = (
         "按机位计。原因以工单填写的为准；没有填写的，以恢复后首次心跳所示为准（如设备重启过）；两者皆无的为未查明。"
-        "计入时长只计应在线时间。"
+        "计入时长只计应在线时间。维修费用为本期登记、注明工单的支出。"
     )
     chart = Chart(
         "中断时长（按原因）",
@@ -110,7 +113,7 @@ def _longest(reading: Reading) -> Table:
         )
         for i, o in enumerate(longest, 1)
     ]
-    return Table(f"本期最长的中断（前{LONGEST}位）", columns, rows, empty="本期没有中断。")
+    return Table(f"本期最长的中断（前{LONGEST}位）", columns, rows, note=reading.as_measured, empty="本期没有中断。")
 
 
 def _orders(reading: Reading) -> Table:

@@ -141,6 +141,29 @@ class Reading:
             if key in way.counted.differing:
                 yield way.name, way.counted.differing[key]
 
+    def terminals_beside(self) -> Iterator[tuple[str, Sum]]:
+        """What the other ways say of all terminals together, where that differs."""
+        for way in self.ways:
+            up = down = unknown = planned = outages = overdue = 0
+            differs = False
+            for site in self.facts.sites:
+                for terminal in site.terminals:
+                    other = way.counted.differing.get(f"terminal:{site.site}/{terminal.terminal}")
+                    differs = differs or other is not None
+                    sums = other.sum if other else terminal.sum
+                    up, down, unknown = up + sums.up, down + sums.down, unknown + sums.unknown
+                    planned, outages, overdue = planned + sums.planned, outages + sums.outages, overdue + sums.overdue
+            if differs:
+                yield way.name, Sum(up, down, unknown, planned, outages, overdue)
+
+    @property
+    def as_measured(self) -> str:
+        """What a chart or a list says that cannot show the other ways; nothing where there are none."""
+        if not self.ways:
+            return ""
+        names = "、".join(f"“{way.name}”" for way in self.ways)
+        return f"本图表为本期数字口径，{names}口径见第五部分。"
+
     def levels_beside(self, level: str) -> Iterator[tuple[str, Sum, RateFacts, RateFacts]]:
         """What the other ways say of a level: sums, rate of sites, rate of terminals, where one of them differs."""
         counted = self.facts.counted

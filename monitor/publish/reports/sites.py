@@ -44,6 +44,7 @@ def _listed(reading: Reading) -> Iterator[Block]:
             f"本期未维护到位站点{len(reading.failed)}个、数据不足站点{len(reading.unproven)}个，逐一列明认定依据、"
             "故障原因、工单和整改情况。数据不足是监测证据不够，既不认定为维护到位，也不认定为未维护到位。"
         )
+    yield from (Text(text, warning=True) for text in _spared(reading))
     columns = [
         Column("站点", width=1.3),
         Column("层级", width=0.7),
@@ -65,6 +66,20 @@ def _listed(reading: Reading) -> Iterator[Block]:
     yield Table("未维护到位和数据不足站点一览", columns, rows, anchor="failed")
 
 
+def _spared(reading: Reading) -> Iterator[str]:
+    """Sites that are maintained only as it was counted; another way says otherwise."""
+    for way in reading.ways:
+        found = [
+            f"{site.name}（{words.VERDICTS.get(other.verdict, other.verdict)}）"
+            for site in reading.facts.sites
+            if site.verdict == "maintained"
+            and (other := way.counted.differing.get(f"site:{site.site}")) is not None
+            and other.verdict not in ("", "maintained")
+        ]
+        if found:
+            yield (f"另有{len(found)}个站点本期认定为维护到位，但{way.name}则不是：{'、'.join(found)}。详见第五部分。")
+
+
 def _row(reading: Reading, site: SiteFacts) -> Row:
     outages = reading.outages_of.get(site.site, [])
     orders = reading.orders_of.get(site.site, [])
@@ -75,7 +90,7 @@ def _row(reading: Reading, site: SiteFacts) -> Row:
             reading.township_name(site.township),
             words.VERDICTS[site.verdict],
             basis(reading, site),
-            fault(outages, orders),
+            no_proof(site) or fault(outages, orders),
             len(outages),
             "、".join(order.number for order in orders) or None,
             rectified(reading, site, outages, orders),
@@ -87,12 +102,11 @@ def _row(reading: Reading, site: SiteFacts) -> Row:
 def basis(reading: Reading, site: SiteFacts) -> str:
     """Why the rules say that a site is not maintained: a sentence for each terminal that decided it, never empty."""
     terminals = {terminal.terminal: terminal for terminal in site.terminals}
-    told = []
+    told: dict[str, list[str]] = {}  # terminals of which the same is true are said together
     for kind, why in site.why:
-        terminal = terminals.get(kind)
-        name = f"{reading.kind_name(kind)}：" if kind else ""
-        told.append(name + _because(reading, site, terminal, why))
-    return "；".join(told) or f"{words.VERDICTS[site.verdict]}（机位{len(site.terminals)}个）"
+        name = [reading.kind_name(kind)] if kind else []
+        told.setdefault(_because(reading, site, terminals.get(kind), why), []).extend(name)
+    return "；".join(f"{'、'.join(kinds)}：{why}" if kinds else why for why, kinds in told.items()) or f"{words.VERDICTS[site.verdict]}（机位{len(site.terminals)}个）"
 
 
 def _because(reading: Reading, site: SiteFacts, terminal: TerminalFacts | None, why: str) -> str:
@@ -119,11 +133,20 @@ def share(value: Decimal) -> str:
     return f"{(value * 100).normalize():f}%"
 
 
-def fault(outages: Sequence[OutageFacts], orders: Sequence[OrderFacts]) -> str | None:
+def fault(outages: Sequence[OutageFacts], orders: Sequence[OrderFacts]) -> str:
     """What the orders say, else what the outages themselves show; most frequent first."""
     causes = Counter(words.OUTAGE_CAUSES.get(order.cause, order.cause) for order in orders if order.cause)
     causes = causes or Counter(words.OUTAGE_CAUSES.get(outage.cause, outage.cause) for outage in outages)
-    return "、".join(name for name, _ in causes.most_common()) or None
+    return "、".join(name for name, _ in causes.most_common()) or "未查明"
+
+
+def no_proof(site: SiteFacts) -> str:
+    """Why a site is unproven, in a word; nothing for others."""
+    if site.verdict != "unproven":
+        return ""
+    reasons = {"coverage": "监测证据不足", "planned_only": "全部为计划检修", "no_check": "未设检测项"}
+    found = dict.fromkeys(reasons[why] for _, why in site.why if why in reasons)
+    return "、".join(found) or reasons["coverage"]
 
 
 def rectified(reading: Reading, site: SiteFacts, outages: Sequence[OutageFacts], orders: Sequence[OrderFacts]) -> str:
@@ -190,7 +213,7 @@ def _repeated(reading: Reading) -> Table:
         )
         for n, (site, terminal) in found
     ]
-    note = f"本期中断{REPEATED}次及以上的机位，共{len(rows)}个。"
+    note = f"本期中断{REPEATED}次及以上的机位，共{len(rows)}个。{reading.as_measured}"
     return Table("反复中断的机位", columns, rows, _brief(rows), note, empty="没有反复中断的机位。")
 
 
@@ -208,7 +231,7 @@ def heat(reading: Reading) -> Chart:
     if len(facts.sites) > HEAT_ROWS:
         worst = sorted(range(len(facts.sites)), key=lambda i: (_order(facts.sites[i]), facts.sites[i].site))
         brief = {named[i]: facts.heat[i] for i in sorted(worst[:HEAT_ROWS]) if i < len(facts.heat)}
-    note = "横轴为日期，颜色为站点当日可用率；空白为无应在线时长，斜纹或灰色为监测数据不足。"
+    note = f"横轴为日期，颜色为站点当日可用率；空白为无应在线时长，斜纹或灰色为监测数据不足。{reading.as_measured}"
     if brief is not None:
         note += f"纸面只列可用情况最差的{len(brief)}个站点，全部站点见网页版和表格版。"
     return Chart("各站点可用率（按日）", "heat", labels, everything, note=note, brief=brief)

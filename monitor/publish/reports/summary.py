@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitor.core import report_words as words
-from monitor.core.report import Compared, Counted, Sum
+from monitor.core.report import Compared, Counted, RateFacts, Sum
 from monitor.publish.documents.blocks import Block, Cell, Chart, Column, Heading, Row, Section, Table, Text
 from monitor.publish.reports.levels import rate_table, state_of
 from monitor.publish.reports.reading import EXEMPTED, Reading
+
+#: More days than these with too little evidence are counted, not named.
+GAPS_NAMED = 8
+NOT_LATE = "没有超过修复时限的中断。"
 
 
 def summary(reading: Reading) -> Section:
@@ -30,7 +34,7 @@ def _sentences(reading: Reading) -> Iterator[str]:
     yield (
         f"{reading.name}，全县计划维护站点（平台）{rate.planned}个（{plan}），实际监测站点{len(facts.sites)}个。"
         f"维护到位{rate.maintained}个，未维护到位{rate.failed}个，数据不足{rate.unproven}个。"
-        f"全县智慧党建运行维护率{reading.rate_text(rate, sums)}，目标值100%，{state_of(reading, rate, sums)}。"
+        + _verdict(reading, rate, sums)
     )
     yield from _rates_beside(reading)
     yield _availability(reading, sums)
@@ -38,6 +42,14 @@ def _sentences(reading: Reading) -> Iterator[str]:
         yield f"{name}，全县站点可用率{reading.availability_text(other)}，中断时长{words.hours(other.down)}。"
     yield _outages(reading)
     yield _money(reading)
+
+
+def _verdict(reading: Reading, rate: RateFacts, sums: Sum) -> str:
+    if reading.is_thin(sums):
+        state = "未达标" if rate.failed else "不能认定是否达标"
+        return f"监测数据不足（监测数据完整率{words.percent(words.coverage(sums))}），不给出运行维护率，{state}。"
+    shown, state = words.percent(words.rate(rate)), state_of(reading, rate, sums)
+    return f"全县智慧党建运行维护率{shown}，目标值100%，{state}。"
 
 
 def _rates_beside(reading: Reading) -> Iterator[str]:
@@ -52,12 +64,13 @@ def _rates_beside(reading: Reading) -> Iterator[str]:
 def _availability(reading: Reading, sums: Sum) -> str:
     if not words.total(sums):
         return "本期没有计入的应在线时长，可用率无从计算。"
-    text = (
-        f"全县站点可用率{reading.availability_text(sums)}：在线{words.hours(sums.up)}，中断{words.hours(sums.down)}，"
+    times = (
+        f"在线{words.hours(sums.up)}，中断{words.hours(sums.down)}，"
         f"未知{words.hours(sums.unknown)}，计划检修{words.hours(sums.planned)}。"
     )
     if reading.is_thin(sums):
-        return f"{text}监测数据完整率低于规定的{_share(reading)}，本期不给出可用率。"
+        return f"全县站点{times}监测数据完整率低于规定的{_share(reading)}，不给出可用率。"
+    text = f"全县站点可用率{reading.availability_text(sums)}：{times}"
     low, high = words.bounds(sums)
     if sums.unknown:
         text += f"监测数据完整率{words.percent(words.coverage(sums))}；未知时长如全部按中断、全部按在线计，"
@@ -76,12 +89,15 @@ def _outages(reading: Reading) -> str:
     late = [outage for outage in outages if outage.overdue_here]
     text = (
         f"本期发生机位中断{len(outages)}次，累计{words.hours(sum(o.counted_here for o in outages))}；"
-        f"超过修复时限{len(late)}次，超时限{words.hours(sum(o.overdue_here for o in late))}。"
-        f"开立工单{len(opened)}件" + (f"，上期结转{carried}件" if carried else "")
+        + (f"超过修复时限{len(late)}次，超时限{words.hours(sum(o.overdue_here for o in late))}。" if late else NOT_LATE)
+        + f"开立工单{len(opened)}件" + (f"，上期结转{carried}件" if carried else "")
     )
     closed = sum(order.closed is not None and order.closed < facts.end for order in facts.orders)
     exempted = sum(order.exempted for order in facts.orders)
-    return text + f"，期末已关闭{closed}件，其中免责{exempted}件。" if exempted else text + f"，期末已关闭{closed}件。"
+    text += f"，期末已关闭{closed}件" + (f"，其中免责{exempted}件" if exempted else "") + "。"
+    for name, sums in reading.terminals_beside():
+        text += f"{name}，机位中断{sums.outages}次，累计{words.hours(sums.down)}，超时限{words.hours(sums.overdue)}。"
+    return text
 
 
 def _money(reading: Reading) -> str:
@@ -113,9 +129,10 @@ def days_chart(reading: Reading) -> Chart:
     facts = reading.facts
     values = [None if reading.is_thin(day.sum) else words.availability(day.sum) for day in facts.days]
     gaps = [_day(day.day) for day in facts.days if words.total(day.sum) and reading.is_thin(day.sum)]
-    note = "纵轴为全县站点当日可用率；无应在线时长的日期（如非工作日）留空。"
+    note = f"纵轴为全县站点当日可用率；无应在线时长的日期（如非工作日）留空。{reading.as_measured}"
     if gaps:
-        note += f"监测数据不足、不给出数字的日期：{'、'.join(gaps)}。"
+        named = f"{'、'.join(gaps)}" if len(gaps) <= GAPS_NAMED else f"{gaps[0]}等共{len(gaps)}天"
+        note += f"监测数据不足、不给出数字的日期：{named}。"
     return Chart("全县站点可用率（按日）", "line", [_day(day.day) for day in facts.days], {"可用率": values}, note=note)
 
 
@@ -141,13 +158,17 @@ def _comparisons(reading: Reading) -> Iterator[Block]:
         for row, shown, change in zip(cells, theirs, changes, strict=True):
             row += [shown, change]
     rows = [Row(row) for row in cells]
-    yield Table("主要指标比较", columns, rows, note="百分比只截不进；监测数据不足的一期不作百分比比较。")
+    yield Table(
+        "主要指标比较", columns, rows, note=f"百分比只截不进；监测数据不足的一期不作百分比比较。{reading.as_measured}"
+    )
 
 
 def _heading(reading: Reading, compared: Compared) -> str:
     name = words.name_of(compared.period)
     same = compared.period[4:] == reading.facts.period[4:]  # the same month, quarter or half of another year
-    return f"上年同期（{name}）" if same else f"上期（{name}）"
+    if same:
+        return f"上年同期（{name}）"
+    return f"{'上月' if name.endswith('月') else '上期'}（{name}）"
 
 
 def _measured(reading: Reading, counted: Counted) -> list[tuple[str, str]]:
