@@ -77,23 +77,18 @@ def _laid(block: Block, zone: ZoneInfo) -> Piece:
     if not isinstance(block, Table):
         return block
     rows = block.rows if block.brief is None else block.brief
-    heads = [shown(head(column)) for column in block.columns]
+    heads = [head(column) for column in block.columns]
     cells = [_words(block, row, zone) for row in rows]
-    wide, size, widths = _fit(block, heads, cells)
-    strong = [row.strong for row in rows]
-    return Laid(
-        block,
-        wide,
-        size,
-        widths,
-        heads,
-        [(c, s, _height(c, size, widths) > _TALL) for c, s in zip(cells, strong, strict=True)],
-        len(block.rows) - len(rows),
-    )
+    # Measured as PDF shows them; a word processor has fonts of its own, which are about as wide.
+    seen = [[shown(cell) for cell in row] for row in cells]
+    wide, size, widths = _fit(block, [shown(title) for title in heads], seen)
+    tall = [_height(row, size, widths) > _TALL for row in seen]
+    laid = [(c, row.strong, t) for c, row, t in zip(cells, rows, tall, strict=True)]
+    return Laid(block, wide, size, widths, heads, laid, len(block.rows) - len(rows))
 
 
 def _words(table: Table, row: Row, zone: ZoneInfo) -> list[str]:
-    return [shown(words(c.kind, cell, zone)) for c, cell in zip(table.columns, row.cells, strict=True)]
+    return [words(c.kind, cell, zone) for c, cell in zip(table.columns, row.cells, strict=True)]
 
 
 def _fit(table: Table, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[bool, float, list[float]]:
