@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-#: What a column's cells are; None in any of them is a dash, and a str stands as it is (`监测数据不足`).
+#: What a column's cells are; None in any of them is a dash, and a str in any of them is shown as it stands
+#: (监测数据不足).
 #:   text     str
 #:   count    int
 #:   percent  int, hundredths of a percent, cut and never rounded up: 9999 is 99.99 %
@@ -110,8 +111,9 @@ class Section:
 class Document:
     """A whole document. `marks` stand on every page (演示数据, 预览, 更正版); `fields`: unit, period, date and the
     like, below the title; `signatures`: who signs, with room for it (填表人, 负责人); `made_by`: the line that says by
-    what software, rules, renderer and fonts. `timezone`: in which instants are shown. `as_of`: ms UTC, when the facts
-    were gathered: the date that the file itself bears, so that one document is the same bytes whenever it is made."""
+    what software and rules (PDF adds renderer and fonts). `timezone`: in which instants are shown. `as_of`: ms UTC,
+    when the facts were gathered: the date that the file itself bears, so that the same document is the same bytes
+    whenever it is made."""
 
     title: str
     sections: Sequence[Section]

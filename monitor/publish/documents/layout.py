@@ -20,6 +20,8 @@ PORTRAIT = PAGE[0] - LEFT - RIGHT
 LANDSCAPE = PAGE[1] - TOP - BOTTOM
 #: Room beside the text of a cell: both sides and the line.
 PADDING = 7.0
+#: Latin letters and digits may be wider than ours in the font that a word processor puts in place of one that it lacks.
+_SLACK = 1.2
 #: Tried in this order: 五号, 小五 on an upright page, then on a turned one down to 七号.
 _SIZES = ((PORTRAIT, 10.5), (PORTRAIT, 9.0), (LANDSCAPE, 9.0), (LANDSCAPE, 8.0), (LANDSCAPE, 7.0), (LANDSCAPE, 5.5))
 #: Longer unbroken runs than this get places to break (digests).
@@ -78,23 +80,18 @@ def _laid(block: Block, zone: ZoneInfo) -> Piece:
     if not isinstance(block, Table):
         return block
     rows = block.rows if block.brief is None else block.brief
-    heads = [shown(head(column)) for column in block.columns]
+    heads = [head(column) for column in block.columns]
     cells = [_words(block, row, zone) for row in rows]
-    wide, size, widths = _fit(block, heads, cells)
-    strong = [row.strong for row in rows]
-    return Laid(
-        block,
-        wide,
-        size,
-        widths,
-        heads,
-        [(c, s, _height(c, size, widths) > _TALL) for c, s in zip(cells, strong, strict=True)],
-        len(block.rows) - len(rows),
-    )
+    # Measured as PDF shows them; a word processor has fonts of its own, which are about as wide.
+    seen = [[shown(cell) for cell in row] for row in cells]
+    wide, size, widths = _fit(block, [shown(title) for title in heads], seen)
+    tall = [_height(row, size, widths) > _TALL for row in seen]
+    laid = [(c, row.strong, t) for c, row, t in zip(cells, rows, tall, strict=True)]
+    return Laid(block, wide, size, widths, heads, laid, len(block.rows) - len(rows))
 
 
 def _words(table: Table, row: Row, zone: ZoneInfo) -> list[str]:
-    return [shown(words(c.kind, cell, zone)) for c, cell in zip(table.columns, row.cells, strict=True)]
+    return [words(c.kind, cell, zone) for c, cell in zip(table.columns, row.cells, strict=True)]
 
 
 def _fit(table: Table, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[bool, float, list[float]]:
@@ -115,16 +112,15 @@ def _fit(table: Table, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> t
     if space < 0:  # even the smallest has no room: all columns give way alike
         scale = room / least
         return room != PORTRAIT, size, [(need * size + PADDING) * scale for need in needs]
-    more = [
-        (like - need + 0.2) * column.width for like, need, column in zip(likes, needs, table.columns, strict=True)
-    ]
+    more = [(like - need + 0.2) * column.width for like, need, column in zip(likes, needs, table.columns, strict=True)]
     share = space / sum(more)
     return room != PORTRAIT, size, [n * size + PADDING + m * share for n, m in zip(needs, more, strict=True)]
 
 
 def _run(text: str) -> float:
     """The longest piece that cannot be broken, in sizes."""
-    return max((width(run[:LONGEST] if len(run) <= LONGEST else run[:8]) for run in _RUN.findall(text)), default=1.0)
+    runs = _RUN.findall(text)
+    return max((width(run if len(run) <= LONGEST else run[:8]) * _SLACK for run in runs), default=1.0)
 
 
 def _height(cells: Sequence[str], size: float, widths: Sequence[float]) -> float:

@@ -1,5 +1,5 @@
-"""PDF by typst with two pinned fonts. Text goes in as data and is never read as markup; nothing comes from the machine or
-the network, so the same document is the same bytes everywhere."""
+"""PDF by typst with two pinned fonts. Text goes in as data and is never read as markup; nothing comes from the machine
+or the network, so the same document is the same bytes everywhere."""
 
 from __future__ import annotations
 
@@ -96,9 +96,9 @@ def _table(laid: Laid) -> dict[str, Any]:
         "size": laid.size,
         "widths": laid.widths,
         "aligns": ["left" if kind == "text" else "center" if kind in ("instant", "day") else "right" for kind in kinds],
-        "heads": laid.heads,
+        "heads": [shown(title) for title in laid.heads],
         "rows": [
-            {"cells": [softened(cell) for cell in cells], "strong": strong, "tall": tall}
+            {"cells": [softened(shown(cell)) for cell in cells], "strong": strong, "tall": tall}
             for cells, strong, tall in laid.rows
         ],
     }
