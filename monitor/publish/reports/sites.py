@@ -47,12 +47,12 @@ def _listed(reading: Reading) -> Iterator[Block]:
     yield from (Text(text, warning=True) for text in _spared(reading))
     columns = [
         Column("站点", width=1.3),
-        Column("层级", width=0.7),
-        Column("乡镇", width=1.0),
+        Column("层级", width=0.7, fine=True),
+        Column("乡镇", width=1.0, fine=True),
         Column("结论", width=0.9),
         Column("认定依据", width=2.6),
         Column("故障原因", width=1.1),
-        Column("中断次数", "count", 0.6),
+        Column("中断次数", "count", 0.6, fine=True),
         Column("工单", width=1.1),
         Column("整改情况", width=1.7),
     ]
@@ -85,7 +85,7 @@ def _row(reading: Reading, site: SiteFacts) -> Row:
     orders = reading.orders_of.get(site.site, [])
     return Row(
         [
-            site.name,
+            reading.place(site),
             words.LEVELS[site.level],
             reading.township_name(site.township),
             words.VERDICTS[site.verdict],
@@ -106,7 +106,8 @@ def basis(reading: Reading, site: SiteFacts) -> str:
     for kind, why in site.why:
         name = [reading.kind_name(kind)] if kind else []
         told.setdefault(_because(reading, site, terminals.get(kind), why), []).extend(name)
-    return "；".join(f"{'、'.join(kinds)}：{why}" if kinds else why for why, kinds in told.items()) or f"{words.VERDICTS[site.verdict]}（机位{len(site.terminals)}个）"
+    sentences = [f"{'、'.join(kinds)}：{why}" if kinds else why for why, kinds in told.items()]
+    return "；".join(sentences) or f"{words.VERDICTS[site.verdict]}（机位{len(site.terminals)}个）"
 
 
 def _because(reading: Reading, site: SiteFacts, terminal: TerminalFacts | None, why: str) -> str:
