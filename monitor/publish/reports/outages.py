@@ -113,7 +113,14 @@ def _longest(reading: Reading) -> Table:
         )
         for i, o in enumerate(longest, 1)
     ]
-    return Table(f"本期最长的中断（前{LONGEST}位）", columns, rows, note=reading.as_measured, empty="本期没有中断。")
+    return Table(
+        f"本期最长的中断（前{LONGEST}位）",
+        columns,
+        rows,
+        note=reading.as_measured,
+        empty="本期没有中断。",
+        upright=True,
+    )
 
 
 def order_state(order: OrderFacts) -> str:
@@ -164,7 +171,7 @@ def _orders(reading: Reading) -> Table:
         "本期开立的和期初未关闭的工单；标有“超期”的超过修复时限。恢复时间由监测测得，非人工填写；"
         "计入时长为其中最长一次中断。"
     )
-    return Table("工单", columns, rows, note=note, empty="本期没有工单。")
+    return Table("工单", columns, rows, note=note, empty="本期没有工单。", upright=True)
 
 
 OUTAGE_COLUMNS = (
@@ -219,4 +226,4 @@ def _all(reading: Reading) -> Table:
         "计入时长、超时限只计本期应在线时间。"
     )
     empty = "本期没有开立工单或者超过修复时限的中断。"
-    return Table("中断明细", OUTAGE_COLUMNS, rows(reading.outages), rows(notable), note, empty, anchor="outages")
+    return Table("中断明细", OUTAGE_COLUMNS, rows(reading.outages), rows(notable), note, empty, "outages", upright=True)
