@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from monitor.core.access import SYSTEM, Forbidden
 from monitor.core.chain import BEGINNING
-from monitor.core.report_differences import Difference, differences
+from monitor.core.report_figures import Difference, differences
 from monitor.errors import MonitorError
 from monitor.evidence import anchors
 from monitor.flows import windows

@@ -15,7 +15,7 @@ from monitor.cli.people import in_database
 from monitor.cli.showing import iso, show, show_one
 from monitor.clock import wall_ms
 from monitor.core.access import Actor
-from monitor.core.report_differences import Difference
+from monitor.core.report_figures import Difference
 from monitor.errors import MonitorError
 from monitor.flows.reports import kept as flow
 from monitor.flows.reports.schedule import schedule as allow

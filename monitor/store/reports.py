@@ -17,7 +17,7 @@ from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.chain import BEGINNING, Record
-from monitor.core.report_differences import Difference
+from monitor.core.report_figures import Difference
 from monitor.store import chains
 from monitor.store.tables import chain_head, report
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.core.report_differences import Difference
+from monitor.core.report_figures import Difference
 from monitor.errors import MonitorError
 from monitor.store import reports
 from monitor.store.reports import Kept

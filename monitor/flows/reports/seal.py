@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.access import Action, Actor, demand
 from monitor.core.period import Period, parse, settles_at
-from monitor.core.report_differences import Difference, differences
+from monitor.core.report_figures import Difference, differences
 from monitor.errors import MonitorError
 from monitor.flows.acting import acting, refused
 from monitor.flows.history import eras_in

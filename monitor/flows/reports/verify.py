@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.chain import BEGINNING
 from monitor.core.period import Period, parse
-from monitor.core.report_differences import compared
+from monitor.core.report_figures import compared
 from monitor.core.timeline import Interval
 from monitor.core.walk import Fault
 from monitor.errors import MonitorError
