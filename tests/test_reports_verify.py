@@ -251,6 +251,18 @@ def test_what_verify_and_the_commands_say(played: Path, tmp_path: Path, capsys: 
     )
     assert json.loads(run("report", "show", OCTOBER, "--revision", "0", "--facts"))["period"] == OCTOBER
 
+    out = tmp_path / "out"
+    run("report", "month", OCTOBER, "--format", "json", "--format", "html", "--out", str(out))
+    data = (out / "report-2026-10.json").read_bytes()
+    assert data.decode() == run("report", "show", OCTOBER, "--facts")
+    page = (out / "report-2026-10.html").read_text(encoding="utf-8")
+    assert "更正原因：补录检修" in page
+    assert listed[1]["hash"] in page, "it names the report that it takes the place of"
+    run("report", "month", OCTOBER, "--format", "html", "--out", str(out))
+    assert (out / "report-2026-10.html").read_text(encoding="utf-8") == page
+    assert json.loads(run("report", "month", OCTOBER, "--revision", "0"))["without_retroactive"] is None
+    assert json.loads(run("report", "month", OCTOBER, "--preview"))["without_retroactive"] is not None
+
 
 async def test_an_archive_carries_the_years_reports_and_proves_them(it: Sealing) -> None:
     async with acting(it.engine, APPROVER, Action.AUDIT_READ, "so that the year has more", RESTATED):
