@@ -8,8 +8,13 @@ from __future__ import annotations
 from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.core.timeline import Interval
+from monitor.core.timeline import BEGINNING, FOREVER, Interval
 from monitor.store.tables import entry, exemption, fund_change, inventory_version, outage, window, work_order_outage
+
+
+async def anything(connection: AsyncConnection, at_ms: int) -> bool:
+    """Of any period."""
+    return await since(connection, (BEGINNING, FOREVER), ("0000-00-00", "9999-99-99"), at_ms)
 
 
 async def since(connection: AsyncConnection, period: Interval, days: tuple[str, str], at_ms: int) -> bool:

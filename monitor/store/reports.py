@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import zstandard
 from sqlalchemy import Row, insert, select
@@ -52,9 +52,16 @@ class Kept:
 _FIELDS = [report.c[name] for name in Kept.__dataclass_fields__]
 
 
+class Packed(NamedTuple):
+    """Something compressed, and the SHA-256 (hex) of what it was."""
+
+    data: bytes
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What becomes a row; `facts`: canonical JSON."""
+    """What becomes a row."""
 
     period: str
     revision: int
@@ -64,14 +71,13 @@ class Sealed:
     reason: str
     rules: str
     software: str
-    facts: bytes
-    differences: Sequence[Difference]
+    facts: Packed
+    differences: Packed
 
 
 async def append(connection: AsyncConnection, sealed: Sealed) -> Kept:
     """In the caller's transaction, which holds the chain (`chains.hold`) since it looked what there is."""
     previous = await newest_hash(connection)
-    said = _text(sealed.differences)
     values: dict[str, Any] = {
         "kind": MONTH,
         "period": sealed.period,
@@ -84,11 +90,11 @@ async def append(connection: AsyncConnection, sealed: Sealed) -> Kept:
         "rules": sealed.rules,
         "software": sealed.software,
         "previous": previous,
-        "sha256": hashlib.sha256(sealed.facts).hexdigest(),
+        "sha256": sealed.facts.sha256,
     }
-    body = {"v": 1, "tag": TAG, **values, "differences": hashlib.sha256(said).hexdigest()}
+    body = {"v": 1, "tag": TAG, **values, "differences": sealed.differences.sha256}
     made = await chains.append(connection, TAG, body)
-    packed = {"facts": _pack(sealed.facts), "differences": _pack(said)}
+    packed = {"facts": sealed.facts.data, "differences": sealed.differences.data}
     await connection.execute(insert(report).values(**values, **packed, n=made.n, hash=made.hash))
     return Kept(n=made.n, hash=made.hash, **values)
 
@@ -171,12 +177,19 @@ def _kept(row: Any) -> Kept:
     return Kept(*row)
 
 
-def _text(found: Sequence[Difference]) -> bytes:
-    return json.dumps([list(one) for one in found], ensure_ascii=False, separators=(",", ":")).encode()
+def pack(pieces: Iterable[bytes]) -> Packed:
+    """Piece by piece: a large county's facts are hundreds of megabytes."""
+    digest, packer, packed = hashlib.sha256(), zstandard.ZstdCompressor(level=6).compressobj(), bytearray()
+    for piece in pieces:
+        digest.update(piece)
+        packed += packer.compress(piece)
+    packed += packer.flush()
+    return Packed(bytes(packed), digest.hexdigest())
 
 
-def _pack(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=9).compress(data)
+def pack_differences(found: Sequence[Difference]) -> Packed:
+    """As JSON."""
+    return pack([json.dumps([list(one) for one in found], ensure_ascii=False, separators=(",", ":")).encode()])
 
 
 def _unpack(packed: bytes) -> bytes:

@@ -217,6 +217,7 @@ audit = Table(
     Column("outcome", String(8), nullable=False),  # done, refused, failed
     Column("reason", Text, nullable=False, default=""),
     Column("hash", String(64), nullable=False),
+    Index(None, "action", "n"),
 )
 
 #: Local days of an observer's evidence log that are closed: what was in the log, and the hash of the day's row in

@@ -36,8 +36,8 @@ class Keeping:
         self.engine = engine
         self.board = board
         self._day = ""
-        self._looked: dict[int, int] = {}  # by a report's number: up to when changes were looked for
-        self._due: dict[int, tuple[str, int]] = {}  # likewise: its month, and how many values differ
+        self._looked: int | None = None  # up to when changes were looked for
+        self._due: dict[int, tuple[str, int]] = {}  # by a report's number: its month, and how many values differ
 
     async def step(self, loaded: Loaded, at_ms: int) -> None:
         """Raises what the database raises."""
@@ -73,15 +73,16 @@ class Keeping:
         """Where something changed that a sealed month depends on, and once a day the newest ones anyhow."""
         async with looking(self.engine) as connection:
             in_force = await reports.in_force(connection)
-            changed = [kept for kept in in_force if await self._changed(connection, loaded, kept)]
+            changed = []
+            if self._looked is None or await report_changes.anything(connection, self._looked):
+                changed = [kept for kept in in_force if await self._changed(connection, loaded, kept)]
         today = local_day(at_ms, loaded.settings).isoformat()
         if today != self._day:
             changed += [kept for kept in in_force[-COUNTED_DAILY:] if kept not in changed]
         for kept in changed:
             await self._compare(loaded, kept, at_ms)
         self._day = today
-        for kept in in_force:
-            self._looked[kept.n] = at_ms - SLACK_MS
+        self._looked = at_ms - SLACK_MS
         numbers = {kept.n for kept in in_force}
         self._due = {n: due for n, due in self._due.items() if n in numbers}
         self.board.restatements_due = len(self._due)
@@ -90,7 +91,7 @@ class Keeping:
 
     async def _changed(self, connection: AsyncConnection, loaded: Loaded, kept: Kept) -> bool:
         period = parse(kept.period)
-        since = self._looked.get(kept.n, kept.at_ms - SLACK_MS)
+        since = max(kept.at_ms - SLACK_MS, self._looked or 0)
         days = period.first.isoformat(), period.last.isoformat()
         return await report_changes.since(connection, period.interval(loaded.settings.zone), days, since)
 

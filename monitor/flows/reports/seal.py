@@ -6,17 +6,18 @@ the chain is held, so of several who seal at once one does, and the others read 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, tzinfo
 from itertools import chain
-from typing import Any
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.access import Action, Actor, demand
 from monitor.core.period import Period, parse, settles_at
+from monitor.core.report import ReportFacts
 from monitor.core.report_figures import Difference, differences
 from monitor.errors import MonitorError
 from monitor.flows.acting import acting, refused
@@ -46,14 +47,15 @@ async def seal(
             why = await why_not(connection, loaded, period, at_ms)
         if why:
             raise MonitorError(why)
-        facts = facts_json.dump(await gather(engine, loaded, period, at_ms))
+        facts = await gather(engine, loaded, period, at_ms)
+        row = await _row(actor, at_ms, facts, 0, approval=approval)
     async with acting(engine, actor, Action.MONTH_SEAL, what, at_ms) as connection:
         await chains.hold(connection, reports.TAG)
         known = await reports.newest(connection, month)
         if known is not None:
             raise MonitorError(_sealed_already(known, loaded.settings.zone))
         await _quiet(connection, loaded, period, at_ms)
-        return await reports.append(connection, _row(month, 0, actor, at_ms, facts, approval=approval))
+        return await reports.append(connection, row)
 
 
 async def restate(engine: AsyncEngine, loaded: Loaded, actor: Actor, month: str, reason: str, at_ms: int) -> Kept:
@@ -67,24 +69,27 @@ async def restate(engine: AsyncEngine, loaded: Loaded, actor: Actor, month: str,
         demand(actor, Action.MONTH_SEAL)
         if not reason.strip():
             raise MonitorError("更正版须说明理由（--reason）")
-        facts = facts_json.dump(await gather(engine, loaded, period, at_ms))
         async with engine.connect() as connection:
-            before, found = await _compared(connection, month, facts)
+            before = await reports.newest(connection, month)
+        if before is None:
+            raise MonitorError(f"{month} 还没有定稿，不需要更正版")
+        facts = await gather(engine, loaded, period, at_ms)
+        found = await _differences(engine, before, facts)
+        if not found:
+            raise MonitorError(f"{month} 的数字与最近一次定稿完全相同，不需要更正版")
+        row = await _row(actor, at_ms, facts, before.revision + 1, reason=reason.strip(), found=found)
     async with acting(engine, actor, Action.MONTH_SEAL, what, at_ms) as connection:
         await chains.hold(connection, reports.TAG)
         known = await reports.newest(connection, month)
         if known is not None and known.n != before.n:
             raise MonitorError(f"{month} 刚由 {known.sealed_by} 出了第 {known.revision} 次更正版，请先查看再定")
         await _quiet(connection, loaded, period, at_ms)
-        row = _row(month, before.revision + 1, actor, at_ms, facts, reason=reason.strip(), found=found)
         return await reports.append(connection, row)
 
 
 async def difference_now(engine: AsyncEngine, loaded: Loaded, kept: Kept, at_ms: int) -> list[Difference]:
     """In what a sealed report differs from what would be sealed now; none: it is right."""
-    facts = facts_json.dump(await gather(engine, loaded, parse(kept.period), at_ms))
-    async with engine.connect() as connection:
-        return differences(_read(await reports.facts(connection, kept.n)), _read(facts))
+    return await _differences(engine, kept, await gather(engine, loaded, parse(kept.period), at_ms))
 
 
 async def why_not(connection: AsyncConnection, loaded: Loaded, period: Period, at_ms: int) -> str:
@@ -135,22 +140,31 @@ def _sealed_already(known: Kept, zone: tzinfo) -> str:
     return f"{known.period} 已由 {known.sealed_by} 于 {when} 定稿；数字若有变化，请出更正版（report restate）"
 
 
-def _row(
-    month: str,
-    revision: int,
+async def _row(
     actor: Actor,
     at_ms: int,
-    facts: bytes,
+    facts: ReportFacts,
+    revision: int,
     *,
     approval: int | None = None,
     reason: str = "",
-    found: list[Difference] | None = None,
+    found: Sequence[Difference] = (),
 ) -> Sealed:
-    said = _read(facts)
-    if said["demo"] or not said["settled"]:
-        raise MonitorError(f"{month} 不能定稿：其中有演示数据，或尚未结清")
-    rules, software = said["rules"], said["software"]
-    return Sealed(month, revision, at_ms, actor.name, approval, reason, rules, software, facts, found or [])
+    if facts.demo or not facts.settled:
+        raise MonitorError(f"{facts.period} 不能定稿：其中有演示数据，或尚未结清")
+    packed = await asyncio.to_thread(reports.pack, facts_json.chunks(facts))
+    different = reports.pack_differences(found)
+    rules, software = facts.rules, facts.software
+    return Sealed(facts.period, revision, at_ms, actor.name, approval, reason, rules, software, packed, different)
+
+
+async def _differences(engine: AsyncEngine, kept: Kept, facts: ReportFacts) -> list[Difference]:
+    async with engine.connect() as connection:
+        before = await reports.facts(connection, kept.n)
+    # In a thread: both are large.
+    return await asyncio.to_thread(
+        lambda: differences(msgspec.json.decode(before), msgspec.json.decode(facts_json.dump(facts)))
+    )
 
 
 async def _quiet(connection: AsyncConnection, loaded: Loaded, period: Period, at_ms: int) -> None:
@@ -158,22 +172,6 @@ async def _quiet(connection: AsyncConnection, loaded: Loaded, period: Period, at
     days = period.first.isoformat(), period.last.isoformat()
     if await report_changes.since(connection, period.interval(loaded.settings.zone), days, at_ms - QUIET_MS):
         raise MonitorError(f"刚有人作出影响 {period.name} 的审批或登记，请半分钟后再定稿")
-
-
-async def _compared(connection: AsyncConnection, month: str, facts: bytes) -> tuple[Kept, list[Difference]]:
-    """The newest sealed report of the month, and in what it differs. Raises MonitorError where it does not."""
-    before = await reports.newest(connection, month)
-    if before is None:
-        raise MonitorError(f"{month} 还没有定稿，不需要更正版")
-    found = differences(_read(await reports.facts(connection, before.n)), _read(facts))
-    if not found:
-        raise MonitorError(f"{month} 的数字与最近一次定稿完全相同，不需要更正版")
-    return before, found
-
-
-def _read(facts: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.json.decode(facts)
-    return found
 
 
 @asynccontextmanager

@@ -36,6 +36,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("n", name=op.f("pk_report")),
         sa.UniqueConstraint("kind", "period", "revision", name=op.f("uq_report_kind_period_revision")),
     )
+    # The approval by which months seal themselves is a record of the audit log.
+    op.create_index(op.f("ix_audit_action_n"), "audit", ["action", "n"], unique=False)
     if op.get_context().dialect.name == "sqlite":
         refuse = f"BEGIN SELECT RAISE(ABORT, '{TEXT}'); END"
         for event in ("UPDATE", "DELETE"):
@@ -58,6 +60,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_audit_action_n"), table_name="audit")
     op.drop_table("report")
     if op.get_context().dialect.name == "postgresql":
         op.execute("DROP FUNCTION report_is_final()")
