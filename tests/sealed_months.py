@@ -1,7 +1,8 @@
 """A month to seal: three sites heard once an hour by the real observer on a driven clock, from 30 September to 5
 November 2026, played once and copied for every test, on SQLite and PostgreSQL.
 
-V1/tv is silent from 30 October 00:00 to 31 October 12:00 (local): 36 hours, 未维护到位.
+V1/tv is silent from 30 October 00:00 to 31 October 12:00 (local): 36 hours, 未维护到位. On the 15th the broker is lost
+for four hours.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ def at(month: int, day: int, hour: int = 0, minute: int = 0) -> int:
 #: The last evidence; the 5th of November, ten o'clock.
 NOW = at(11, 5, 10)
 SILENT = at(10, 30), at(10, 31, 12)
+LOST = at(10, 15, 10), at(10, 15, 14)
 
 
 def write_config(folder: Path, url: str, *, top: str = "") -> Path:
@@ -64,7 +66,10 @@ def write_config(folder: Path, url: str, *, top: str = "") -> Path:
 
 
 async def play(folder: Path) -> Path:
-    """Into a database on SQLite, from the beginning."""
+    """Into a database on SQLite, from the beginning; once for all tests of a process."""
+    if (folder / "config").exists():
+        return folder
+    folder.mkdir()
     url = f"sqlite+aiosqlite:///{folder / 'monitor.db'}"
     loaded = load(write_config(folder, url), serving=False)
     clock = DrivenClock(at(9, 30, 20))
@@ -76,6 +81,9 @@ async def play(folder: Path) -> Path:
             while clock.at < NOW:
                 clock.at += HOUR
                 seq += 1
+                if LOST[0] <= clock.at < LOST[1]:
+                    observer.lost("mqtt")
+                    continue
                 for site in SITES:
                     if site == "V1" and SILENT[0] <= clock.at < SILENT[1]:
                         continue

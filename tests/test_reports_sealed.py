@@ -37,7 +37,7 @@ OCTOBER = "2026-10"
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return asyncio.run(play(tmp_path_factory.mktemp("played")))
+    return asyncio.run(play(tmp_path_factory.getbasetemp() / "october"))
 
 
 @pytest.fixture
@@ -100,6 +100,7 @@ async def test_a_settled_month_is_sealed_once_and_stays_as_it_is(it: Sealing) ->
     facts = await facts_of(it)
     assert facts["counted"]["sites"]["total"] == {"planned": 3, "maintained": 2, "failed": 1, "unproven": 0}
     assert (facts["settled"], facts["demo"]) == (True, False)
+    assert {one["why"]: one["sites"] for one in facts["unknown"]} == {"channel": 3}
     async with it.engine.connect() as connection:
         once, again = [await kept.sealed(connection, OCTOBER) for _ in range(2)]
         assert await kept.sealed(connection, "2026-09") is None

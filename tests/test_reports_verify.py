@@ -56,7 +56,7 @@ async def fill(it: Sealing) -> None:
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With the three reports."""
-    folder = asyncio.run(play(tmp_path_factory.mktemp("played")))
+    folder = asyncio.run(play(tmp_path_factory.getbasetemp() / "october"))
     aside = tmp_path_factory.mktemp("sealed")
 
     async def add() -> None:

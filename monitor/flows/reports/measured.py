@@ -17,7 +17,7 @@ from monitor.core.eras import Era
 from monitor.core.figures import Counter
 from monitor.core.period import Period
 from monitor.flows.collecting import no_search_for_cycles
-from monitor.flows.reports import figures, outages
+from monitor.flows.reports import evidence, figures, outages
 from monitor.flows.reports.facts import services
 from monitor.inventory.load import Loaded
 from monitor.store import exemptions, reading, windows
@@ -38,6 +38,8 @@ PARTS = (
     "services",
     "outages",
     "lines",
+    "losses",
+    "unknown",
 )
 #: Of an outage, what people said of it.
 _SAID = ("cause", "order", "exempted")
@@ -45,22 +47,23 @@ _SAID = ("cause", "order", "exempted")
 
 async def measured(
     decided: AsyncConnection,
-    evidence: AsyncConnection,
+    timed: AsyncConnection,
     loaded: Loaded,
     eras: Sequence[Era],
     period: Period,
     at_ms: int,
 ) -> Json:
-    """PARTS of a whole period. `evidence`: the database whose timelines count; `decided`: the one where windows and
+    """PARTS of a whole period. `timed`: the database whose timelines count; `decided`: the one where windows and
     exemptions stand, taken as of `at_ms`."""
     zone = loaded.settings.zone
     interval = period.interval(zone)
     counter = Counter(eras, await windows.counted_at(decided, at_ms))
     exempted = await exemptions.approved(decided, at_ms)
     with no_search_for_cycles():
-        checks = await reading.timelines(evidence, *interval)
-        said = await services(evidence, period)
-        rows = await outages.find(evidence, interval, counter, frozenset())
+        checks = await reading.timelines(timed, *interval)
+        said = await services(timed, period)
+        lost, observers = await evidence.losses(timed, interval), await evidence.observers(timed)
+        rows = await outages.find(timed, interval, counter, frozenset())
 
         def count() -> Json:
             counted = counter.count_all(interval, checks, exempted)
@@ -81,6 +84,8 @@ async def measured(
                 "services": said,
                 "outages": of_terminals,
                 "lines": of_lines,
+                "losses": lost,
+                "unknown": evidence.unknown(counted, counter, checks, lost, observers),
             }
             found: Json = msgspec.json.decode(msgspec.json.encode(made))
             return parts_of(found)
@@ -97,6 +102,8 @@ def parts_of(facts: Mapping[str, Any]) -> Json:
     rows = [list(row) for row in facts["heat"]]
     # More rows than sites, or fewer, are a difference as well.
     parts["heat"] = dict(zip(names, rows, strict=True)) if len(names) == len(rows) else rows
+    # Losses have no name of their own.
+    parts["losses"] = {f"{one['observer']}/{one['channel']}/{one['start']}": one for one in facts["losses"]}
     for name in ("outages", "lines"):
         parts[name] = [{key: value for key, value in one.items() if key not in _SAID} for one in facts[name]]
     return parts
