@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import sys
 from collections.abc import AsyncIterator
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,17 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import DBAPIError
 
-from monitor.core.access import SYSTEM, Forbidden
+from monitor.core.access import SYSTEM, Actor, Forbidden
 from monitor.core.chain import BEGINNING
 from monitor.core.report_figures import Difference, differences
 from monitor.errors import MonitorError
 from monitor.evidence import anchors
 from monitor.flows import windows
 from monitor.flows.anchoring import Anchoring
+from monitor.flows.ledger.asking import Asking, Where
+from monitor.flows.ledger.drafting import draft
+from monitor.flows.ledger.money_in import add_fund
+from monitor.flows.ledger.stepping import approve, register
 from monitor.flows.reports import kept, schedule
 from monitor.flows.reports.keeping import Keeping
 from monitor.flows.reports.seal import restate, seal
@@ -29,6 +34,7 @@ from monitor.flows.windows import Plan
 from monitor.inventory.load import load
 from monitor.store import audit, reports, tables
 from monitor.store.database import opened
+from tests.ledgers import FINANCE, FUND, new_entry, new_fund
 from tests.sealed_months import APPROVER, HOUR, NOW, OPERATOR, SECOND, Sealing, at, play, sealing, write_config
 from tests.serving import environment
 
@@ -191,6 +197,7 @@ from monitor.flows.reports.seal import seal
 from monitor.inventory.load import load
 from monitor.store import audit
 from monitor.store.database import opened
+from tests.ledgers import FINANCE, FUND, new_entry, new_fund
 from tests.sealed_months import APPROVER, NOW
 
 async def stop(*_):
@@ -296,6 +303,31 @@ async def test_evidence_that_changed_by_itself_is_noticed_on_the_next_day(here: 
     assert board.restatements_due == 0, "nobody did anything"
     await keeping.step(here.loaded, NOW + 24 * HOUR)
     assert board.restatements_due == 1
+
+
+async def test_money_that_is_registered_later_is_noticed(here: Sealing) -> None:
+    def ask(actor: Actor, when: int) -> Asking:
+        return Asking(here.engine, actor, when, date(2026, 11, 6), "")
+
+    before = at(10, 1, 9)
+    await add_fund(ask(FINANCE, before), replace(new_fund(), year=2026, dated=date(2026, 1, 6)))
+    board = FakeBoard()
+    keeping = Keeping(here.engine, board)  # type: ignore[arg-type]
+    await seal(here.engine, here.loaded, APPROVER, OCTOBER, NOW)
+    await keeping.step(here.loaded, NOW + 60_000)
+    entry = replace(new_entry(12_345, ["V1"]), where=Where(2026, FUND), dated=date(2026, 10, 20))
+    made = await draft(ask(FINANCE, NOW + HOUR), here.loaded.inventory, entry, here.folder)
+    await approve(ask(APPROVER, NOW + HOUR), [int(made["id"])])
+    await keeping.step(here.loaded, NOW + HOUR + 60_000)
+    assert board.restatements_due == 0, "nothing is paid yet"
+    await register(ask(FINANCE, NOW + 2 * HOUR), [int(made["id"])], date(2026, 10, 28), "记-12")
+    await keeping.step(here.loaded, NOW + 2 * HOUR + 60_000)
+    assert board.restatements_due == 1
+    made_new = await restate(here.engine, here.loaded, APPROVER, OCTOBER, "补登十月凭证", NOW + 3 * HOUR)
+    async with here.engine.connect() as connection:
+        found = await reports.differences(connection, made_new.n)
+    assert {d.part.split(".")[0] for d in found} == {"money"}
+    assert Difference("money.by_site.V1", None, 12_345) in found
 
 
 # --- by itself --------------------------------------------------------------------------------------------------------
