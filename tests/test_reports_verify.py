@@ -27,10 +27,12 @@ from monitor.flows import windows
 from monitor.flows.acting import acting
 from monitor.flows.archive import archive
 from monitor.flows.reports import kept
+from monitor.flows.reports import verify as verifying
 from monitor.flows.reports.seal import restate, seal
 from monitor.flows.reports.verify import verify_reports
 from monitor.flows.verify import Found, verify
 from monitor.flows.windows import Plan
+from monitor.settings import Settings
 from monitor.store import reports, tables
 from monitor.store.chains import heads
 from tests.sealed_months import APPROVER, HOUR, NOW, OPERATOR, Sealing, at, play, quiet, sealing
@@ -206,6 +208,22 @@ async def test_where_a_day_of_the_log_is_gone_the_timelines_must_do(here: Sealin
     assert found.notes == [
         f"报告 2026-10（{name}）：证据日志已不全，按库中的时间线重算" for name in ("定稿", "更正版 1")
     ]
+
+
+def test_which_days_of_the_log_a_period_follows_from() -> None:
+    settings, there = Settings(), Path("x")
+    october = at(10, 1), at(11, 4, 1, 30)
+
+    def days(known: set[int], gone: set[int] = frozenset()) -> tuple[int, ...]:  # type: ignore[assignment]
+        return verifying._days(settings, october, known, dict.fromkeys(known - gone, there))
+
+    every = {20260929, 20260930, 20261001, 20261031, 20261103, 20261104, 20261105}
+    assert days(every) == (20261001, 20261031, 20261103, 20261104)
+    assert days(every - {20261001}) == (20260930, 20261031, 20261103, 20261104), "nobody wrote on the first"
+    assert days(every - {20261103, 20261104}) == (20261001, 20261031, 20261105), "nor when it was settled"
+    assert days({20261020, 20261104}) == (20261020, 20261104), "watched from the 20th on"
+    assert days(every, gone={20261031}) == ()
+    assert days(set()) == ()
 
 
 async def test_a_window_that_was_slipped_in_is_found(here: Sealing) -> None:

@@ -207,11 +207,13 @@ def _days(settings: Settings, reach: Interval, known: set[int], logs: Mapping[in
     """The days of the log from which `reach` follows; none if one of them is gone.
 
     A day's head tells all that was before, so it begins with the day that holds the period's beginning, or with the
-    last one before it if nobody wrote on that day.
+    last one before it if nobody wrote on that day. It ends with the day that holds where the period was settled, or
+    with the next one: until a line proves that time has passed, nothing is decided.
     """
     every = sorted(known | logs.keys())
-    start, last = (day_number(local_day(at, settings)) for at in (reach[0], reach[1] - 1))
+    start, end = (day_number(local_day(at, settings)) for at in reach)
     first = max((day for day in every if day <= start), default=min(every, default=0))
+    last = min((day for day in every if day >= end), default=max(every, default=0))
     days = tuple(day for day in every if first <= day <= last)
     return days if all(day in logs for day in days) else ()
 
