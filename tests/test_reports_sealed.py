@@ -13,12 +13,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import text, update
 from sqlalchemy.exc import DBAPIError
 
 from monitor.core.access import SYSTEM, Actor, Forbidden
 from monitor.core.chain import BEGINNING
-from monitor.core.report_figures import Difference, differences
+from monitor.core.report_figures import FIGURES, Difference, differences
 from monitor.errors import MonitorError
 from monitor.evidence import anchors
 from monitor.flows import windows
@@ -214,6 +216,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True)
 async def test_killed_in_the_middle_of_sealing_it_leaves_nothing(it: Sealing) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", KILLED, str(it.config)), stdout=asyncio.subprocess.PIPE, env=environment()
@@ -405,3 +408,26 @@ def test_what_merely_goes_on_after_the_period_is_no_difference() -> None:
     assert differences(before, after) == []
     there = {**after, "outages": [{**outage, "exempted": True}], "windows": [{"id": 3, "here": 1}]}
     assert [d.part for d in differences({**before, "windows": []}, there)] == ["outages.V1/tv/x.exempted", "windows.3"]
+
+
+def test_what_an_earlier_program_did_not_know_is_no_difference_but_what_it_knew_is() -> None:
+    def report(**more: object) -> dict[str, object]:
+        sums = {"total": {"up": 5, **more}, "village": {"up": 5}}
+        return {"counted": {"sums": sums}, "sites": [{"site": "V1", "verdict": "failed", "why": [], **more}]}
+
+    old = report()
+    assert differences(old, {**report(new=7), "unknown": [{"why": "channel"}]}) == []
+    assert [d.part for d in differences(report(new=7), report(new=8))] == ["counted.sums.total.new", "sites.V1.new"]
+    [found] = differences(old, {**old, "sites": []})
+    assert found == Difference("sites.V1", {"site": "V1", "verdict": "failed", "why": []}, None)
+    money = {"by_site": {"V1": 5}, "funds": []}
+    found_too = differences({**old, "money": money}, {**old, "money": {**money, "by_site": {"V1": 5, "V2": 1}}})
+    assert found_too == [Difference("money.by_site.V2", None, 1)]
+
+
+FACTS = st.recursive(st.integers() | st.text(max_size=3) | st.none(), lambda x: st.dictionaries(st.text(max_size=3), x))
+
+
+@given(st.dictionaries(st.sampled_from(FIGURES[:4]), FACTS))
+def test_a_report_does_not_differ_from_itself(facts: dict[str, object]) -> None:
+    assert differences(facts, facts) == []

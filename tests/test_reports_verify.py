@@ -282,6 +282,7 @@ def test_what_verify_and_the_commands_say(played: Path, tmp_path: Path, capsys: 
     assert json.loads(run("report", "month", OCTOBER, "--preview"))["without_retroactive"] is not None
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True)
 async def test_an_archive_carries_the_years_reports_and_proves_them(it: Sealing) -> None:
     async with acting(it.engine, APPROVER, Action.AUDIT_READ, "so that the year has more", RESTATED):
         pass

@@ -34,6 +34,10 @@ FIGURES = (
 _OF_OUTAGE = ("site", "terminal", "start", "start_earliest", "start_latest", "start_how", "end", "over",
               "end_earliest", "end_latest", "end_how", "counted_here", "overdue_here", "exempted")  # fmt: skip
 _OF_FUND = ("name", "budget", "registered", "spent_here")
+#: Objects whose keys are data, as members of a list are. Of all others a key that the earlier report does not have is
+#: one that its program did not know: nothing is said of it.
+_MEMBERS = frozenset({"sums", "sites", "terminals", "differing", "outages", "lines", "losses", "heat", "funds",
+                      "by_class", "by_township", "by_site", "by_cause", "by_month"})  # fmt: skip
 #: What the members of a list go by: the first of these that they have.
 _NAMES = ("key", "id", "day", "service", "minimum", "site", "terminal", "why", "order")
 
@@ -49,7 +53,7 @@ class Difference(NamedTuple):
 def differences(before: Mapping[str, Json], after: Mapping[str, Json]) -> list[Difference]:
     """All of them, in the order of FIGURES."""
     found: list[Difference] = []
-    for part in FIGURES:
+    for part in (name for name in FIGURES if name in before):
         found += compared(part, _figures(part, before), _figures(part, after))
     return found
 
@@ -69,11 +73,11 @@ def _figures(part: str, facts: Mapping[str, Json]) -> Json:
 
 
 def _only(value: Mapping[str, Json], names: Sequence[str]) -> dict[str, Json]:
-    return {name: value.get(name) for name in names}
+    return {name: value[name] for name in names if name in value}
 
 
 def compared(part: str, before: Json, after: Json) -> Iterator[Difference]:
-    """The values in which two things differ; lists whose members have names are compared by these."""
+    """The values in which two things differ, the earlier one first; lists whose members have names by these."""
     if before == after:
         return
     a, b = _named(before), _named(after)
@@ -82,7 +86,8 @@ def compared(part: str, before: Json, after: Json) -> Iterator[Difference]:
     if a is None or b is None:
         yield Difference(part, before, after)
         return
-    for name in dict.fromkeys((*a, *b)):
+    members = isinstance(before, list) or isinstance(after, list) or part.rpartition(".")[2] in _MEMBERS
+    for name in dict.fromkeys((*a, *b)) if members else a:
         yield from compared(f"{part}.{name}", a.get(name), b.get(name))
 
 

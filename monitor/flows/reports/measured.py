@@ -97,13 +97,13 @@ async def measured(
 def parts_of(facts: Mapping[str, Any]) -> Json:
     """PARTS of a report's JSON, in a form that can be compared: rows of the heat map by their sites, outages without
     what people said of them."""
-    parts = {name: facts[name] for name in PARTS}
+    parts = {name: facts[name] for name in PARTS if name in facts}
     names = [site["site"] for site in facts["sites"]]
     rows = [list(row) for row in facts["heat"]]
     # More rows than sites, or fewer, are a difference as well.
     parts["heat"] = dict(zip(names, rows, strict=True)) if len(names) == len(rows) else rows
     # Losses have no name of their own.
     parts["losses"] = {f"{one['observer']}/{one['channel']}/{one['start']}": one for one in facts["losses"]}
-    for name in ("outages", "lines"):
+    for name in ("outages", "lines") if "lines" in facts else ("outages",):
         parts[name] = [{key: value for key, value in one.items() if key not in _SAID} for one in facts[name]]
     return parts

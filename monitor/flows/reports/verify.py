@@ -31,7 +31,7 @@ from monitor.flows.history import eras_in
 from monitor.flows.judging import Judge
 from monitor.flows.replay import rebuild
 from monitor.flows.reports import facts_json
-from monitor.flows.reports.measured import PARTS, measured, parts_of
+from monitor.flows.reports.measured import measured, parts_of
 from monitor.flows.verify import Found, Progress, Recounted
 from monitor.inventory.load import Loaded
 from monitor.settings import Settings
@@ -135,7 +135,7 @@ async def _compare(
     eras = await eras_in(evidence, loaded)
     again = await measured(connection, evidence, loaded, eras, report.period, kept.at_ms)
     told = parts_of(report.facts)
-    different = [d for part in PARTS for d in compared(part, told[part], again[part])]
+    different = [d for part in told for d in compared(part, told[part], again[part])]
     means = "按证据日志" if how == "log" else "按库中的时间线"
     said = [
         f"{d.part} 定稿为 {_value(d.before)}，{means}重算为 {_value(d.after)}" for d in different[:NAMED]
