@@ -70,7 +70,8 @@ async def measured(
             bare, lenient = counted.without_retroactive, counted.after_exemptions
             days = [(start_of(zone, day), start_of(zone, day, 1)) for day in period.days()]
             heat = figures.heat(counted, counter, checks, period.days(), days)
-            of_terminals, of_lines = outages.facts(rows, counter, checks, interval)
+            unknown = evidence.unknown(counted, counter, checks, lost, observers)
+            of_terminals, of_lines = outages.facts(rows, counter, checks, interval)  # the last: it uses `checks` up
             made = {
                 "counted": figures.counted(counted),
                 "without_retroactive": None if bare is None else figures.counted(bare, counted),
@@ -85,7 +86,7 @@ async def measured(
                 "outages": of_terminals,
                 "lines": of_lines,
                 "losses": lost,
-                "unknown": evidence.unknown(counted, counter, checks, lost, observers),
+                "unknown": unknown,
             }
             found: Json = msgspec.json.decode(msgspec.json.encode(made))
             return parts_of(found)
