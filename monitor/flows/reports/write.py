@@ -66,22 +66,11 @@ def write(
             pieces = facts_json.chunks(facts)
         else:
             pieces = iter([import_module(f"monitor.publish.documents.{name}").render(document)])
-        result.append(_put(name, path, pieces))
+        result.append(put(name, path, pieces))
     return result
 
 
-def _composed(facts: ReportFacts, sealed: Standing | None) -> Document:
-    if sealed is None:
-        return compose(facts)
-    kept, change = sealed.kept, None
-    if sealed.before is not None:
-        former, before = sealed.before
-        change = Restated(before, kept.reason, former.n, former.hash)
-    seal = Seal(kept.n, kept.hash, kept.previous, kept.sealed_by, kept.at_ms)
-    return compose(facts, kept.state, seal=seal, change=change)
-
-
-def _put(name: str, path: Path, pieces: Iterator[bytes]) -> Written:
+def put(name: str, path: Path, pieces: Iterator[bytes]) -> Written:
     """Beside its place first, and into it once it is durable."""
     digest, size = hashlib.sha256(), 0
     try:
@@ -102,3 +91,14 @@ def _put(name: str, path: Path, pieces: Iterator[bytes]) -> Written:
     except OSError as error:
         raise MonitorError(f"{path}：不能写入：{error.strerror}") from None
     return Written(name, path, size, digest.hexdigest())
+
+
+def _composed(facts: ReportFacts, sealed: Standing | None) -> Document:
+    if sealed is None:
+        return compose(facts)
+    kept, change = sealed.kept, None
+    if sealed.before is not None:
+        former, before = sealed.before
+        change = Restated(before, kept.reason, former.n, former.hash)
+    seal = Seal(kept.n, kept.hash, kept.previous, kept.sealed_by, kept.at_ms)
+    return compose(facts, kept.state, seal=seal, change=change)
