@@ -20,6 +20,7 @@ from monitor.errors import MonitorError
 from monitor.flows.inventory_import import in_force
 from monitor.flows.reports import facts_json
 from monitor.flows.reports.facts import gather
+from monitor.flows.reports.kept import Standing, standing
 from monitor.flows.reports.write import wanted, write
 from monitor.inventory.load import load
 
@@ -36,13 +37,15 @@ def month(
     which: Annotated[str, typer.Argument(metavar="MONTH", help="2026-10.")],
     formats: Formats = ["json"],  # noqa: B006  # nobody changes it
     out: Out = None,
+    revision: Annotated[int | None, typer.Option(help="Of a sealed month: 0 as first sealed.", min=0)] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="As it would be now, also of a sealed month.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """月度运行维护报告: a month's report, a preview while the month runs."""
+    """月度运行维护报告: a month's report as it was sealed, and until then a preview."""
     asked = parse(which)
     if asked.form != "month":
         raise MonitorError(f"report month：应为月份，如 2026-10，实为 {which!r}（其他期间：report period）")
-    _report(config, asked, formats, out, as_json)
+    _report(config, asked, formats, out, as_json, sealed=not preview, revision=revision)
 
 
 @program.command()
@@ -59,7 +62,16 @@ def period(
     _report(config, parse(which), formats, out, as_json)
 
 
-def _report(config: Path, asked: Period, formats: list[str], out: Path | None, as_json: bool) -> None:
+def _report(
+    config: Path,
+    asked: Period,
+    formats: list[str],
+    out: Path | None,
+    as_json: bool,
+    *,
+    sealed: bool = False,
+    revision: int | None = None,
+) -> None:
     names = wanted(formats)
     if out is None and names != ["json"]:
         raise MonitorError("--out：除 json 外的格式须指明输出文件夹")
@@ -67,14 +79,21 @@ def _report(config: Path, asked: Period, formats: list[str], out: Path | None, a
     # Nothing of it is seen where stderr is no terminal.
     with Console(stderr=True).status(f"{asked.name}：汇总") as status:
 
-        async def read(engine: AsyncEngine) -> ReportFacts:
-            return await gather(engine, await in_force(engine, loaded), asked, wall_ms())
+        async def read(engine: AsyncEngine) -> tuple[ReportFacts, Standing | None]:
+            if sealed:
+                async with engine.connect() as connection:
+                    kept = await standing(connection, asked.name, revision)
+                if kept is not None:
+                    return kept.facts, kept
+                if revision is not None:
+                    raise MonitorError(f"{asked.name} 没有第 {revision} 版定稿的报告")
+            return await gather(engine, await in_force(engine, loaded), asked, wall_ms()), None
 
-        facts = in_database(loaded, read)
+        facts, kept = in_database(loaded, read)
         if out is not None:
-            written = write(facts, names, out, lambda what: status.update(f"{asked.name}：{what}"))
+            written = write(facts, names, out, lambda what: status.update(f"{asked.name}：{what}"), kept)
     if out is None:
-        for piece in facts_json.chunks(facts):
+        for piece in facts_json.chunks(facts) if kept is None else [kept.data]:
             sys.stdout.buffer.write(piece)
         print()
         return

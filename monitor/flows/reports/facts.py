@@ -120,13 +120,14 @@ async def _read(
         orders=of_orders,
         losses=await evidence.losses(connection, interval),
         observers=await evidence.observers(connection),
-        services=await _services(connection, period),
+        services=await services(connection, period),
         money=await money.facts(connection, period, until),
         evidence=await evidence.evidence(connection, period),
     )
 
 
-async def _services(connection: AsyncConnection, period: Period) -> list[ServiceFacts]:
+async def services(connection: AsyncConnection, period: Period) -> list[ServiceFacts]:
+    """What beats said of services on the days of the period that have ended."""
     first, last = (day.year * 10_000 + day.month * 100 + day.day for day in (period.first, period.last))
     found = await reading.said(connection, first, last)
     return [

@@ -13,6 +13,10 @@ from pathlib import Path
 from monitor.core.report import ReportFacts
 from monitor.errors import MonitorError
 from monitor.flows.reports import facts_json
+from monitor.flows.reports.kept import Standing
+from monitor.publish.documents.blocks import Document
+from monitor.publish.reports.month import compose
+from monitor.publish.reports.standing import Restated, Seal
 
 #: In the order in which they are written: what is quick comes first.
 FORMATS = ("json", "html", "xlsx", "docx", "pdf")
@@ -40,26 +44,33 @@ def wanted(formats: Iterable[str]) -> list[str]:
     return [name for name in FORMATS if name in found or ALL in found]
 
 
-def write(facts: ReportFacts, formats: Sequence[str], folder: Path, progress: Progress) -> list[Written]:
-    """One file a format, `report-2026-10.json`, each whole or not there. Raises MonitorError where it cannot be."""
+def write(
+    facts: ReportFacts, formats: Sequence[str], folder: Path, progress: Progress, sealed: Standing | None = None
+) -> list[Written]:
+    """One file a format, `report-2026-10.json`, each whole or not there. Raises MonitorError where it cannot be.
+
+    `sealed`: whose facts they are, where they were sealed; the JSON then is what was sealed, byte for byte.
+    """
     documents = [name for name in formats if name != "json"]
     document = None
     if documents:
         progress("composing")
-        document = import_module("monitor.publish.reports.month").compose(facts)
+        document = _composed(facts, sealed)
     result = []
     for name in formats:
         progress(name)
         path = folder / f"report-{facts.period}.{name}"
-        if name == "json":
+        if name == "json" and sealed is not None:
+            pieces = iter([sealed.data])
+        elif name == "json":
             pieces = facts_json.chunks(facts)
         else:
             pieces = iter([import_module(f"monitor.publish.documents.{name}").render(document)])
-        result.append(_put(name, path, pieces))
+        result.append(put(name, path, pieces))
     return result
 
 
-def _put(name: str, path: Path, pieces: Iterator[bytes]) -> Written:
+def put(name: str, path: Path, pieces: Iterator[bytes]) -> Written:
     """Beside its place first, and into it once it is durable."""
     digest, size = hashlib.sha256(), 0
     try:
@@ -80,3 +91,14 @@ def _put(name: str, path: Path, pieces: Iterator[bytes]) -> Written:
     except OSError as error:
         raise MonitorError(f"{path}：不能写入：{error.strerror}") from None
     return Written(name, path, size, digest.hexdigest())
+
+
+def _composed(facts: ReportFacts, sealed: Standing | None) -> Document:
+    if sealed is None:
+        return compose(facts)
+    kept, change = sealed.kept, None
+    if sealed.before is not None:
+        former, before = sealed.before
+        change = Restated(before, kept.reason, former.n, former.hash)
+    seal = Seal(kept.n, kept.hash, kept.previous, kept.sealed_by, kept.at_ms)
+    return compose(facts, kept.state, seal=seal, change=change)
