@@ -60,13 +60,20 @@ LEVEL_ORDER = (*(str(level) for level in Level), "total")
 
 
 def part_of(part: int, whole: int) -> int | None:
-    """Hundredths of a percent, cut: 9999 for 99.9996 %. None where there is nothing to divide by."""
-    return part * 10_000 // whole if whole else None
+    """Hundredths of a percent, cut: 9999 for 99.9996 %. None where there is nothing to divide by.
+
+    Reversed entries may make a part negative; it is cut towards 0.
+    """
+    if whole <= 0:
+        return None
+    return part * 10_000 // whole if part >= 0 else -(-part * 10_000 // whole)
 
 
 def percent(hundredths: int | None) -> str:
     """`99.99%`; None is a dash."""
-    return NO_FIGURE if hundredths is None else f"{hundredths // 100}.{hundredths % 100:02d}%"
+    if hundredths is None:
+        return NO_FIGURE
+    return f"{'-' if hundredths < 0 else ''}{abs(hundredths) // 100}.{abs(hundredths) % 100:02d}%"
 
 
 def points(after: int | None, before: int | None) -> str:

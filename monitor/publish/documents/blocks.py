@@ -16,9 +16,10 @@ from typing import Literal
 #:   percent  int, hundredths of a percent, cut and never rounded up: 9999 is 99.99 %
 #:   length   int, milliseconds
 #:   yuan     int, fen
+#:   wan      int, fen, shown in 万元, rounded to two decimals for reading; the exact amount stands beside it
 #:   instant  int, milliseconds UTC; shown in the document's time zone
 #:   day      str, an ISO date
-Kind = Literal["text", "count", "percent", "length", "yuan", "instant", "day"]
+Kind = Literal["text", "count", "percent", "length", "yuan", "wan", "instant", "day"]
 Cell = str | int | None
 
 

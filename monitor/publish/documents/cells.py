@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from monitor.core.money import in_yuan
+from monitor.core.money import in_wan, in_yuan
 from monitor.core.report_words import hours
 from monitor.core.text import NO_FIGURE
 from monitor.publish.documents.blocks import Cell, Column, Kind
@@ -46,6 +46,8 @@ def words(kind: Kind, value: Cell, zone: ZoneInfo) -> str:
             return length(value)
         case "yuan":
             return in_yuan(value)
+        case "wan":
+            return in_wan(value)
         case "instant":
             return instant(value, zone)
         case "count":

@@ -40,6 +40,7 @@ _FORMATS: Mapping[Kind, str] = {
     "percent": "0.00%",
     "length": "[h]:mm:ss",
     "yuan": "#,##0.00",
+    "wan": "#,##0.00",
     "instant": "yyyy-mm-dd hh:mm:ss",
     "day": "yyyy-mm-dd",
 }
@@ -289,6 +290,8 @@ class _Workbook:
                 return cell / 10_000
             case "yuan":
                 return cell / 100
+            case "wan":
+                return cell / 1_000_000
             case "length" if cell >= 0:
                 return (cell // 1000) / 86_400  # whole seconds, cut as on paper
             case "instant":
