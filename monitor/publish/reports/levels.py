@@ -15,7 +15,7 @@ INSET = "　"
 
 def state_of(reading: Reading, rate: RateFacts, sums: Sum) -> str:
     """达标, 未达标, or that nothing can be said."""
-    if reading.is_thin(sums) and not rate.failed:
+    if (reading.is_thin(sums) or not words.total(sums)) and not rate.failed:
         return "不能认定"
     return "达标" if words.met(rate) else "未达标"
 

@@ -221,7 +221,7 @@ def _all(reading: Reading) -> Table:
 
     notable = [outage for outage in reading.outages if outage.order or outage.overdue_here]
     note = (
-        f"本期计入的机位中断共{len(reading.outages)}次，其中开立工单或者超过修复时限的{len(notable)}次。"
+        f"本期计入的机位中断共{len(reading.outages):,}次，其中开立工单或者超过修复时限的{len(notable)}次。"
         "纸面和网页列示后者；表格版列示全部，并附每次中断最早、最晚可能的起止时间。起止时间为自然时间，可早于本期；"
         "计入时长、超时限只计本期应在线时间。"
     )

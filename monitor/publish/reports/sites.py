@@ -39,7 +39,9 @@ def sites(reading: Reading) -> Section:
 
 def _listed(reading: Reading) -> Iterator[Block]:
     found = [*reading.failed, *reading.unproven]
-    if not found:
+    if not reading.facts.sites:
+        yield Text("本期没有应在线的站点。")
+    elif not found:
         yield Text("本期全部站点维护到位，没有未维护到位或者数据不足的站点。")
     else:
         yield Text(

@@ -45,6 +45,8 @@ def _sentences(reading: Reading) -> Iterator[str]:
 
 
 def _verdict(reading: Reading, rate: RateFacts, sums: Sum) -> str:
+    if not words.total(sums):
+        return "本期没有计入的应在线时长，不给出运行维护率，不能认定是否达标。"
     if reading.is_thin(sums):
         state = "未达标" if rate.failed else "不能认定是否达标"
         return f"监测数据不足（监测数据完整率{words.percent(words.coverage(sums))}），不给出运行维护率，{state}。"
@@ -63,7 +65,7 @@ def _rates_beside(reading: Reading) -> Iterator[str]:
 
 def _availability(reading: Reading, sums: Sum) -> str:
     if not words.total(sums):
-        return "本期没有计入的应在线时长，可用率无从计算。"
+        return "本期没有计入的应在线时长，不给出可用率。"
     times = (
         f"在线{words.hours(sums.up)}，中断{words.hours(sums.down)}，"
         f"未知{words.hours(sums.unknown)}，计划检修{words.hours(sums.planned)}。"
@@ -88,7 +90,7 @@ def _outages(reading: Reading) -> str:
     carried = len(facts.orders) - len(opened)
     late = [outage for outage in outages if outage.overdue_here]
     text = (
-        f"本期发生机位中断{len(outages)}次，累计{words.hours(sum(o.counted_here for o in outages))}；"
+        f"本期发生机位中断{len(outages):,}次，累计{words.hours(sum(o.counted_here for o in outages))}；"
         + (f"超过修复时限{len(late)}次，超时限{words.hours(sum(o.overdue_here for o in late))}。" if late else NOT_LATE)
         + f"开立工单{len(opened)}件"
         + (f"，上期结转{carried}件" if carried else "")
@@ -97,7 +99,7 @@ def _outages(reading: Reading) -> str:
     exempted = sum(order.exempted for order in facts.orders)
     text += f"，期末已关闭{closed}件" + (f"，其中免责{exempted}件" if exempted else "") + "。"
     for name, sums in reading.terminals_beside():
-        text += f"{name}，机位中断{sums.outages}次，累计{words.hours(sums.down)}，超时限{words.hours(sums.overdue)}。"
+        text += f"{name}，机位中断{sums.outages:,}次，累计{words.hours(sums.down)}，超时限{words.hours(sums.overdue)}。"
     return text
 
 
