@@ -120,8 +120,11 @@ def _warnings(reading: Reading) -> Iterator[str]:
     facts = reading.facts
     if facts.demo:
         yield "演示数据：本报告的数字由模拟终端产生，不反映任何站点的真实情况，不得作为绩效评价依据。"
-    if not facts.settled:
-        yield "本期数据尚可变动：期末72小时之内，迟到的心跳仍可能把未知改判为在线。"
+    if facts.as_of < facts.end:
+        yield f"本期尚未结束，数字截至{words.full_instant(facts.as_of, reading.zone)}。"
+    elif not facts.settled:
+        until = f"至{words.full_instant(facts.settles_at, reading.zone)}为止，" if facts.settles_at else ""
+        yield f"本期数据尚可变动：{until}迟到的心跳仍可能把未知改判为在线。"
     if reading.is_thin(reading.total):
         covered = words.percent(words.coverage(reading.total))
         yield f"监测数据不足：本期监测数据完整率{covered}，低于规定的{_share(reading)}，不给出全县百分比结论。"
