@@ -99,6 +99,7 @@ class _Sheet:
     row: int = 0
     widths: dict[int, float] = field(default_factory=dict)
     lines: list[tuple[int, str, float, Any]] = field(default_factory=list)  # texts over all columns, with their size
+    heights: dict[int, int] = field(default_factory=dict)  # of table rows, in lines
     charts: bool = False
     long: bool = False  # a table that prints on several pages
 
@@ -253,7 +254,7 @@ class _Workbook:
         if row.link:
             first = columns[0]
             shown = text(cells.words(first.kind, row.cells[0], self.zone))
-            form = self._form(border=1, **_LINK, **({"font_name": HEADS} if row.strong else {}))
+            form = self._form(border=1, text_wrap=True, **_LINK, **({"font_name": HEADS} if row.strong else {}))
             if isinstance(row.cells[0], str) and len(shown) <= 255:
                 self.links.append((sheet.page, sheet.row, row.link, shown, form))
         sheet.row += 1
@@ -265,6 +266,8 @@ class _Workbook:
             look |= {"align": "right"} if value == NO_FIGURE else {"text_wrap": True, "quote_prefix": True}
             sheet.page.write_string(sheet.row, i, value, self._form(**look))
             self._widen(sheet, i, max(map(_length, value.split("\n"))))
+            lines = sum(_length(line) // (_WIDEST - 4) + 1 for line in value.split("\n"))
+            sheet.heights[sheet.row] = max(sheet.heights.get(sheet.row, 1), lines)
             return
         form = self._form(**look, num_format=_FORMATS[kind])
         if isinstance(value, datetime | date):
@@ -392,6 +395,9 @@ class _Workbook:
             sheet.page.write_string(row, 0, words, form)
             lines = sum(int(_length(line) * size / 11 / (across * 0.9)) + 1 for line in words.split("\n"))
             sheet.page.set_row(row, min(lines * size * 1.45 + 4, 400))
+        for row, lines in sheet.heights.items():
+            if lines > 1:  # not every program makes room for a text that wraps
+                sheet.page.set_row(row, min(lines * 16, 400))
         page = sheet.page
         page.set_paper(9)
         if sheet.charts and not sheet.long:  # one page, so that no chart is cut in two
@@ -404,7 +410,7 @@ class _Workbook:
         page.set_footer("&C— &P —")
 
 
-_LINK = {"font_color": "#0563C1", "underline": 1, "text_wrap": True}
+_LINK = {"font_color": "#0563C1", "underline": 1}
 
 
 def _length(words: str) -> int:
