@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from monitor.core.money import in_wan, in_yuan
-from monitor.core.report_words import hours
+from monitor.core.report_words import exact_hours
 from monitor.core.text import NO_FIGURE
 from monitor.publish.documents.blocks import Cell, Column, Kind
 
@@ -64,8 +64,8 @@ def percent(hundredths: int) -> str:
 
 
 def length(ms: int) -> str:
-    """`1,657小时30分`: in hours, because counted time has days of eight hours as often as of twenty-four; cut."""
-    return f"-{hours(-ms)}" if ms < 0 else hours(ms)
+    """`1,657小时30分5秒`, whole seconds, cut; never in days, which counted time has as many of as it is served."""
+    return f"-{exact_hours(-ms)}" if ms < 0 else exact_hours(ms)
 
 
 def local(ms: int, zone: ZoneInfo) -> datetime | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from monitor.publish.documents.blocks import Block, Chart, Column, Document, Heading, Row, Section, Table, on_paper
+from monitor.publish.documents.blocks import Block, Chart, Document, Heading, Row, Section, Table, on_paper
 from monitor.publish.documents.cells import head, words
 from monitor.publish.documents.fonts import shown, width
 
@@ -86,7 +86,7 @@ def _laid(block: Block, zone: ZoneInfo) -> Piece:
     cells = [_words(block, row, zone) for row in rows]
     # Measured as PDF shows them; a word processor has fonts of its own, which are about as wide.
     seen = [[shown(cell) for cell in row] for row in cells]
-    wide, size, widths = _fit(block.columns, rows, [shown(title) for title in heads], seen)
+    wide, size, widths = _fit(block, rows, [shown(title) for title in heads], seen)
     tall = [_height(row, size, widths) > _TALL for row in seen]
     laid = [(c, row.strong, t) for c, row, t in zip(cells, rows, tall, strict=True)]
     return Laid(block, wide, size, widths, heads, laid, len(block.rows) - len(rows))
@@ -97,12 +97,12 @@ def _words(table: Table, row: Row, zone: ZoneInfo) -> list[str]:
 
 
 def _fit(
-    columns: Sequence[Column], rows: Sequence[Row], heads: Sequence[str], seen: Sequence[Sequence[str]]
+    table: Table, rows: Sequence[Row], heads: Sequence[str], seen: Sequence[Sequence[str]]
 ) -> tuple[bool, float, list[float]]:
     """Orientation, size and widths: the first size at which every column has room for its longest unbroken run, and a
     line for most of its cells."""
     needs, likes = [], []
-    for i, (column, title) in enumerate(zip(columns, heads, strict=True)):
+    for i, (column, title) in enumerate(zip(table.columns, heads, strict=True)):
         cells = [row[i] for row in seen]
         # A length of time reads badly in two lines; what stands there in words may break.
         whole = [
@@ -125,7 +125,7 @@ def _fit(
     if space < 0:  # even the smallest has no room: all columns give way alike
         scale = room / least
         return room != PORTRAIT, size, [(need * size + PADDING) * scale for need in needs]
-    more = [(like - need + 0.2) * column.width for like, need, column in zip(likes, needs, columns, strict=True)]
+    more = [(like - need + 0.2) * column.width for like, need, column in zip(likes, needs, table.columns, strict=True)]
     share = space / sum(more)
     return room != PORTRAIT, size, [n * size + PADDING + m * share for n, m in zip(needs, more, strict=True)]
 

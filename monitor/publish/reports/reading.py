@@ -101,7 +101,7 @@ class Reading:
         """A site's name; of `township:CODE`, which the order of a line has, that line."""
         if site.startswith("township:"):
             return f"{self.township_name(site.removeprefix('township:'))}线路"
-        return self.sites[site].name if site in self.sites else site
+        return self.place(self.sites[site]) if site in self.sites else site
 
     def place(self, site: SiteFacts) -> str:
         """A site's name with its township's, where the name does not say it."""
