@@ -26,7 +26,7 @@ def money(reading: Reading) -> Section:
         f"结余{words.yuan(budget - registered)}。本表出自经费台账（辅助登记），以会计账簿为准。"
     )
     classes = {code: f"{code} {facts.class_names.get(code, '')}".strip() for code in facts.by_class}
-    causes = {c: words.OUTAGE_CAUSES.get(c, c) if c else "日常维护" for c in facts.by_cause}
+    causes = {c: words.OUTAGE_CAUSES.get(c, c) if c else "未注明工单或原因" for c in facts.by_cause}
     towns = {code: _town(reading, code) for code in facts.by_township}
     blocks: list[Block] = [
         Text(text),
