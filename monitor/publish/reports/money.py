@@ -82,7 +82,8 @@ def _share(part: int, whole: int) -> Cell:
 
 def _chart(reading: Reading, budget: int) -> Chart:
     by_month = reading.facts.money.by_month
-    labels = [f"{int(month[5:])}月" for month in by_month]
+    several = len({month[:4] for month in by_month}) > 1
+    labels = [words.name_of(month) if several else f"{int(month[5:])}月" for month in by_month]
     series: Mapping[str, Sequence[int | None]] = {"累计登记": [*by_month.values()], "全年预算": [budget] * len(labels)}
     kind: Kind = "yuan"
     return Chart("累计登记与全年预算", "line", labels, series, kind, note="单位：元。")

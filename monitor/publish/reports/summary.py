@@ -21,7 +21,7 @@ def summary(reading: Reading) -> Section:
         *(Text(text, warning=True) for text in _warnings(reading)),
         rate_table(reading, "运行维护率（站点）", "sites", anchor="rate"),
         days_chart(reading),
-        Heading("与上月、上年同期比较"),
+        Heading("与以前各期比较"),
         *_comparisons(reading),
     ]
     return Section("一、总体情况", "1 总体情况", blocks)
