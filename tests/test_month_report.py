@@ -252,6 +252,28 @@ def test_paper_lists_outages_that_opened_an_order_and_the_workbook_every_one() -
     assert all(len(row.cells) == len(paper.columns) for row in (*paper.rows, *(paper.brief or ())))
 
 
+def test_a_township_line_is_said_and_its_order_stands_with_the_sites_that_it_took_along() -> None:
+    facts = facts_of("failures")
+    code, key = "511723102", f"{reports.BROKEN}/tv/20261012T000000Z"
+    order = replace(facts.orders[0], number="20", site=f"township:{code}", outages=[key], work="")
+    line = replace(facts.outages[0], key=f"{code}/uplink/x", site=code, terminal="uplink", order="20", cause="line")
+    outages = [replace(o, order="20") if o.key == key else o for o in facts.outages]
+    document = compose(replace(facts, orders=[*facts.orders, order], lines=[line], outages=outages))
+    assert table(document, "乡镇线路中断").rows[0].cells[0] == "普安镇"
+    assert ["20", "普安镇线路"] in [list(row.cells[:2]) for row in table(document, "工单").rows]
+    listed = table(document, "未维护到位和数据不足站点一览").rows[0]
+    assert "20" in str(listed.cells[7])
+    assert "20（乡镇线路）" in "\n".join(lines(document))
+
+
+def test_a_month_that_still_runs_says_until_when_it_is_counted() -> None:
+    facts = replace(facts_of("good"), as_of=reports.at(20, 12), settled=False)
+    document = compose(facts)
+    assert dict(document.fields)["数据截至"] == "2026年10月20日 12:00:00"
+    texts = [block.text for block in blocks(document) if isinstance(block, Text) and block.warning]
+    assert "本期尚未结束，数字截至2026年10月20日 12:00:00。" in texts
+
+
 def test_yellow_cards_repeated_and_longest() -> None:
     document = document_of("failures")
     assert [row.cells for row in table(document, "黄牌提示").rows] == [["普安镇第2村站点", "村级", "普安镇", 3]]
