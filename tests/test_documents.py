@@ -27,7 +27,7 @@ from monitor.publish.documents import chart, fonts, html, layout
 from monitor.publish.documents.blocks import Chart, Column, Document, Heading, Kind, Row, Section, Table
 from monitor.publish.documents.cells import clean, words
 from monitor.publish.documents.formats import FORMATS
-from monitor.publish.documents.xlsx import CUT, LONGEST, sheet_names
+from monitor.publish.documents.xlsx_cells import CUT, LONGEST, sheet_names
 from tests.documents import AS_OF, LONG_NAME, MARKS, as_pdf, blank, mistakes, pages, sample
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
