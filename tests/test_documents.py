@@ -27,7 +27,7 @@ from monitor.publish.documents import chart, fonts, html, layout
 from monitor.publish.documents.blocks import Chart, Column, Document, Heading, Kind, Row, Section, Table
 from monitor.publish.documents.cells import clean, words
 from monitor.publish.documents.formats import FORMATS
-from monitor.publish.documents.xlsx import CUT, LONGEST, sheet_names
+from monitor.publish.documents.xlsx_cells import CUT, LONGEST, sheet_names
 from tests.documents import AS_OF, LONG_NAME, MARKS, as_pdf, blank, mistakes, pages, sample
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -346,13 +346,14 @@ def test_the_checker_finds_what_is_wrong(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.pdf"
     source = b"""#set page(margin: 40mm)
 #set text(font: "Noto Serif SC", fallback: false, size: 20pt)
-#sym.space#str.from-unicode(0x20BB7) #place(dx: 0pt)[A] #place(dx: 5pt)[B] #place(dx: 125mm)[beyond]
+#sym.space#str.from-unicode(0x20BB7) #place(dy: 9pt)[under] #place(dx: 9pt)[above] #place(dx: 145mm)[beyond]
 #pagebreak() #box() #pagebreak() end"""
-    made = typst.Compiler(source, font_paths=[fonts.FOLDER], ignore_system_fonts=True).compile(format="pdf")
+    pinned = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[fonts.FOLDER])
+    made = typst.Compiler(source, font_paths=pinned).compile(format="pdf")
     assert isinstance(made, bytes)
     wrong.write_bytes(made)
     found = " ".join(mistakes(wrong))
-    for mistake in ("1 missing glyphs", "page 2 is blank", "beyond the margin: beyond", "A lies over B"):
+    for mistake in ("1 missing glyphs", "page 2 is blank", "beyond the margin: beyond", "above lies over under"):
         assert mistake in found, found
     assert blank(wrong) == [2]
 

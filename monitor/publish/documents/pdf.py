@@ -66,8 +66,8 @@ def _compiled(source: bytes, data: object, **how: Any) -> list[bytes]:
     """What typst makes of a template of ours with `data` in it, a file or several."""
     compiler = _compiler(source, {"data": json.dumps(data)})
     made = compiler.compile(**how)
-    # typst keeps all that it has computed until ten more compilations had no use for it: 45 MB a report. A service lives
-    # for months, so it is dropped at once, in 80 ms.
+    # typst keeps all that it has computed until ten more compilations had no use for it: 45 MB a report. A service
+    # lives for months, so it is dropped at once, in 80 ms.
     for _ in range(11):
         _compiler(b"", {}).compile(format="pdf")
     return made if isinstance(made, list) else [cast(bytes, made)]
