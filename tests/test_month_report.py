@@ -17,12 +17,15 @@ from monitor.core import report_words as words
 from monitor.core.report import GroupFacts, RateFacts, ReportFacts, Sum
 from monitor.core.report_differences import differences
 from monitor.publish.documents.blocks import Block, Cell, Chart, Document, Heading, Row, Table, Text, on_paper
+from monitor.publish.documents.formats import FORMATS
+from monitor.publish.documents.layout import Laid, pieces
 from monitor.publish.reports.groups import ranked
 from monitor.publish.reports.month import compose
 from monitor.publish.reports.reading import EXEMPTED, WITHOUT_WINDOWS, Reading
 from monitor.publish.reports.standing import Makers, Restated, Seal
 from tests import reports
 from tests.document_text import lines
+from tests.documents import mistakes
 
 GOLDEN = Path(__file__).parent / "golden"
 SCENES = ("good", "failures", "thin", "retroactive", "exempted", "demo", "empty")
@@ -407,6 +410,34 @@ def test_nothing_foreign_is_said() -> None:
         "coverage_min",
     ):
         assert word not in said, word
+
+
+# --- on paper and screen ----------------------------------------------------------------------------------------------
+
+
+def test_every_format_takes_a_report_without_figures() -> None:
+    for ending, render in FORMATS.items():
+        assert len(render(document_of("empty"))) > 10_000, ending
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scene", ["retroactive", "thin"])
+def test_on_paper_nothing_is_blank_missing_or_beyond_the_margins(scene: str, tmp_path: Path) -> None:
+    """Squeezed punctuation (`），`) lies over its neighbour's box, and is meant to."""
+    pdf = tmp_path / "month.pdf"
+    pdf.write_bytes(FORMATS["pdf"](document_of(scene)))
+    assert [found for found in mistakes(pdf) if "lies over" not in found] == []
+
+
+def test_no_table_of_a_month_turns_the_page() -> None:
+    for scene in ("failures", "retroactive", "thin"):
+        turned = [
+            piece.table.title
+            for wide, run in pieces(document_of(scene))
+            for piece in run
+            if wide and isinstance(piece, Laid)
+        ]
+        assert turned == [], scene
 
 
 # --- comparisons ------------------------------------------------------------------------------------------------------
