@@ -17,7 +17,8 @@ from typing import Literal
 #:   yuan     int, fen
 #:   instant  int, milliseconds UTC; shown in the document's time zone
 #:   day      str, an ISO date
-Kind = Literal["text", "count", "percent", "length", "yuan", "instant", "day"]
+#:   points   int, hundredths of a point of a score: 950 is 9.50
+Kind = Literal["text", "count", "percent", "length", "yuan", "instant", "day", "points"]
 Cell = str | int | None
 
 
@@ -44,7 +45,8 @@ class Row:
 class Table:
     """`brief`: the rows that paper and pages show where that are not all; `rows`: every one, for the workbook.
 
-    `empty`: what stands instead of a table without rows.
+    `empty`: what stands instead of a table without rows. `merge`: columns (from 0, in reading order) in which equal texts
+    below each other stand as one cell, as in forms; only within equal cells of the merged columns before it.
     """
 
     title: str
@@ -54,6 +56,7 @@ class Table:
     note: str = ""
     empty: str = "无"
     anchor: str = ""
+    merge: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
