@@ -8,7 +8,7 @@ from functools import reduce
 from typing import NamedTuple
 
 from monitor.core.course import Course, Courses, Piece
-from monitor.core.eras import Era
+from monitor.core.eras import Era, Parameters
 from monitor.core.maintenance import Rate, Verdict, rates, site_verdict, terminal_verdict
 from monitor.core.measure import Measure, counted_down, reaches_back_to
 from monitor.core.sites import Check, Level, Site, Terminal
@@ -85,7 +85,7 @@ class Figures:
         return result
 
 
-class _Span(NamedTuple):
+class Held(NamedTuple):
     """In `[since, until)` the same held for a site, its terminals and their checks."""
 
     since: int
@@ -104,7 +104,7 @@ class Counter:
         self.eras = eras
         self.windows = windows
         self._ends = [*(era.since for era in eras[1:]), FOREVER]
-        self._spans_of: dict[str, tuple[_Span, ...]] = {}
+        self._spans_of: dict[str, tuple[Held, ...]] = {}
         self._courses = Courses(windows)
         self._wholes: dict[tuple[int, tuple[str, ...], int], Course] = {}
 
@@ -172,11 +172,41 @@ class Counter:
         """A site as it is, or as it was last; None where it never was."""
         return next((e.inventory.sites[site_id] for e in reversed(self.eras) if site_id in e.inventory.sites), None)
 
-    def _spans(self, site_id: str) -> tuple[_Span, ...]:
+    # What a figure was counted from, for whoever follows it down (core/explaining.py).
+
+    def held(self, site_id: str) -> Sequence[Held]:
+        """What held for a site, in order of time; changes that do not concern it are left out."""
+        return self._spans(site_id)
+
+    def members(self, site_id: str, period: Interval, checks: Mapping[Key, Timeline]) -> list[Member]:
+        """A site's terminals that were in service, and last the site itself if it was: as in `count`."""
+        return self._members(site_id, period, checks)
+
+    def course(self, site_id: str, kind: str | None) -> Course:
+        """What decides how the time of a terminal counts, or (None) that of the site itself."""
+        return self._course(self._spans(site_id), kind)
+
+    def site_timeline(self, site_id: str, checks: Mapping[Key, Timeline]) -> Timeline:
+        """Up where any of the terminals is that had checks then (§4)."""
+        spans = self._spans(site_id)
+        watched = [list(_watched(span, checks).values()) for span in spans]
+        return _joined(spans, [roll_up_values(ts, max) if ts else _NOTHING for ts in watched])
+
+    def had_check(self, site_id: str, kind: str, period: Interval) -> bool:
+        """Had a terminal a check while it was in service in the period?"""
+        spans = self._spans(site_id)
+        watched = [{k: _NOTHING for k in s.terminals if s.era.inventory.checks_of.get((site_id, k))} for s in spans]
+        return _had_check(spans, watched, kind, self.course(site_id, kind), period)
+
+    def minima(self, period: Interval) -> Parameters:
+        """The minima and plans that hold for all of a period: those of before its end."""
+        return self._last(period).parameters
+
+    def _spans(self, site_id: str) -> tuple[Held, ...]:
         """In which eras a site existed; those that are equal for it are one."""
         found = self._spans_of.get(site_id)
         if found is None:
-            spans: list[_Span] = []
+            spans: list[Held] = []
             for era, until in zip(self.eras, self._ends, strict=True):
                 site = era.inventory.sites.get(site_id)
                 if site is None:
@@ -186,7 +216,7 @@ class Counter:
                 else:
                     terminals = {t.kind: t for t in sorted(era.inventory.terminals_of[site_id], key=_kind)}
                     limit = era.parameters.repair_limit_ms[str(site.level)]
-                    spans.append(_Span(era.since, until, era, site, terminals, self._scopes(site), limit))
+                    spans.append(Held(era.since, until, era, site, terminals, self._scopes(site), limit))
             found = self._spans_of[site_id] = tuple(spans)
         return found
 
@@ -229,7 +259,7 @@ class Counter:
             mine.append(Member(site, None, measured, site_verdict([m.verdict for m in mine]), parts))
         return mine
 
-    def _unchanged(self, span: _Span, period: Interval, checks: Mapping[Key, Timeline]) -> list[Member]:
+    def _unchanged(self, span: Held, period: Interval, checks: Mapping[Key, Timeline]) -> list[Member]:
         """As `_members`, of a site for which nothing ever changed: of most, so no more is done than must be."""
         site, minima = span.site, span.era.parameters
         if len(self.eras) > 1:
@@ -272,7 +302,7 @@ class Counter:
             own.append(f"township:{site.township_code}")
         return self._courses.scopes(own)
 
-    def _course(self, spans: Sequence[_Span], kind: str | None, unlisted: Terminal | None = None) -> Course:
+    def _course(self, spans: Sequence[Held], kind: str | None, unlisted: Terminal | None = None) -> Course:
         """Of a terminal, or of the site itself. `unlisted`: one that no inventory holds, as a township's line."""
         pieces: list[Piece] = []
         for span in spans:
@@ -290,7 +320,7 @@ class Counter:
                 pieces.append(Piece(span.since, span.until, service, profile, scopes, span.repair_limit_ms))
         return self._courses.of(pieces)
 
-    def _whole(self, span: _Span, terminal: Terminal | None) -> Course:
+    def _whole(self, span: Held, terminal: Terminal | None) -> Course:
         """As `_course`, of a site for which nothing ever changed."""
         service, scopes = span.era.service, span.scopes
         profile = service.profile(span.site, terminal)
@@ -382,7 +412,7 @@ def _same(one: Era, other: Era, site: str) -> bool:
     )
 
 
-def _watched(span: _Span, checks: Mapping[Key, Timeline]) -> dict[str, Timeline]:
+def _watched(span: Held, checks: Mapping[Key, Timeline]) -> dict[str, Timeline]:
     """The terminals that had checks then, and what these say."""
     site, of = span.site.site_id, span.era.inventory.checks_of
     policy = span.era.parameters.terminal_policy
@@ -397,11 +427,11 @@ def _rolled(own: Iterable[Check], policy: str, checks: Mapping[Key, Timeline]) -
     return roll_up_values(parts, max if policy == "any" else min) if parts else _NOTHING
 
 
-def _is_whole(spans: Sequence[_Span]) -> bool:
+def _is_whole(spans: Sequence[Held]) -> bool:
     return len(spans) == 1 and spans[0].since == BEGINNING and spans[0].until == FOREVER
 
 
-def _joined(spans: Sequence[_Span], timelines: Sequence[Timeline]) -> Timeline:
+def _joined(spans: Sequence[Held], timelines: Sequence[Timeline]) -> Timeline:
     """Of each span its timeline."""
     if _is_whole(spans):
         return timelines[0]
@@ -409,7 +439,7 @@ def _joined(spans: Sequence[_Span], timelines: Sequence[Timeline]) -> Timeline:
 
 
 def _had_check(
-    spans: Sequence[_Span], watched: Sequence[Mapping[str, Timeline]], kind: str, course: Course, period: Interval
+    spans: Sequence[Held], watched: Sequence[Mapping[str, Timeline]], kind: str, course: Course, period: Interval
 ) -> bool:
     """Had a terminal a check while it was in service in the period?"""
     return any(
@@ -418,12 +448,12 @@ def _had_check(
     )
 
 
-def _clip(span: _Span, period: Interval) -> Interval:
+def _clip(span: Held, period: Interval) -> Interval:
     return max(span.since, period[0]), min(span.until, period[1])
 
 
 def _parts(
-    course: Course, spans: Sequence[_Span], timeline: Sequence[Step], period: Interval
+    course: Course, spans: Sequence[Held], timeline: Sequence[Step], period: Interval
 ) -> tuple[tuple[Site, Measure], ...]:
     """A member's measure cut where the level or the township changed; empty where neither did."""
     runs: list[tuple[Site, int, int]] = []
