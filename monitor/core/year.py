@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from monitor.core.maintenance import Rate, Verdict, rates, site_verdict
+from monitor.core.report import Counted, ReportFacts
 from monitor.core.sites import Level
 
 K = TypeVar("K", bound=Hashable)
@@ -49,6 +50,26 @@ class Year:
     site_months: tuple[int, int]
     trouble: Mapping[str, Trouble]
     terminal_trouble: Mapping[tuple[str, str], Trouble]
+
+
+def month_of(facts: ReportFacts, way: Counted | None = None) -> Month:
+    """What a month's report says; `way`: another way of counting, in which a few verdicts differ."""
+    differing = way.differing if way is not None else {}
+
+    def verdict(key: str, measured: str) -> Verdict:
+        other = differing.get(key)
+        return cast(Verdict, other.verdict if other is not None and other.verdict else measured)
+
+    return Month(
+        facts.period,
+        {s.site: (Level(s.level), verdict(f"site:{s.site}", s.verdict)) for s in facts.sites},
+        {
+            (s.site, t.terminal): (Level(s.level), verdict(f"terminal:{s.site}/{t.terminal}", t.verdict))
+            for s in facts.sites
+            for t in s.terminals
+        },
+        {str(level): facts.counted.sites[str(level)].planned for level in Level},
+    )
 
 
 def year_of(months: Sequence[Month], planned_terminals: Mapping[str, int] | None = None) -> Year:

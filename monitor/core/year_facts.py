@@ -32,14 +32,15 @@ class WayFacts:
 
 @dataclass(frozen=True, slots=True)
 class MonthFacts:
-    """A month of the year. `sums`: the sites', by level and `total`. `state`: `settled`, `open` (late evidence may still
-    change it) or `running`."""
+    """A month of the year. `sums`: the sites', by level and `total`. `state`: `sealed`, `settled`, `open`
+    (late evidence may still change it) or `running`. `outages`: of terminals."""
 
     month: str
     state: str
     sums: Mapping[str, Sum]
     sites: Mapping[str, RateFacts]
     terminals: Mapping[str, RateFacts]
+    outages: int
     spent_fen: int
 
 
@@ -170,13 +171,16 @@ class EvaluationFacts:
     scorable: int
     grade: str
     why: str
+    texts: Mapping[str, str]
+    limits: Mapping[str, int]
+    missing: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class YearFacts:
     """`end`: of what is counted, the year's end or now. `complete`: the year is over and settled. `templates`: by id the
-    SHA-256 of the template. `outages`: of sites, each once, also where it lasted over a month's end. `missing`: what stands
-    in the way of handing it in, in sentences."""
+    SHA-256 of the template. `sums`: the months' added up; `outages`: of terminals, each once, also where it lasted over a
+    month's end, and so are those in `sums`. `missing`: what stands in the way of handing it in, in sentences."""
 
     v: int
     year: int
@@ -195,6 +199,7 @@ class YearFacts:
     months: Sequence[MonthFacts]
     ways: Mapping[str, WayFacts]
     sums: Mapping[str, Sum]
+    outages: int
     trouble: Sequence[TroubleFacts]
     money: Sequence[SourceMoney]
     funds: Sequence[FundYear]
@@ -203,6 +208,7 @@ class YearFacts:
     meetings: int
     meeting_sites: int
     meeting_reached: int
+    services: Mapping[str, tuple[int, int]]
     declared: Sequence[DeclaredFacts]
     goals: Sequence[GoalFacts]
     evaluations: Mapping[str, EvaluationFacts]
