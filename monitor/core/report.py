@@ -69,7 +69,7 @@ class TerminalFacts:
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
     """`why`: what decided a verdict other than maintained, in identifiers: `overdue`, `availability`, `coverage`,
-    `planned` (nothing but planned windows), `no_check`, with the terminal: `("tv", "overdue")`; a site without any
+    `planned_only`, `no_check`, with the terminal: `("tv", "overdue")`; a site without any
     terminal: `("", "no_check")`."""
 
     site: str
@@ -153,8 +153,8 @@ class WindowFacts:
 @dataclass(frozen=True, slots=True)
 class LossFacts:
     """A time in which a channel was not observed: our own failure, unknown and nobody's outage. `end` None: not
-    restored by the period's end. `reason`: `monitor` (all channels were lost at that moment: it stood still, or was
-    stopped), `start` (before its first restore), else `channel`."""
+    restored by the period's end. `reason`: `start` (before its first restore), `all` (all channels were lost at once:
+    the monitor was stopped or stood still, or its own line failed), else `channel`."""
 
     observer: str
     channel: str
@@ -240,7 +240,8 @@ class MoneyFacts:
 
 @dataclass(frozen=True, slots=True)
 class DayFacts:
-    """A local day of the whole county: the sites' sums."""
+    """A local day of the whole county: the sites' sums. They add up to the period's, but for outages, which count on
+    each day that they touch."""
 
     day: str
     sum: Sum
