@@ -1,7 +1,8 @@
 """Declared values 申报值: what a person says of a year, under a key, with the papers that support it.
 
-`row.3` a row of the yearly table, `annual` the rest of the project in its head, `money.initial.appropriation` its money,
-`eval.income` a row of 自评表, `eval.execution` the reason for its execution rate, `text.conclusion` and `narrative.funds` people's words.
+`row.3` a row of the yearly table, `annual` the rest of the project in its head, `money.initial.appropriation` its
+money, `eval.income` a row of 自评表, `eval.execution` the reason for its execution rate, `text.conclusion` and
+`narrative.use` people's words.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ class TroubleFacts:
 
 @dataclass(frozen=True, slots=True)
 class SourceMoney:
-    """The whole project's money of a source (appropriation, carry_over, other), fen: declared for the rest of the project
-    (None: nothing was declared), and of the ledger's funds (None: no fund has such money)."""
+    """The whole project's money of a source (appropriation, carry_over, other), fen: declared for the rest of the
+    project (None: nothing was declared), and of the ledger's funds (None: no fund has such money)."""
 
     source: str
     declared_initial: int | None
@@ -178,9 +178,10 @@ class EvaluationFacts:
 
 @dataclass(frozen=True, slots=True)
 class YearFacts:
-    """`end`: of what is counted, the year's end or now. `complete`: the year is over and settled. `templates`: by id the
-    SHA-256 of the template. `sums`: the months' added up; `outages`: of terminals, each once, also where it lasted over a
-    month's end, and so are those in `sums`. `missing`: what stands in the way of handing it in, in sentences."""
+    """`end`: of what is counted, the year's end or now. `complete`: the year is over and settled. `template`: the
+    yearly table's; `templates`: by id the SHA-256 of each. `sums`: the months' added up; `outages`: of terminals, each once,
+    also where it lasted over a month's end, and so are those in `sums`. `missing`: what stands in the way of handing
+    it in, in sentences."""
 
     v: int
     year: int
@@ -212,6 +213,7 @@ class YearFacts:
     declared: Sequence[DeclaredFacts]
     goals: Sequence[GoalFacts]
     evaluations: Mapping[str, EvaluationFacts]
+    template: str
     templates: Mapping[str, str]
     missing: Sequence[str]
     heads: Sequence[tuple[str, int, str]]

@@ -1,7 +1,7 @@
 """A year's documents from what was gathered of it: no database, no clock (docs/reports.md, The year).
 
-    months' verdicts ── core/year ── rates ── core/indicators ── texts of the rows
-                                                     └────────── core/evaluation ── scores
+months' verdicts ── core/year ── rates ── core/indicators ── texts of the rows
+                                                 └────────── core/evaluation ── scores
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ from monitor.core.year_facts import (
 from monitor.publish.reports.template_files import EvaluationForm, Templates
 
 VERSION = 1
+NO_REPAIRS = Repairs(0, 0)
+NO_MEETINGS = Meetings(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,9 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was gathered. `ways`: by way of counting the year's months; those that count otherwise only where it makes a
-    difference. `sums`: the year's, by level, its outages once. `planned_terminals`: by level; None: those in service."""
+    """What was gathered. `ways`: by way of counting the year's months; those that count otherwise only where it makes
+    a difference. `sums`: the year's, by level, its outages once. `planned_terminals`: by level; None: those in
+    service."""
 
     year: int
     start: int
@@ -74,8 +77,8 @@ class Known:
     names: Mapping[str, Names] = field(default_factory=dict)
     ledger: Sequence[SourceMoney] = ()
     funds: Sequence[FundYear] = ()
-    repairs: Repairs = Repairs(0, 0)
-    meetings: Meetings = Meetings(0, 0, 0)
+    repairs: Repairs = NO_REPAIRS
+    meetings: Meetings = NO_MEETINGS
     services: Mapping[str, Service] = field(default_factory=dict)
     declared: Sequence[Declared] = ()
     demo: bool = False
@@ -129,6 +132,7 @@ def assemble(known: Known, templates: Templates) -> YearFacts:
         evaluations={
             style: _evaluation(form, declared, figures["counted"], money) for style, form in templates.forms.items()
         },
+        template=goals.id,
         templates=templates.digests,
         missing=_missing(known, declared),
         heads=known.heads,

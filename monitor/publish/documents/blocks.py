@@ -45,8 +45,8 @@ class Row:
 class Table:
     """`brief`: the rows that paper and pages show where that are not all; `rows`: every one, for the workbook.
 
-    `empty`: what stands instead of a table without rows. `merge`: columns (from 0, in reading order) in which equal texts
-    below each other stand as one cell, as in forms; only within equal cells of the merged columns before it.
+    `empty`: what stands instead of a table without rows. `merge`: columns (from 0, in reading order) in which equal
+    texts below each other stand as one cell, as in forms; only within equal cells of the merged columns before it.
     """
 
     title: str
@@ -101,8 +101,8 @@ class Section:
 @dataclass(frozen=True, slots=True)
 class Document:
     """A whole document. `marks` stand on every page (演示数据, 预览, 更正版); `fields`: unit, period, date and the
-    like, below the title; `signatures`: who signs, with room for it (填表人, 负责人); `made_by`: the line that says by what
-    software, rules, renderer and fonts. `timezone`: in which instants are shown."""
+    like, below the title; `signatures`: who signs, with room for it (填表人, 负责人); `made_by`: the line that says by
+    what software, rules, renderer and fonts. `timezone`: in which instants are shown."""
 
     title: str
     sections: Sequence[Section]

@@ -147,9 +147,10 @@ M = TypeVar("M", _Goals, _Form)
 
 
 def templates_of(year: int, config: Path | None = None) -> Templates:
-    """The templates for a year. Raises ConfigError with every mistake, MonitorError where there is none for the year."""
+    """The templates for a year. `config`: the configuration's folder. Raises ConfigError with every mistake, and
+    MonitorError where there is none for the year."""
     folders = [SHIPPED, *([config / OWN_FOLDER] if config is not None and (config / OWN_FOLDER).is_dir() else [])]
-    goals, forms = [_read(f, _Goals) for f in _files(folders, "goals")], []
+    goals = [_read(f, _Goals) for f in _files(folders, "goals")]
     forms = [_read(f, _Form) for f in _files(folders, "evaluation")]
     of_goals = _newest([(g.since, g, digest) for g, digest in goals], year, "项目绩效目标完成情况表")
     digests = {of_goals[0].id: of_goals[1]}
@@ -229,8 +230,8 @@ def _check_form(form: _Form) -> list[tuple[str, str]]:
         wrong.append(("indicator", "expected each id once"))
     wrong += [
         (f"formulas.{nature}", f"expected one of {', '.join(FORMULAS)}")
-        for nature in NATURES
-        if nature != "定性" and form.formulas.get(nature) not in FORMULAS
+        for nature in NATURES[:-1]  # what is qualitative has bands
+        if form.formulas.get(nature) not in FORMULAS
     ]
     for i in form.indicator:
         if i.figure and i.figure not in FIGURES:

@@ -31,9 +31,7 @@ def upgrade() -> None:
         sa.Column("n", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("made_by", sa.String(length=64), nullable=False),
         sa.Column("made_ms", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["n"], ["declared_value.n"], name=op.f("fk_declared_confirmation_n_declared_value")
-        ),
+        sa.ForeignKeyConstraint(["n"], ["declared_value.n"], name=op.f("fk_declared_confirmation_n_declared_value")),
         sa.PrimaryKeyConstraint("n", name=op.f("pk_declared_confirmation")),
     )
     if op.get_context().dialect.name == "sqlite":
