@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -150,8 +150,8 @@ def templates_of(year: int, config: Path | None = None) -> Templates:
     """The templates for a year. `config`: the configuration's folder. Raises ConfigError with every mistake, and
     MonitorError where there is none for the year."""
     folders = [SHIPPED, *([config / OWN_FOLDER] if config is not None and (config / OWN_FOLDER).is_dir() else [])]
-    goals = [_read(f, _Goals) for f in _files(folders, "goals")]
-    forms = [_read(f, _Form) for f in _files(folders, "evaluation")]
+    goals = [_read(f, _Goals, _check_goals) for f in _files(folders, "goals")]
+    forms = [_read(f, _Form, _check_form) for f in _files(folders, "evaluation")]
     of_goals = _newest([(g.since, g, digest) for g, digest in goals], year, "项目绩效目标完成情况表")
     digests = {of_goals[0].id: of_goals[1]}
     of_styles: dict[Style, EvaluationForm] = {}
@@ -178,7 +178,7 @@ def _newest(known: Sequence[tuple[int, M, str]], year: int, what: str) -> tuple[
     return found
 
 
-def _read(path: Path, model: type[M]) -> tuple[M, str]:
+def _read(path: Path, model: type[M], check: Callable[[M], list[tuple[str, str]]]) -> tuple[M, str]:
     try:
         raw = path.read_bytes()
         found = model.model_validate(tomllib.loads(raw.decode("utf-8-sig")))
@@ -188,8 +188,7 @@ def _read(path: Path, model: type[M]) -> tuple[M, str]:
         raise ConfigError([Mistake(path.name, 0, "", f"is not TOML: {error}")]) from None
     except ValidationError as error:
         raise ConfigError([_mistake(path.name, e) for e in error.errors(include_url=False)]) from None
-    mistakes = _check_goals(found) if isinstance(found, _Goals) else _check_form(found)
-    if mistakes:
+    if mistakes := check(found):
         raise ConfigError([Mistake(path.name, 0, where, text) for where, text in mistakes])
     return found, hashlib.sha256(raw).hexdigest()
 
