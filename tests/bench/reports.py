@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +10,8 @@ from pathlib import Path
 from sqlalchemy import insert
 
 from monitor.core import period
-from monitor.flows.reports import facts_json
 from monitor.flows.reports.facts import gather
+from monitor.flows.reports.write import write
 from monitor.inventory.load import Loaded
 from monitor.store import tables
 from monitor.store.database import opened
@@ -59,14 +59,17 @@ async def report(folder: str, sites: int, rounds: int) -> None:
             start = time.perf_counter()
             facts = await gather(engine, loaded, month, NOW)
             gathered.append(time.perf_counter() - start)
-            with open(f"{folder}/month.json", "wb") as file:
-                size = sum(file.write(piece) for piece in facts_json.chunks(facts))
+            [written] = await asyncio.to_thread(write, facts, ["json"], Path(folder), _quiet)
+            size = written.bytes
             whole.append(time.perf_counter() - start)
             outages = len(facts.outages)
             del facts
         middle = rounds // 2
-        mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        tell(gather=sorted(gathered)[middle], whole=sorted(whole)[middle], bytes=size, outages=outages, mb=mb)
+        tell(gather=sorted(gathered)[middle], whole=sorted(whole)[middle], bytes=size, outages=outages, mb=peak_mb())
+
+
+def _quiet(_: str) -> None:
+    """Nobody watches."""
 
 
 def reports(how: How) -> Iterator[Result]:
