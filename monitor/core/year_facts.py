@@ -180,8 +180,8 @@ class EvaluationFacts:
 class YearFacts:
     """`end`: of what is counted, the year's end or now. `complete`: the year is over and settled. `template`: the
     yearly table's; `templates`: by id the SHA-256 of each. `sums`: the months' added up; `outages`: of terminals, each
-    once, also where it lasted over a month's end, and so are those in `sums`. `missing`: what stands in the way of handing
-    it in, in sentences."""
+    once, also where it lasted over a month's end, and so are those in `sums`. `missing`: what stands in the way
+    of handing it in, in sentences."""
 
     v: int
     year: int
