@@ -164,7 +164,9 @@ def score(row: Indicator, policy: Policy, measured: Fraction | None, said: Said)
     if actual is None:
         if row.figure:
             return Scored(None, "没有实测数据，不可评分")
-        return Scored(None, "完成值不是数，不可评分" if said.text.strip() else "未填报", "完成值")
+        if said.text.strip():  # words against a number: a person judges, and says why
+            return _band_score(row, policy, said)
+        return Scored(None, "未填报", "完成值")
     share = FORMULAS[policy.formulas[row.nature]](actual, target)
     points = cut(row.weight * share)
     if points < row.weight and not said.reason:
@@ -181,7 +183,10 @@ def _far_over(row: Indicator, actual: Fraction, target: Fraction, policy: Policy
 def _band_score(row: Indicator, policy: Policy, said: Said) -> Scored:
     if not said.text.strip():
         return Scored(None, "未评定", "档次、百分数和理由")
-    band, share = check_band(said.text, policy.bands)
+    try:
+        band, share = check_band(said.text, policy.bands)
+    except MonitorError as error:  # declared under another template
+        return Scored(None, str(error), "档次、百分数和理由")
     if not said.reason:
         return Scored(cut(row.weight * share), band.name, "评定理由")
     return Scored(cut(row.weight * share), band.name)

@@ -65,12 +65,12 @@ def check_value(new: Declared, templates: Templates) -> Place:
 
 
 def _check_indicator(indicator: Indicator, policy: Policy, new: Declared) -> None:
-    if indicator.nature == "定性":
-        check_band(new.text, policy.bands)
-        if not new.reason:
-            raise MonitorError(f"{indicator.level3}：定性指标的评定应写理由（--reason）")
-    elif indicator.target and number(new.text) is None:
-        raise MonitorError(f"{indicator.level3}：完成值应为数，如 457，实为 {new.text[:40]!r}")
+    """A number, or of what is not one a band with its reason."""
+    if indicator.nature != "定性" and number(new.text) is not None:
+        return
+    check_band(new.text, policy.bands)
+    if not new.reason:
+        raise MonitorError(f"{indicator.level3}：按档次评定应写理由（--reason）")
 
 
 async def declare(
