@@ -157,8 +157,8 @@ def test_what_is_missing_is_said_and_a_narrative_shows_where_to_write() -> None:
     report = narrative(facts, "sichuan")
     assert report.marks == ["演示数据", "预览"]
     assert [s.title for s in report.sections] == [
-        "一、项目测算依据", "二、资金使用情况", "三、绩效评价", "四、资金申报及批复", "五、资金计划与到位", "六、财务管理",
-        "七、评价结论", "八、存在的问题", "九、下一步工作打算",
+        "一、项目测算依据", "二、资金使用情况", "三、绩效评价", "四、资金申报及批复", "五、资金计划与到位",
+        "六、财务管理", "七、评价结论", "八、存在的问题", "九、下一步工作打算",
     ]  # fmt: skip
     assert "".join(texts(report)).count("（待填写：") == 9
     assert "应在" not in "".join(texts(report))

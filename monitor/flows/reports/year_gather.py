@@ -85,7 +85,7 @@ async def _known(
 ) -> Known:
     interval = (whole[0], min(whole[1], now))
     eras = await eras_in(connection, loaded)
-    money, known_funds, spent = await _money(connection, year)
+    money, known_funds, spent = await money_of(connection, year)
     months: list[MonthFacts] = []
     reports: list[ReportFacts] = []
     for n in range(1, 13):
@@ -202,7 +202,7 @@ async def _repairs(connection: AsyncConnection, interval: Interval) -> Repairs:
 # --- money ------------------------------------------------------------------------------------------------------------
 
 
-async def _money(connection: AsyncConnection, year: int) -> tuple[list[SourceMoney], list[FundYear], dict[str, int]]:
+async def money_of(connection: AsyncConnection, year: int) -> tuple[list[SourceMoney], list[FundYear], dict[str, int]]:
     """The ledger's money of the year by source, its funds, and what was paid by month."""
     initial: dict[str, int] = {}
     adjusted: dict[str, int] = {}
