@@ -129,7 +129,7 @@ def _money_head(money: Sequence[SourceMoney]) -> Table:
         Column("项目资金"),
         Column("预算数", unit="万元"),
         Column("执行数", unit="万元"),
-        Column("执行率", "percent", unit="％"),
+        Column("执行率", "percent"),
     )
     return Table("预算执行情况", head, rows)
 
@@ -164,7 +164,7 @@ def _origin(facts: YearFacts) -> list[Block]:
     """Rates by every way of counting, the months, and the places that were not maintained all the year."""
     columns = (
         Column("口径", width=1.4), Column("级别"), Column("计划", "count"), Column("维护到位", "count"),
-        Column("未到位", "count"), Column("数据不足", "count"), Column("运行维护率", "percent", unit="％"),
+        Column("未到位", "count"), Column("数据不足", "count"), Column("运行维护率", "percent"),
     )  # fmt: skip
     rows = [
         _rate_row(f"{WAYS[way]}（{what}）", level, rates[level])
@@ -198,7 +198,7 @@ def _rate_row(way: str, level: str, rate: RateFacts) -> Row:
 def _months(months: Sequence[MonthFacts]) -> Table:
     columns = (
         Column("月份"), Column("状态"), Column("站点维护到位", "count"), Column("未到位", "count"),
-        Column("数据不足", "count"), Column("可用率", "percent", unit="％"), Column("正常时长", "length"),
+        Column("数据不足", "count"), Column("可用率", "percent"), Column("正常时长", "length"),
         Column("中断时长", "length"), Column("未知时长", "length"), Column("计划检修", "length"),
         Column("超时限时长", "length"), Column("登记经费", "yuan", unit="元"),
     )  # fmt: skip
@@ -265,7 +265,7 @@ def _declared(facts: YearFacts) -> Table:
 def _budget(facts: YearFacts, form: EvaluationFacts) -> Table:
     columns = (
         Column("项目资金", width=1.4), Column("年初预算", unit="万元"), Column("预算调整", unit="万元"),
-        Column("全年预算", unit="万元"), Column("执行数", unit="万元"), Column("执行率", "percent", unit="％"),
+        Column("全年预算", unit="万元"), Column("执行数", unit="万元"), Column("执行率", "percent"),
         Column("分值", "points"), Column("得分", "points"),
     )  # fmt: skip
     known = [one for one in facts.money if one.budget is not None or one.executed is not None]
