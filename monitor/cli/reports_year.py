@@ -1,4 +1,4 @@
-"""`zhdj-monitor report year` and the declared values 申报值 that its documents hold; registered on the group `report`."""
+"""`report year` and the declared values 申报值 that its documents hold; registered on the group `report`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def year(
     out: Annotated[Path | None, typer.Option(help="The folder of the files. Without it JSON goes to stdout.")] = None,
     template: Annotated[str, typer.Option(help="Of 自评表: sichuan or national.")] = "sichuan",
     documents: Annotated[
-        list[str], typer.Option("--document", help="goals, evaluation or narrative; may be repeated; else all.")
+        list[str], typer.Option("--document", help="goals, evaluation, narrative or annex; may be repeated; else all.")
     ] = [],  # noqa: B006
     final: Annotated[bool, typer.Option("--final", help="Refuse while anything is missing: for handing in.")] = False,
     as_json: AsJson = False,

@@ -108,10 +108,11 @@ class FundYear:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredFacts:
-    """`core.declared.Declared`, as it stood."""
+    """`core.declared.Declared`, as it stood; `name`: what it is, for people."""
 
     n: int
     key: str
+    name: str
     text: str
     reason: str
     papers: Sequence[str]

@@ -13,13 +13,14 @@ from monitor.errors import MonitorError
 from monitor.flows.reports.write import Progress, Written, put
 from monitor.publish.documents.blocks import Document
 from monitor.publish.reports.narrative import narrative
-from monitor.publish.reports.year import evaluation, goals
+from monitor.publish.reports.year import annex, evaluation, goals
 
 #: The documents of a year, by the name of their files.
 DOCUMENTS: Mapping[str, Callable[[YearFacts, str], Document]] = {
     "goals": lambda facts, _: goals(facts),
     "evaluation": evaluation,
     "narrative": narrative,
+    "annex": lambda facts, _: annex(facts),
 }
 _encode = msgspec.json.Encoder(order="sorted").encode
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from monitor.core import evaluation
-from monitor.core.declared import TEXTS, Declared, in_force
+from monitor.core.declared import TEXTS, Declared, Place, in_force
 from monitor.core.evaluation import Said, Scored
 from monitor.core.indicators import (
     Figure,
@@ -42,6 +42,7 @@ from monitor.core.year_facts import (
     WayFacts,
     YearFacts,
 )
+from monitor.flows import declaring
 from monitor.publish.reports.template_files import EvaluationForm, Templates
 
 VERSION = 1
@@ -97,7 +98,7 @@ def assemble(known: Known, templates: Templates) -> YearFacts:
         for way, counted in years.items()
     }
     money = _money(known.ledger, declared)
-    goals = templates.goals
+    goals, places = templates.goals, declaring.places(templates)
     said = declared.get("annual")
     return YearFacts(
         v=VERSION,
@@ -127,7 +128,7 @@ def assemble(known: Known, templates: Templates) -> YearFacts:
         meeting_sites=known.meetings.planned,
         meeting_reached=known.meetings.reached,
         services={name: (s.ok, s.failed) for name, s in known.services.items()},
-        declared=[_declared(one) for one in declared.values()],
+        declared=[_declared(one, places) for one in declared.values()],
         goals=[_goal(row, declared, years, figures) for row in goals.rows],
         evaluations={
             style: _evaluation(form, declared, figures["counted"], money) for style, form in templates.forms.items()
@@ -170,9 +171,10 @@ def _trouble(counted: Year, names: Mapping[str, Names]) -> list[TroubleFacts]:
     return sorted(found, key=lambda t: (t.verdict != "failed", t.site))
 
 
-def _declared(one: Declared) -> DeclaredFacts:
+def _declared(one: Declared, places: Mapping[str, Place]) -> DeclaredFacts:
+    name = places[one.key].name if one.key in places else one.key
     return DeclaredFacts(
-        one.n, one.key, one.text, one.reason, one.papers, one.by, one.at_ms, one.confirmed_by, one.confirmed_ms
+        one.n, one.key, name, one.text, one.reason, one.papers, one.by, one.at_ms, one.confirmed_by, one.confirmed_ms
     )
 
 

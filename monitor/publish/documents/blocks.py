@@ -106,7 +106,7 @@ class Document:
     like, below the title; `signatures`: who signs, with room for it (填表人, 负责人); `made_by`: the line that says by
     what software and rules (PDF adds renderer and fonts). `timezone`: in which instants are shown. `as_of`: ms UTC,
     when the facts were gathered: the date that the file itself bears, so that the same document is the same bytes
-    whenever it is made."""
+    whenever it is made. `wide`: all of it lies on landscape pages, as wide forms do."""
 
     title: str
     sections: Sequence[Section]
@@ -117,3 +117,4 @@ class Document:
     timezone: str = "Asia/Shanghai"
     lead: Sequence[Block] = field(default=())
     as_of: int | None = None
+    wide: bool = False

@@ -71,7 +71,7 @@ def render(document: Document) -> bytes:
             _paragraph(f"{name}：" + ("　　　　年　　月　　日" if "日期" in name else ""), "Field", "<w:keepNext/>")
         )
     body.append(_paragraph(document.made_by, "Note"))
-    text = f"{_XML}<w:document {_SPACES}><w:body>{''.join(body)}{_section(False)}</w:body></w:document>"
+    text = f"{_XML}<w:document {_SPACES}><w:body>{''.join(body)}{_section(document.wide)}</w:body></w:document>"
     return _packed(document, text, media)
 
 

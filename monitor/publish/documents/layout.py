@@ -24,6 +24,8 @@ PADDING = 7.0
 _SLACK = 1.2
 #: Tried in this order: 五号, 小五 on an upright page, then on a turned one down to 七号.
 _SIZES = ((PORTRAIT, 10.5), (PORTRAIT, 9.0), (LANDSCAPE, 9.0), (LANDSCAPE, 8.0), (LANDSCAPE, 7.0), (LANDSCAPE, 5.5))
+#: In a document that is all landscape.
+_WIDE_SIZES = tuple((LANDSCAPE, size) for size in (10.5, 9.0, 8.0, 7.0, 5.5))
 #: Longer unbroken runs than this get places to break (digests).
 LONGEST = 24
 _RUN = re.compile(r"[^\s\u2e80-\ufaff\uff00-\uffef\U00020000-\U0003ffff]+")
@@ -49,17 +51,18 @@ Piece = Section | Heading | Chart | Laid | Block
 
 
 def pieces(document: Document) -> Iterator[tuple[bool, list[Piece]]]:
-    """The body as runs of pages, upright or landscape. Headings go along with the table that they stand above."""
+    """The body as runs of pages, as the document lies or turned to landscape. Headings go along with the table that
+    they stand above."""
     zone = ZoneInfo(document.timezone)
-    flat: list[Piece] = [_laid(block, zone) for block in document.lead]
+    flat: list[Piece] = [_laid(block, zone, document.wide) for block in document.lead]
     for section in document.sections:
         flat.append(section)
-        flat += [_laid(block, zone) for block in section.blocks]
+        flat += [_laid(block, zone, document.wide) for block in section.blocks]
     run: list[Piece] = []
     turned = False
     for i, piece in enumerate(flat):
         following = next((p for p in flat[i:] if not isinstance(p, Section | Heading)), None)
-        wide = following.wide if isinstance(following, Laid) else False
+        wide = following.wide and not document.wide if isinstance(following, Laid) else False
         if run and wide != turned:
             yield turned, run
             run = []
@@ -76,7 +79,7 @@ def softened(text: str) -> str:
     return _RUN.sub(lambda m: "\u200b".join(re.findall(".{1,8}", m[0])) if len(m[0]) > LONGEST else m[0], text)
 
 
-def _laid(block: Block, zone: ZoneInfo) -> Piece:
+def _laid(block: Block, zone: ZoneInfo, is_wide: bool) -> Piece:
     if not isinstance(block, Table):
         return block
     rows = block.rows if block.brief is None else block.brief
@@ -84,7 +87,8 @@ def _laid(block: Block, zone: ZoneInfo) -> Piece:
     cells = [_words(block, row, zone) for row in rows]
     # Measured as PDF shows them; a word processor has fonts of its own, which are about as wide.
     seen = [[shown(cell) for cell in row] for row in cells]
-    wide, size, widths = _fit(block, [shown(title) for title in heads], seen)
+    sizes = _WIDE_SIZES if is_wide else _SIZES
+    wide, size, widths = _fit(block, [shown(title) for title in heads], seen, sizes)
     tall = [_height(row, size, widths) > _TALL for row in seen]
     laid = [(c, row.strong, t) for c, row, t in zip(cells, rows, tall, strict=True)]
     return Laid(block, wide, size, widths, heads, laid, len(block.rows) - len(rows), spans(block, rows))
@@ -94,14 +98,16 @@ def _words(table: Table, row: Row, zone: ZoneInfo) -> list[str]:
     return [words(c.kind, cell, zone) for c, cell in zip(table.columns, row.cells, strict=True)]
 
 
-def _fit(table: Table, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[bool, float, list[float]]:
+def _fit(
+    table: Table, heads: Sequence[str], rows: Sequence[Sequence[str]], sizes: Sequence[tuple[float, float]]
+) -> tuple[bool, float, list[float]]:
     """Orientation, size and widths: the first size at which every column has room for its longest unbroken run, and a
     line for most of its cells."""
     needs = [max((_run(row[i]) for row in rows), default=1.0) for i in range(len(heads))]
     needs = [max(need, _run(title), 2.0) for need, title in zip(needs, heads, strict=True)]
     likes = [max((min(width(row[i]), 20.0) for row in rows), default=1.0) for i in range(len(heads))]
     likes = [max(like, need, min(width(t), 4.0)) for like, need, t in zip(likes, needs, heads, strict=True)]
-    for room, size in _SIZES:
+    for room, size in sizes:
         least = sum(needs) * size + PADDING * len(needs)
         if size < 8.0 and least <= room:
             break

@@ -28,6 +28,7 @@ def renderer() -> str:
 def render(document: Document) -> bytes:
     """The document on A4 by GB/T 9704, as PDF."""
     data = {
+        "wide": document.wide,
         "title": shown(document.title),
         "title_width": title_width(shown(document.title)),
         "fields": [[shown(name), shown(value)] for name, value in document.fields],

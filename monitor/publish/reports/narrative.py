@@ -45,6 +45,7 @@ def narrative(facts: YearFacts, style: str) -> Document:
         signatures=("项目负责人", "财务负责人"),
         made_by=made_by(facts),
         timezone=facts.timezone,
+        as_of=facts.as_of,
     )
 
 
@@ -59,17 +60,17 @@ def _use(facts: YearFacts, style: str) -> list[Block]:
         return [Text("经费台账中没有本年度的专项资金。")]
     blocks: list[Block] = []
     for fund in facts.funds:
-        rate = in_percent(fund.registered, fund.budget)
+        rate = _percent(fund.registered, fund.budget)
         blocks.append(
             Text(
                 f"台账“{fund.name}”：预算 {in_yuan(fund.budget)} 元，已登记 {fund.entries} 笔、"
-                f"{in_yuan(fund.registered)} 元，预算执行率 {rate or '—'}％，"
+                f"{in_yuan(fund.registered)} 元，预算执行率 {rate}，"
                 f"已批未付 {in_yuan(fund.approved_unpaid)} 元，余额 {in_yuan(fund.budget - fund.registered)} 元。"
             )
         )
     columns = (Column("月份"), Column("登记经费", "yuan", unit="元"))
     rows = [Row((m.month, m.spent_fen)) for m in facts.months if m.spent_fen]
-    return [*blocks, Table("各月登记经费", columns, rows)]
+    return [*blocks, Table("各月登记经费", columns, rows)] if rows else blocks
 
 
 def _evaluated(facts: YearFacts, style: str) -> list[Block]:
@@ -81,21 +82,21 @@ def _evaluated(facts: YearFacts, style: str) -> list[Block]:
             )
         )
     counted, total = facts.ways["counted"], facts.sums["total"]
-    availability = in_percent(total.up, total.up + total.down)
-    coverage = in_percent(total.up + total.down, total.up + total.down + total.unknown)
+    availability = _percent(total.up, total.up + total.down)
+    coverage = _percent(total.up + total.down, total.up + total.down + total.unknown)
     blocks.append(
         Text(
             f"维护到位 {counted.site_months} 个站点月，计划 {counted.planned_site_months} 个站点月。全年可用率 "
-            f"{availability or '—'}％，监测数据完整率 {coverage or '—'}％，机位中断 {facts.outages} 次。"
+            f"{availability}，监测数据完整率 {coverage}，机位中断 {facts.outages} 次。"
             f"工单 {facts.orders} 件，其中超过修复时限 {facts.orders_overdue} 件。"
         )
     )
     if facts.meetings:
-        rate = in_percent(facts.meeting_reached, facts.meeting_sites)
+        rate = _percent(facts.meeting_reached, facts.meeting_sites)
         blocks.append(
             Text(
                 f"会议保障 {facts.meetings} 次，应参会 {facts.meeting_sites} 个站次，"
-                f"参会 {facts.meeting_reached} 个站次，覆盖率 {rate or '—'}％。"
+                f"参会 {facts.meeting_reached} 个站次，覆盖率 {rate}。"
             )
         )
     said = [f"{SERVICES[name]}正常 {ok} 次、异常 {failed} 次" for name, (ok, failed) in facts.services.items()]
@@ -104,11 +105,16 @@ def _evaluated(facts: YearFacts, style: str) -> list[Block]:
     return blocks
 
 
+def _percent(part: int, whole: int) -> str:
+    """'99.99％', cut; a dash where there is nothing to divide by."""
+    found = in_percent(part, whole)
+    return "—" if found is None else f"{found}％"
+
+
 def _rate(rate: RateFacts) -> str:
-    found = in_percent(rate.maintained, rate.planned)
     return (
         f"计划 {rate.planned} 个，维护到位 {rate.maintained} 个，未到位 {rate.failed} 个，数据不足 {rate.unproven} 个，"
-        f"运行维护率 {found or '—'}％"
+        f"运行维护率 {_percent(rate.maintained, rate.planned)}"
     )
 
 
@@ -117,8 +123,8 @@ def _plan(facts: YearFacts, style: str) -> list[Block]:
     budget, spent = sum(one.budget or 0 for one in known), sum(one.executed or 0 for one in known)
     if not known:
         return [Text("尚未登记或申报预算。")]
-    rate = in_percent(spent, budget)
-    said = f"全年预算 {in_wan_exactly(budget)}，执行 {in_wan_exactly(spent)}，执行率 {rate or '—'}％。"
+    rate = _percent(spent, budget)
+    said = f"全年预算 {in_wan_exactly(budget)}，执行 {in_wan_exactly(spent)}，执行率 {rate}。"
     return [Text(f"项目{said}其中智慧党建平台维护费由经费台账登记，其余为申报值。")]
 
 

@@ -24,19 +24,17 @@ def to_fill(what: str) -> str:
 
 
 def goals(facts: YearFacts) -> Document:
-    """项目绩效目标完成情况表, and behind it what its figures follow from."""
+    """项目绩效目标完成情况表."""
     return Document(
         title=f"{facts.year}年度项目绩效目标完成情况表",
-        sections=[
-            Section("项目绩效目标完成情况表", "完成情况表", _goal_blocks(facts)),
-            Section("附：监测与台账数据的由来", "数据由来", _origin(facts)),
-            Section("附：申报值", "申报值", [_declared(facts)]),
-        ],
+        sections=[Section("预算、目标和指标", "完成情况表", _goal_blocks(facts))],
         fields=[("项目名称", facts.project), ("主管部门及实施单位", facts.unit), ("年度", str(facts.year))],
         marks=marks(facts),
         signatures=("填表人", "负责人"),
         made_by=made_by(facts),
         timezone=facts.timezone,
+        as_of=facts.as_of,
+        wide=True,
     )
 
 
@@ -53,16 +51,42 @@ def evaluation(facts: YearFacts, style: str) -> Document:
         limit = form.limits[name]
         blocks.append(Text(f"{title}：{form.texts.get(name) or to_fill(f'{title}，{limit} 字以内')}"))
     if form.missing:
-        blocks.append(Text("尚缺：" + "；".join(form.missing), warning=True))
+        blocks.append(Text(f"尚有 {len(form.missing)} 处未填，见各处“待填写”。", warning=True))
     return Document(
         title=f"{facts.year}年度{form.title}",
-        sections=[Section("自评表", "自评表", blocks), Section("附：申报值", "申报值", [_declared(facts)])],
+        sections=[Section("预算、指标和得分", "自评表", blocks)],
         fields=[("项目名称", facts.project), ("主管部门", facts.unit), ("实施单位", facts.unit)],
         marks=marks(facts),
         signatures=("项目负责人", "财务负责人"),
         made_by=made_by(facts, form.template),
         timezone=facts.timezone,
+        as_of=facts.as_of,
+        wide=True,
     )
+
+
+def annex(facts: YearFacts) -> Document:
+    """附件: what the year's figures follow from, and what was declared, by whom."""
+    return Document(
+        title=f"{facts.year}年度绩效数据来源",
+        sections=[
+            Section("监测与台账数据的由来", "数据由来", _origin(facts)),
+            Section("申报值", "申报值", [_declared(facts)]),
+            Section("各链最新记录", "链", [_heads(facts)]),
+        ],
+        fields=[("项目名称", facts.project), ("单位", facts.unit)],
+        marks=marks(facts),
+        signatures=("填表人", "负责人"),
+        made_by=made_by(facts),
+        timezone=facts.timezone,
+        as_of=facts.as_of,
+        wide=True,
+    )
+
+
+def _heads(facts: YearFacts) -> Table:
+    columns = (Column("链", width=0.5), Column("序号", "count", 0.3), Column("SHA-256", width=3))
+    return Table("各链在汇总时的最新记录", columns, [Row(head) for head in facts.heads])
 
 
 def marks(facts: YearFacts) -> list[str]:
@@ -76,7 +100,7 @@ def made_by(facts: YearFacts, template: str = "") -> str:
     name = template or facts.template
     return (
         f"zhdj-monitor {facts.software}，判定规则方法 {facts.rules}，模板 {name}"
-        f"（{facts.templates[name][:12]}）。经费台账是辅助登记，不代替会计账簿。"
+        f"（{facts.templates[name][:12]}）。经费台账是辅助登记，不代替会计账簿"
     )
 
 
@@ -245,13 +269,13 @@ def _trouble(facts: YearFacts) -> Table:
 
 def _declared(facts: YearFacts) -> Table:
     columns = (
-        Column("序号", "count", 0.5), Column("项目"), Column("内容", width=3), Column("说明", width=1.5),
+        Column("序号", "count", 0.5), Column("项目", width=2), Column("内容", width=3), Column("说明", width=1.5),
         Column("申报人"), Column("申报时间", "instant"), Column("依据（SHA-256）", width=1.5),
         Column("确认人"), Column("确认时间", "instant"),
     )  # fmt: skip
     rows = [
         Row(
-            (d.n, d.key, d.text, d.reason, d.by, d.at, "\n".join(p[:16] for p in d.papers), d.confirmed_by or "未确认",
+            (d.n, d.name, d.text, d.reason, d.by, d.at, "\n".join(p[:16] for p in d.papers), d.confirmed_by or "未确认",
              d.confirmed_at)
         )
         for d in facts.declared
@@ -320,7 +344,7 @@ def _scores(form: EvaluationFacts) -> Table:
         )  # fmt: skip
         rows = [Row((*_levels(r), _target(r), _actual(r), *_last(r))) for r in form.rows]
     weight = form.execution.weight + sum(r.weight for r in form.rows)
-    empty = [None] * (len(columns) - 4)
+    empty = [""] * (len(columns) - 4)
     rows.append(Row(("总分", *empty, weight, form.score, ""), strong=True))
     return Table("绩效指标", columns, rows, merge=(0, 1), note="总分含预算执行得分。得分截至两位小数，不四舍五入。")
 
