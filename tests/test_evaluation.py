@@ -30,7 +30,7 @@ from monitor.core.year_facts import EvaluationFacts
 from monitor.errors import ConfigError, MonitorError
 from monitor.flows.reports.year import assemble, outstanding
 from monitor.publish.reports.template_files import SHIPPED, templates_of
-from tests.staged_year import AT, declared_2020, known
+from tests.year_like_2020 import AT, declared_2020, known
 
 TEMPLATES = templates_of(2020)
 POLICY = TEMPLATES.forms["sichuan"].policy

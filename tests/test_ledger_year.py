@@ -30,7 +30,7 @@ from monitor.publish.reports.template_files import templates_of
 from monitor.store.database import opened
 from tests.ledgers import ROOT, county
 from tests.services import program as found_program
-from tests.staged_year import declared_2020, known, table_2020
+from tests.year_like_2020 import declared_2020, known, table_2020
 
 PASSWORD = "Kaijiang-2020-ledger"
 REFUSED = "专项资金余额不足：可用 0.00 元，本笔 0.01 元"

@@ -19,7 +19,7 @@ from monitor.publish.documents.blocks import Document, Table, Text
 from monitor.publish.reports.narrative import narrative
 from monitor.publish.reports.template_files import templates_of
 from monitor.publish.reports.year import evaluation, goals
-from tests.staged_year import declared_2020, known, month, places, table_2020
+from tests.year_like_2020 import declared_2020, known, month, places, table_2020
 
 TEMPLATES = templates_of(2020)
 

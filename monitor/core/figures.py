@@ -184,7 +184,10 @@ class Counter:
 
     def course(self, site_id: str, kind: str | None) -> Course:
         """What decides how the time of a terminal counts, or (None) that of the site itself."""
-        return self._course(self._spans(site_id), kind)
+        spans = self._spans(site_id)
+        if _is_whole(spans) and (kind is None or kind in spans[0].terminals):
+            return self._whole(spans[0], None if kind is None else spans[0].terminals[kind])
+        return self._course(spans, kind)
 
     def site_timeline(self, site_id: str, checks: Mapping[Key, Timeline]) -> Timeline:
         """Up where any of the terminals is that had checks then (§4)."""
