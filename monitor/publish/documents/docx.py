@@ -55,7 +55,8 @@ def render(document: Document) -> bytes:
     pngs = iter(pdf.raster([picture for pictures in drawn for picture in pictures]))
     shown = {id(c): [next(pngs) for _ in pictures] for c, pictures in zip(charts, drawn, strict=True)}
     media: list[bytes] = []
-    body = [_paragraph(document.title, "Title")]
+    aside = round((PORTRAIT - pdf.title_width(clean(document.title))) / 2 * 20)
+    body = [_paragraph(document.title, "Title", f'<w:ind w:left="{aside}" w:right="{aside}"/>')]
     body += [_paragraph(f"{name}：{value}", "Field") for name, value in document.fields]
     turned = False
     for wide, run in runs:
@@ -67,9 +68,7 @@ def render(document: Document) -> bytes:
     if turned:
         body.append(_turn(turned))
     for name in document.signatures:
-        body.append(
-            _paragraph(f"{name}：" + ("　　　　年　　月　　日" if "日期" in name else ""), "Field", "<w:keepNext/>")
-        )
+        body.append(_paragraph(f"{name}：" + ("　　　　年　　月　　日" if "日期" in name else ""), "Sign"))
     body.append(_paragraph(document.made_by, "Note"))
     text = f"{_XML}<w:document {_SPACES}><w:body>{''.join(body)}{_section(document.wide)}</w:body></w:document>"
     return _packed(document, text, media)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from monitor.publish.documents.blocks import Block, Chart, Document, Heading, Row, Section, Table
+from monitor.publish.documents.blocks import Block, Chart, Column, Document, Heading, Row, Section, Table
 from monitor.publish.documents.cells import head, spans, words
 from monitor.publish.documents.fonts import shown, width
 
@@ -87,8 +87,9 @@ def _laid(block: Block, zone: ZoneInfo, is_wide: bool) -> Piece:
     cells = [_words(block, row, zone) for row in rows]
     # Measured as PDF shows them; a word processor has fonts of its own, which are about as wide.
     seen = [[shown(cell) for cell in row] for row in cells]
-    sizes = _WIDE_SIZES if is_wide else _SIZES
-    wide, size, widths = _fit(block, [shown(title) for title in heads], seen, sizes)
+    wide, size, widths = _fit(
+        block.columns, rows, [shown(title) for title in heads], seen, _WIDE_SIZES if is_wide else _SIZES
+    )
     tall = [_height(row, size, widths) > _TALL for row in seen]
     laid = [(c, row.strong, t) for c, row, t in zip(cells, rows, tall, strict=True)]
     return Laid(block, wide, size, widths, heads, laid, len(block.rows) - len(rows), spans(block, rows))
@@ -99,14 +100,27 @@ def _words(table: Table, row: Row, zone: ZoneInfo) -> list[str]:
 
 
 def _fit(
-    table: Table, heads: Sequence[str], rows: Sequence[Sequence[str]], sizes: Sequence[tuple[float, float]]
+    columns: Sequence[Column],
+    rows: Sequence[Row],
+    heads: Sequence[str],
+    seen: Sequence[Sequence[str]],
+    sizes: Sequence[tuple[float, float]],
 ) -> tuple[bool, float, list[float]]:
     """Orientation, size and widths: the first size at which every column has room for its longest unbroken run, and a
     line for most of its cells."""
-    needs = [max((_run(row[i]) for row in rows), default=1.0) for i in range(len(heads))]
-    needs = [max(need, _run(title), 2.0) for need, title in zip(needs, heads, strict=True)]
-    likes = [max((min(width(row[i]), 20.0) for row in rows), default=1.0) for i in range(len(heads))]
-    likes = [max(like, need, min(width(t), 4.0)) for like, need, t in zip(likes, needs, heads, strict=True)]
+    needs, likes = [], []
+    for i, (column, title) in enumerate(zip(columns, heads, strict=True)):
+        cells = [row[i] for row in seen]
+        # A length of time reads badly in two lines; what stands there in words may break.
+        whole = [
+            width(c) * _SLACK if column.kind == "length" and not isinstance(r.cells[i], str) else _run(c)
+            for c, r in zip(cells, rows, strict=True)
+        ]
+        need = max([2.0, _run(title), *whole])
+        needs.append(need)
+        # Nine of ten cells in one line: a single long name does not take the room of the others.
+        usual = sorted(width(cell) for cell in cells)[len(cells) * 9 // 10 :][:1] or [0.0]
+        likes.append(max(need, min(usual[0], 20.0), min(width(title), 4.0)))
     for room, size in sizes:
         least = sum(needs) * size + PADDING * len(needs)
         if size < 8.0 and least <= room:
@@ -118,7 +132,7 @@ def _fit(
     if space < 0:  # even the smallest has no room: all columns give way alike
         scale = room / least
         return room != PORTRAIT, size, [(need * size + PADDING) * scale for need in needs]
-    more = [(like - need + 0.2) * column.width for like, need, column in zip(likes, needs, table.columns, strict=True)]
+    more = [(like - need + 0.2) * column.width for like, need, column in zip(likes, needs, columns, strict=True)]
     share = space / sum(more)
     return room != PORTRAIT, size, [n * size + PADDING + m * share for n, m in zip(needs, more, strict=True)]
 

@@ -260,7 +260,7 @@ class _Workbook:
         if row.link:
             first = columns[0]
             shown = text(cells.words(first.kind, row.cells[0], self.zone))
-            form = self._form(border=1, **_LINK, **({"font_name": HEADS} if row.strong else {}))
+            form = self._form(border=1, text_wrap=True, **_LINK, **({"font_name": HEADS} if row.strong else {}))
             if isinstance(row.cells[0], str) and len(shown) <= 255:
                 self.links.append((sheet.page, sheet.row, row.link, shown, form))
         sheet.row += 1
@@ -414,7 +414,7 @@ class _Workbook:
         page.set_footer("&C— &P —")
 
 
-_LINK = {"font_color": "#0563C1", "underline": 1, "text_wrap": True}
+_LINK = {"font_color": "#0563C1", "underline": 1}
 
 
 def _length(words: str) -> int:
