@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from monitor.core.indicators import in_wan_exactly, same_text
 from monitor.core.maintenance import Verdict
+from monitor.core.report import Sum
 from monitor.core.year import year_of
 from monitor.core.year_facts import YearFacts
 from monitor.flows.reports.write_year import dump
@@ -18,7 +19,7 @@ from monitor.flows.reports.year import assemble, outstanding, split_by_source
 from monitor.publish.documents.blocks import Document, Table, Text
 from monitor.publish.reports.narrative import narrative
 from monitor.publish.reports.template_files import templates_of
-from monitor.publish.reports.year import evaluation, goals
+from monitor.publish.reports.year import annex, evaluation, goals
 from tests.year_like_2020 import declared_2020, known, month, places, table_2020
 
 TEMPLATES = templates_of(2020)
@@ -156,12 +157,23 @@ def test_what_is_missing_is_said_and_a_narrative_shows_where_to_write() -> None:
     assert "自评表：缺评价结论" in said
     report = narrative(facts, "sichuan")
     assert report.marks == ["演示数据", "预览"]
+    assert goals(assemble(known(demo=True), TEMPLATES)).marks == ["演示数据", "草稿"]
+    assert goals(assemble(known(), TEMPLATES)).marks == []
     assert [s.title for s in report.sections] == [
         "一、项目测算依据", "二、资金使用情况", "三、绩效评价", "四、资金申报及批复", "五、资金计划与到位",
         "六、财务管理", "七、评价结论", "八、存在的问题", "九、下一步工作打算",
     ]  # fmt: skip
     assert "".join(texts(report)).count("（待填写：") == 9
     assert "应在" not in "".join(texts(report))
+
+
+def test_below_the_least_coverage_no_availability_is_said() -> None:
+    little = Sum(8_900, 0, 1_100, 0, 0, 0)
+    enough = Sum(899_999, 1, 100_000, 0, 0, 0)
+    for total, says in ((little, "监测数据不足（完整率 89.00％）"), (enough, "99.99％")):
+        facts = assemble(known(sums={level: total for level in ("county", "township", "village", "total")}), TEMPLATES)
+        assert f"全年可用率 {says}，" in "".join(texts(narrative(facts, "sichuan")))
+        assert ("监测数据不足" in "".join(texts(annex(facts)))) == (total is little)
 
 
 def test_the_same_year_is_the_same_bytes() -> None:
@@ -172,7 +184,7 @@ def test_the_same_year_is_the_same_bytes() -> None:
 @pytest.mark.parametrize("style", ["sichuan", "national"])
 def test_every_row_of_a_table_has_a_cell_for_every_column(style: str) -> None:
     facts = assemble(known(declared=declared_2020()), TEMPLATES)
-    for document in (goals(facts), evaluation(facts, style), narrative(facts, style)):
+    for document in (goals(facts), evaluation(facts, style), narrative(facts, style), annex(facts)):
         for section in document.sections:
             assert len(section.short) <= 31
             for block in section.blocks:

@@ -57,6 +57,7 @@ def known(year: int = 2020, wrong: Wrong | None = None, **changed: Any) -> Known
         as_of=AT,
         timezone="Asia/Shanghai",
         complete=True,
+        coverage_min=9_000,
         months=[facts_of(m, 0) for m in months],
         ways={"counted": months},
         sums={level: WHOLE for level in (*PLAN, "total")},

@@ -179,10 +179,10 @@ class EvaluationFacts:
 
 @dataclass(frozen=True, slots=True)
 class YearFacts:
-    """`end`: of what is counted, the year's end or now. `complete`: the year is over and settled. `template`: the
-    yearly table's; `templates`: by id the SHA-256 of each. `sums`: the months' added up; `outages`: of terminals, each
-    once, also where it lasted over a month's end, and so are those in `sums`. `missing`: what stands in the way
-    of handing it in, in sentences."""
+    """`end`: of what is counted, the year's end or now. `complete`: the year is over and settled. `coverage_min`:
+    hundredths of a percent; below it no availability is said. `template`: the yearly table's; `templates`: by id the
+    SHA-256 of each. `sums`: the months' added up; `outages`: of terminals, each once, also where it lasted over a
+    month's end, and so are those in `sums`. `missing`: what stands in the way of handing it in, in sentences."""
 
     v: int
     year: int
@@ -194,6 +194,7 @@ class YearFacts:
     software: str
     rules: str
     complete: bool
+    coverage_min: int
     project: str
     unit: str
     annual_target: str

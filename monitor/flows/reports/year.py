@@ -70,6 +70,7 @@ class Known:
     as_of: int
     timezone: str
     complete: bool
+    coverage_min: int
     months: Sequence[MonthFacts]
     ways: Mapping[str, Sequence[Month]]
     sums: Mapping[str, Sum]
@@ -111,6 +112,7 @@ def assemble(known: Known, templates: Templates) -> YearFacts:
         software=known.software,
         rules=known.rules,
         complete=known.complete,
+        coverage_min=known.coverage_min,
         project=goals.project,
         unit=goals.unit,
         annual_target=goals.annual_target,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -97,6 +98,7 @@ async def _known(
         report, state = await _month(connection, loaded, period, now, sealed)
         reports.append(report)
         months.append(_month_facts(report, state, spent.get(period.name, 0)))
+    rules = _last(eras, interval).parameters
     settles = max(settles_at(whole[1], era.inventory.checks.values()) for era in eras if era.since < whole[1])
     return Known(
         year=year,
@@ -105,11 +107,12 @@ async def _known(
         as_of=now,
         timezone=loaded.settings.timezone,
         complete=now >= settles,
+        coverage_min=int(Decimal(repr(rules.coverage_min)) * 10_000),
         months=months,
         ways=_ways(reports),
         sums=_added(months, await _outages(connection, eras, interval)),
         outages=len({o.key for report in reports for o in report.outages if o.counted_here > 0}),
-        planned_terminals=_last(eras, interval).parameters.planned_terminals,
+        planned_terminals=rules.planned_terminals,
         names=_names(eras),
         ledger=money,
         funds=known_funds,

@@ -11,7 +11,7 @@ from monitor.core.money import in_percent, in_yuan
 from monitor.core.report import RateFacts
 from monitor.core.year_facts import WAYS, YearFacts
 from monitor.publish.documents.blocks import Block, Column, Document, Row, Section, Table, Text
-from monitor.publish.reports.year import LEVELS, VERDICTS, made_by, marks, to_fill
+from monitor.publish.reports.year import LEVELS, VERDICTS, availability, made_by, marks, to_fill
 
 _NUMBERS = "一二三四五六七八九"
 #: What people are asked to write where they have not yet.
@@ -82,12 +82,13 @@ def _evaluated(facts: YearFacts, style: str) -> list[Block]:
             )
         )
     counted, total = facts.ways["counted"], facts.sums["total"]
-    availability = _percent(total.up, total.up + total.down)
+    up = availability(total, facts)
+    shown = up if isinstance(up, str) else _percent(total.up, total.up + total.down)
     coverage = _percent(total.up + total.down, total.up + total.down + total.unknown)
     blocks.append(
         Text(
             f"维护到位 {counted.site_months} 个站点月，计划 {counted.planned_site_months} 个站点月。全年可用率 "
-            f"{availability}，监测数据完整率 {coverage}，机位中断 {facts.outages} 次。"
+            f"{shown}，监测数据完整率 {coverage}，机位中断 {facts.outages} 次。"
             f"工单 {facts.orders} 件，其中超过修复时限 {facts.orders_overdue} 件。"
         )
     )

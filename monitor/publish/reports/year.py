@@ -8,8 +8,8 @@ from monitor.core.declared import TEXTS
 from monitor.core.evaluation import in_points
 from monitor.core.indicators import in_wan_exactly
 from monitor.core.ledger import SOURCE_NAMES
-from monitor.core.report import RateFacts
-from monitor.core.year_facts import WAYS, EvaluationFacts, GoalFacts, MonthFacts, ScoreFacts, SourceMoney, YearFacts
+from monitor.core.report import RateFacts, Sum
+from monitor.core.year_facts import WAYS, EvaluationFacts, GoalFacts, ScoreFacts, SourceMoney, YearFacts
 from monitor.publish.documents.blocks import Block, Column, Document, Row, Section, Table, Text
 
 LEVELS = {"village": "村级", "township": "乡镇", "county": "县级", "total": "合计"}
@@ -92,7 +92,9 @@ def _heads(facts: YearFacts) -> Table:
 def marks(facts: YearFacts) -> list[str]:
     """What stands on every page."""
     found = ["演示数据"] if facts.demo else []
-    return found if facts.complete else [*found, "预览"]
+    if not facts.complete:
+        return [*found, "预览"]
+    return [*found, "草稿"] if facts.missing else found
 
 
 def made_by(facts: YearFacts, template: str = "") -> str:
@@ -208,7 +210,7 @@ def _origin(facts: YearFacts) -> list[Block]:
             f"在最后一个服役月已整改的站点 {counted.rectified_sites} 个、机位 {counted.rectified_terminals} 个。"
             f"全年机位中断 {facts.outages} 次（跨月的只计一次）。"
         ),
-        _months(facts.months),
+        _months(facts),
         _trouble(facts),
     ]
 
@@ -219,7 +221,7 @@ def _rate_row(way: str, level: str, rate: RateFacts) -> Row:
     return Row(cells, strong=level == "total")
 
 
-def _months(months: Sequence[MonthFacts]) -> Table:
+def _months(facts: YearFacts) -> Table:
     columns = (
         Column("月份"), Column("状态"), Column("站点维护到位", "count"), Column("未到位", "count"),
         Column("数据不足", "count"), Column("可用率", "percent"), Column("正常时长", "length"),
@@ -227,24 +229,32 @@ def _months(months: Sequence[MonthFacts]) -> Table:
         Column("超时限时长", "length"), Column("登记经费", "yuan", unit="元"),
     )  # fmt: skip
     rows = []
-    for m in months:
+    for m in facts.months:
         s, r = m.sums["total"], m.sites["total"]
         rows.append(
             Row(
-                (m.month, STATES[m.state], r.maintained, r.failed, r.unproven, hundredths(s.up, s.up + s.down),
+                (m.month, STATES[m.state], r.maintained, r.failed, r.unproven, availability(s, facts),
                  s.up, s.down, s.unknown, s.planned, s.overdue, m.spent_fen)
             )
         )  # fmt: skip
-    totals = [m.sums["total"] for m in months]
-    up, down = sum(s.up for s in totals), sum(s.down for s in totals)
+    s = facts.sums["total"]
     rows.append(
         Row(
-            ("全年", "", None, None, None, hundredths(up, up + down), up, down, sum(s.unknown for s in totals),
-             sum(s.planned for s in totals), sum(s.overdue for s in totals), sum(m.spent_fen for m in months)),
+            ("全年", "", "", "", "", availability(s, facts), s.up, s.down, s.unknown, s.planned, s.overdue,
+             sum(m.spent_fen for m in facts.months)),
             strong=True,
         )
     )  # fmt: skip
     return Table("各月", columns, rows, note="时长为各站点之和。")
+
+
+def availability(counted: Sum, facts: YearFacts) -> int | str | None:
+    """Hundredths of a percent, cut; below the least coverage what there is too little of."""
+    known = counted.up + counted.down
+    coverage = hundredths(known, known + counted.unknown)
+    if coverage is not None and coverage < facts.coverage_min:
+        return f"监测数据不足（完整率 {coverage // 100}.{coverage % 100:02d}％）"
+    return hundredths(counted.up, known)
 
 
 def hundredths(part: int, whole: int) -> int | None:
@@ -333,14 +343,14 @@ def _scores(form: EvaluationFacts) -> Table:
     if form.style == "sichuan":
         columns: Sequence[Column] = (
             *first, Column("指标性质", width=0.6), Column("指标值", width=1.2), Column("度量单位", width=0.6),
-            Column("完成值", width=1.2), Column("权重", "points", 0.7), Column("得分", "points", 0.7),
+            Column("完成值", width=1.2), Column("权重", "points"), Column("得分", "points"),
             Column("未完成原因分析", width=1.8),
         )  # fmt: skip
         rows = [Row((*_levels(r), r.nature, r.target or NO_TARGET, r.unit, r.actual, *_last(r))) for r in form.rows]
     else:
         columns = (
-            *first, Column("年度指标值", width=1.4), Column("实际完成值", width=1.4), Column("分值", "points", 0.7),
-            Column("得分", "points", 0.7), Column("偏差原因分析及改进措施", width=1.8),
+            *first, Column("年度指标值", width=1.4), Column("实际完成值", width=1.4), Column("分值", "points"),
+            Column("得分", "points"), Column("偏差原因分析及改进措施", width=1.8),
         )  # fmt: skip
         rows = [Row((*_levels(r), _target(r), _actual(r), *_last(r))) for r in form.rows]
     weight = form.execution.weight + sum(r.weight for r in form.rows)
