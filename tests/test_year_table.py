@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.core.indicators import in_wan_exactly, same_text
+from monitor.core.indicators import same_text
 from monitor.core.maintenance import Verdict
+from monitor.core.money import in_wan_exactly
 from monitor.core.report import Sum
 from monitor.core.year import year_of
 from monitor.core.year_facts import YearFacts
@@ -59,8 +60,8 @@ def test_a_year_like_2020_says_what_the_2020_table_says() -> None:
     assert same_text(facts.annual_actual, table["annual_actual"])
     head = next(b for b in goals(facts).sections[0].blocks if isinstance(b, Table))
     assert [r.cells for r in head.rows] == [
-        ("年度资金总额", "75", "75", 10_000),
-        ("其中：财政拨款", "75", "75", 10_000),
+        ("年度资金总额", 75_000_000, 75_000_000, 10_000),
+        ("其中：财政拨款", 75_000_000, 75_000_000, 10_000),
         ("其他资金", "", "", None),
     ]
 

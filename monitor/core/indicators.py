@@ -10,12 +10,11 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
 from monitor.core.maintenance import Rate
-from monitor.core.money import in_percent
+from monitor.core.money import in_percent, in_wan_exactly
 from monitor.core.year import Year
 
 Source = Literal["monitor", "ledger", "declared"]
@@ -117,12 +116,6 @@ def names_in(text: str) -> list[str]:
 def filled(text: str, figures: Mapping[str, Figure]) -> str:
     """A template's text with its figures in place."""
     return _NAME.sub(lambda found: figures[found[1]].text, text)
-
-
-def in_wan_exactly(fen: int) -> str:
-    """万元 without rounding and without zeros at the end: 25000000 is '25万元', 1234567 '1.234567万元'."""
-    text = f"{Decimal(fen).scaleb(-6):f}"
-    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}万元"
 
 
 def figures_of(

@@ -19,7 +19,8 @@ from typing import Literal
 #:   instant  int, milliseconds UTC; shown in the document's time zone
 #:   day      str, an ISO date
 #:   points   int, hundredths of a point of a score: 950 is 9.50
-Kind = Literal["text", "count", "percent", "length", "yuan", "instant", "day", "points"]
+#:   wan      int, fen; shown in 万元, exactly: 23456789 is 23.456789
+Kind = Literal["text", "count", "percent", "length", "yuan", "instant", "day", "points", "wan"]
 Cell = str | int | None
 
 

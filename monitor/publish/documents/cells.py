@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from monitor.core.money import in_yuan
+from monitor.core.money import in_wan_exactly, in_yuan
 from monitor.core.text import NO_FIGURE
 from monitor.publish.documents.blocks import Cell, Column, Kind, Row, Table
 
@@ -50,6 +50,8 @@ def words(kind: Kind, value: Cell, zone: ZoneInfo) -> str:
             return instant(value, zone)
         case "count":
             return f"{value:,}"
+        case "wan":
+            return in_wan_exactly(value).removesuffix("万元")
         case "points":
             return f"{value // 100}.{value % 100:02d}"
         case _:

@@ -70,7 +70,11 @@ def _table(table: Table, zone: ZoneInfo) -> dict[str, Any]:
             "strong": row.strong,
             "link": quote(clean(row.link)),
             "cells": [
-                {"text": words(c.kind, cell, zone), "kind": "count" if c.kind == "points" else c.kind, "over": n}
+                {
+                    "text": words(c.kind, cell, zone),
+                    "kind": "count" if c.kind in ("points", "wan") else c.kind,
+                    "over": n,
+                }
                 for c, cell, n in zip(table.columns, row.cells, over, strict=True)
                 if n
             ],

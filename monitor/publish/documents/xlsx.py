@@ -41,6 +41,7 @@ _FORMATS: Mapping[Kind, str] = {
     "length": "[h]:mm:ss",
     "yuan": "#,##0.00",
     "points": "0.00",
+    "wan": "General",
     "instant": "yyyy-mm-dd hh:mm:ss",
     "day": "yyyy-mm-dd",
 }
@@ -297,6 +298,8 @@ class _Workbook:
         match kind:
             case "percent":
                 return cell / 10_000
+            case "wan":
+                return cell / 1_000_000
             case "yuan" | "points":
                 return cell / 100
             case "length" if cell >= 0:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from monitor.core.declared import NARRATIVE
 from monitor.core.evaluation import in_points
-from monitor.core.indicators import SERVICES, in_wan_exactly
-from monitor.core.money import in_percent, in_yuan
+from monitor.core.indicators import SERVICES
+from monitor.core.money import in_percent, in_wan_exactly, in_yuan
 from monitor.core.report import RateFacts
 from monitor.core.year_facts import WAYS, YearFacts
 from monitor.publish.documents.blocks import Block, Column, Document, Row, Section, Table, Text

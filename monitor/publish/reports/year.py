@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from monitor.core.declared import TEXTS
 from monitor.core.evaluation import in_points
-from monitor.core.indicators import in_wan_exactly
 from monitor.core.ledger import SOURCE_NAMES
 from monitor.core.report import RateFacts, Sum
 from monitor.core.year_facts import WAYS, EvaluationFacts, GoalFacts, ScoreFacts, SourceMoney, YearFacts
@@ -153,8 +152,8 @@ def _money_head(money: Sequence[SourceMoney]) -> Table:
     ]
     head = (
         Column("项目资金"),
-        Column("预算数", unit="万元"),
-        Column("执行数", unit="万元"),
+        Column("预算数", "wan", unit="万元"),
+        Column("执行数", "wan", unit="万元"),
         Column("执行率", "percent"),
     )
     return Table("预算执行情况", head, rows)
@@ -169,12 +168,12 @@ def _both(money: Sequence[SourceMoney]) -> tuple[int | None, int | None]:
 
 def _money_row(title: str, money: tuple[int | None, int | None], *, strong: bool = False) -> Row:
     budget, executed = money
-    return Row((title, in_wan(budget), in_wan(executed), _rate(executed, budget)), strong=strong)
+    return Row((title, _empty(budget), _empty(executed), _rate(executed, budget)), strong=strong)
 
 
-def in_wan(fen: int | None) -> str:
-    """万元, exact, without its unit; empty where nothing is known."""
-    return "" if fen is None else in_wan_exactly(fen).removesuffix("万元")
+def _empty(fen: int | None) -> int | str:
+    """An empty cell where nothing is known."""
+    return "" if fen is None else fen
 
 
 def _rate(executed: int | None, budget: int | None) -> int | None:
@@ -298,8 +297,8 @@ def _declared(facts: YearFacts) -> Table:
 
 def _budget(facts: YearFacts, form: EvaluationFacts) -> Table:
     columns = (
-        Column("项目资金", width=1.4), Column("年初预算", unit="万元"), Column("预算调整", unit="万元"),
-        Column("全年预算", unit="万元"), Column("执行数", unit="万元"), Column("执行率", "percent"),
+        Column("项目资金", width=1.4), Column("年初预算", "wan", unit="万元"), Column("预算调整", "wan", unit="万元"),
+        Column("全年预算", "wan", unit="万元"), Column("执行数", "wan", unit="万元"), Column("执行率", "percent"),
         Column("分值", "points"), Column("得分", "points"),
     )  # fmt: skip
     known = [one for one in facts.money if one.budget is not None or one.executed is not None]
@@ -309,7 +308,7 @@ def _budget(facts: YearFacts, form: EvaluationFacts) -> Table:
         Row(
             (
                 "年度资金总额",
-                *(in_wan(fen) for fen in totals),
+                *map(_empty, totals),
                 _rate(totals[3], totals[2]),
                 scored.weight,
                 scored.score,
@@ -319,7 +318,7 @@ def _budget(facts: YearFacts, form: EvaluationFacts) -> Table:
     ]
     for one in known:
         cells = (one.initial, one.adjusted, one.budget, one.executed)
-        rows.append(Row((SOURCE_NAMES[one.source], *map(in_wan, cells), _rate(one.executed, one.budget), None, None)))
+        rows.append(Row((SOURCE_NAMES[one.source], *map(_empty, cells), _rate(one.executed, one.budget), None, None)))
     note = f"执行率＝执行数÷全年预算（调整后）。{_reason_of(scored)}"
     changed = next((d.reason for d in facts.declared if d.key == "eval.budget"), "")
     if totals[1]:
