@@ -6,23 +6,31 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import NamedTuple
 
 import pytest
 
 from monitor.clock import from_iso
+from monitor.core.eras import Era
+from monitor.core.figures import Counter as Figures
+from monitor.core.figures import Key
+from monitor.core.outage import outages_in
 from monitor.core.period import parse, settles_at
 from monitor.core.report import ReportFacts, Sum
+from monitor.core.timeline import BEGINNING, FOREVER, Timeline
 from monitor.errors import MonitorError
 from monitor.flows.month import month_so_far
 from monitor.flows.replay import figures
 from monitor.flows.reports import facts_json
 from monitor.flows.reports.facts import gather
+from monitor.flows.reports.figures import sum_of
 from monitor.inventory.load import Loaded
+from monitor.inventory.versions import Version, eras_of
 from monitor.store.database import opened
 from tests.bench.county import DAY, HOUR, MINUTE, county
-from tests.staged_year import NOW, YEAR, stage
+from tests.staged_year import NOW, YEAR, stage, timelines, windows
 
 MONTHS = [f"2026-{month:02d}" for month in range(1, 13)]
 
@@ -274,3 +282,37 @@ def test_a_period_is_settled_when_no_late_beat_can_change_it() -> None:
     checks = county(3).inventory.checks.values()
     assert settles_at(0, checks) == 4 * MINUTE + 72 * HOUR
     assert settles_at(0, []) == 72 * HOUR
+
+
+def test_a_limit_that_changes_within_the_period_leaves_days_and_outages_adding_up() -> None:
+    """By the county's own limits until June, then by two hours: the overdue of an outage over the change is of both."""
+    loaded = county(8)
+    checks = timelines(loaded, 2, 30)
+    [first] = eras_of([Version(0, BEGINNING, loaded)])
+    two_hours = dict.fromkeys(first.parameters.repair_limit_ms, 2 * HOUR)
+    june = Era(parse("2026-06").interval(loaded.settings.zone)[0], first.inventory, first.service,
+               replace(first.parameters, repair_limit_ms=two_hours))  # fmt: skip
+    counter = Figures([first, june], windows(loaded))
+    days = [(start, start + DAY) for start in range(YEAR[0], YEAR[1], DAY)]
+    overdue = 0
+    for member in counter.count(YEAR, checks).terminals:
+        site, kind, measure = member.site.site_id, str(member.terminal), member.measure
+        course, timeline = counter.course(site, kind), counter.terminal_timeline(site, kind, checks)
+        well, own = course.by_day(timeline, days)
+        parts = added([sum_of(own.get(i, good)) for i, good in enumerate(well)])
+        assert times(parts) == times(sum_of(measure))
+        clocks = [
+            course.clock(timeline, (start, FOREVER if over is None else over), YEAR,
+                         course.counted((min(start, YEAR[0]), YEAR[1]), False)[1])
+            for start, _, over, _, _ in outages_in(timeline)
+            if start < YEAR[1] and (over is None or over > YEAR[0])
+        ]  # fmt: skip
+        assert sum(c.here for c in clocks) == measure.down
+        assert sum(c.overdue for c in clocks) == measure.overdue
+        overdue += measure.overdue
+    assert overdue > overdue_by(first, loaded, checks)
+
+
+def overdue_by(era: Era, loaded: Loaded, checks: Mapping[Key, Timeline]) -> int:
+    """What is overdue where the limits never change."""
+    return sum(m.measure.overdue for m in Figures([era], windows(loaded)).count(YEAR, checks).terminals)

@@ -68,9 +68,9 @@ class TerminalFacts:
 
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """`why`: what decided a verdict other than maintained (of a failed site its failed terminals), in identifiers: `overdue`, `availability`, `coverage`,
-    `planned_only`, `no_check`, with the terminal: `("tv", "overdue")`; a site without any
-    terminal: `("", "no_check")`."""
+    """`why`: what decided a verdict other than maintained (of a failed site at its failed terminals), in identifiers:
+    `overdue`, `availability`, `coverage`, `planned_only`, `no_check`, with the terminal: `("tv", "overdue")`; a site
+    without any terminal: `("", "no_check")`."""
 
     site: str
     name: str

@@ -32,7 +32,7 @@ _new_step = tuple.__new__
 
 async def timelines(
     connection: AsyncConnection, lo: int, hi: int, *, edges: bool = False, sites: Collection[str] | None = None
-) -> Mapping[Key, Timeline]:
+) -> dict[Key, Timeline]:
     """The timelines of all checks on `[lo, hi)` ms, and for a site with an outage that lasts into `lo` from where it
     began: limits run from there. Before what was read, a timeline says unknown. `sites`: of these few alone."""
     asked = select(check.c.id, check.c.site, check.c.terminal, check.c.check)

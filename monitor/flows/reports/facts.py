@@ -6,7 +6,7 @@ Read, then counted in a thread: a large county's month takes seconds, and beats 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor import __version__
 from monitor.core.days import start_of
-from monitor.core.figures import Counter, Figures, Key
+from monitor.core.figures import Counter, Figures, Key, Member
 from monitor.core.period import Period, settles_at
 from monitor.core.report import (
     Compared,
@@ -85,18 +85,22 @@ async def _gather(connection: AsyncConnection, loaded: Loaded, period: Period, n
     interval = (start, min(end, now))
     held, eras = await held_in(connection, loaded)
     counter = Counter(eras, await reading.windows(connection))
+    # First, so that what it takes is free again for the period itself.
+    compared, failed_before = await _compared(connection, loaded, period, counter)
     checks = await reading.timelines(connection, *interval)
     exempted = await exemptions.approved(connection)
-    async with asyncio.TaskGroup() as together:
-        # Counted while the rest is read.
-        counting = together.create_task(asyncio.to_thread(counter.count_all, interval, checks, exempted))
+    counting = asyncio.ensure_future(asyncio.to_thread(counter.count_all, interval, checks, exempted))
+    try:
         read = await _read(connection, loaded, period, interval, counter, held)
-    counted = counting.result()
-    facts = await asyncio.to_thread(_facts, loaded, period, (start, end), now, counter, counted, checks, read)
-    del checks, read  # the periods beside it need as much room again
-    compared, before = await _compared(connection, loaded, period, counter)
-    running = await _running(connection, loaded, period, counter, counted, before)
-    return replace(facts, compared=compared, failed_running=running)
+    finally:
+        await asyncio.wait([counting])  # it was counted while the rest was read
+    facts = await asyncio.to_thread(_facts, loaded, period, (start, end), now, counter, counting.result(), checks, read)
+    # A large county's 750,000 outages take the room of what they are made of, and of the figures, bit by bit.
+    del counting
+    found, lines = await asyncio.to_thread(outages.facts, read.outages, counter, checks, interval)
+    failed = {site.site for site in facts.sites if site.verdict == "failed"}
+    running = await _running(connection, loaded, period, counter, failed, failed_before)
+    return replace(facts, outages=found, lines=lines, compared=compared, failed_running=running)
 
 
 async def _read(
@@ -147,13 +151,12 @@ def _facts(
     checks: Mapping[Key, Timeline],
     read: _Read,
 ) -> ReportFacts:
-    """All but what is beside this period."""
+    """All but the outages, and what is beside this period."""
     settings = loaded.settings
     interval = counted.period
     bare, lenient = counted.without_retroactive, counted.after_exemptions
     names, days = _days(loaded, period, interval)
     heat = figures.heat(counted, counter, checks, names, days)
-    of_terminals, of_lines = outages.facts(read.outages, counter, checks, interval)
     of_orders, of_exemptions = orders.facts(read.orders, counter, interval)
     asked = [era.inventory.checks.values() for era in counter.eras if era.since < whole[1]]
     settles = max(settles_at(whole[1], of_era) for of_era in asked)
@@ -180,7 +183,7 @@ def _facts(
         sites=figures.sites(counted, counter),
         days=heat.days,
         heat=heat.sites,
-        outages=of_terminals,
+        outages=[],
         windows=evidence.windows(read.declared, counter, counted),
         losses=read.losses,
         orders=of_orders,
@@ -191,7 +194,7 @@ def _facts(
         eras=evidence.eras(read.held, counter.eras, interval),
         evidence=read.evidence,
         exemptions=of_exemptions,
-        lines=of_lines,
+        lines=[],
         unknown=evidence.unknown(counted, counter, checks, read.losses, read.observers),
         settles_at=settles,
     )
@@ -213,17 +216,22 @@ def _days(loaded: Loaded, period: Period, interval: Interval) -> tuple[list[date
 
 async def _compared(
     connection: AsyncConnection, loaded: Loaded, period: Period, counter: Counter
-) -> tuple[list[Compared], Figures | None]:
-    """The period before and the same a year ago; and the figures of the one before."""
+) -> tuple[list[Compared], frozenset[str] | None]:
+    """The period before and the same a year ago; and the sites that failed in the one before, None without figures."""
     others = [other for other in (period.before(), period.year_before()) if other is not None]
     first = await reading.first_evidence(connection)
     result: list[Compared] = []
-    before: Figures | None = None
+    failed: frozenset[str] | None = None
     for other in dict.fromkeys(others):
         found = await _figures(connection, loaded, other, counter, first)
-        before = before or (found if other == others[0] else None)
+        if found is not None and other == others[0]:
+            failed = frozenset(_failed_in(found.sites))
         result.append(Compared(other.name, None if found is None else figures.counted(found)))
-    return result, before
+    return result, failed
+
+
+def _failed_in(members: Iterable[Member]) -> set[str]:
+    return {m.site.site_id for m in members if m.terminal is None and m.verdict == "failed"}
 
 
 async def _figures(
@@ -242,27 +250,20 @@ async def _running(
     loaded: Loaded,
     period: Period,
     counter: Counter,
-    counted: Figures,
-    before: Figures | None,
+    going: set[str],
+    before: frozenset[str] | None,
 ) -> list[tuple[str, int]]:
-    """Of the sites that failed in this month, for how many months in a row; those that do for the first time too."""
+    """Of the sites that failed in this month (`going`), for how many months in a row; those that do for the first time
+    too. `before`: who failed in the month before."""
     if period.form != "month":
         return []
-    months = dict.fromkeys((m.site.site_id for m in counted.sites if m.verdict == "failed"), 1)
-    going = set(months)
-    if before is None:
-        going = set()
+    months = dict.fromkeys(going, 1)
     for back in range(1, RUNNING_MONTHS):
-        if not going:
-            break
         earlier = period.earlier(back)
-        if earlier is None:
+        if before is None or earlier is None or not going:
             break
-        if back == 1 and before is not None:
-            failed = {m.site.site_id for m in before.sites if m.verdict == "failed"}
-        else:
-            failed = await _failed(connection, earlier.interval(loaded.settings.zone), counter, going)
-        going &= failed
+        interval = earlier.interval(loaded.settings.zone)
+        going = going & (before if back == 1 else await _failed(connection, interval, counter, going))
         for site in going:
             months[site] += 1
     return sorted(months.items())
@@ -274,6 +275,6 @@ async def _failed(connection: AsyncConnection, interval: Interval, counter: Coun
 
     def count() -> set[str]:
         members = (member for site in sorted(sites) for member in counter.members(site, interval, checks))
-        return {m.site.site_id for m in members if m.terminal is None and m.verdict == "failed"}
+        return _failed_in(members)
 
     return await asyncio.to_thread(count)
