@@ -116,7 +116,7 @@ def blank(pdf: Path) -> list[int]:
 
 def _grey(pdf: Path) -> Iterator[tuple[int, int, bytes]]:
     """Each page small and grey: width, height, a byte a dot."""
-    data = _run("pdftoppm", "-r", "30", "-gray", pdf)
+    data = _run("pdftoppm", "-r", "40", "-gray", pdf)
     while data:
         head = re.match(rb"P5\s+(\d+)\s+(\d+)\s+255\s", data)
         assert head is not None

@@ -3,11 +3,13 @@ bytes stay the same, and programs that we did not write open them without a mist
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import re
 import subprocess
 import sys
+import time
 from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +18,7 @@ from zoneinfo import ZoneInfo
 import docx as reader
 import openpyxl
 import pytest
+import typst
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import sync_playwright
@@ -24,8 +27,8 @@ from monitor.publish.documents import chart, fonts, html, layout
 from monitor.publish.documents.blocks import Chart, Column, Document, Heading, Kind, Row, Section, Table
 from monitor.publish.documents.cells import clean, words
 from monitor.publish.documents.formats import FORMATS
-from monitor.publish.documents.xlsx import CUT, LONGEST, sheet_names
-from tests.documents import LONG_NAME, MARKS, as_pdf, mistakes, pages, sample
+from monitor.publish.documents.xlsx_cells import CUT, LONGEST, sheet_names
+from tests.documents import AS_OF, LONG_NAME, MARKS, as_pdf, blank, mistakes, pages, sample
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 GOLDEN = Path(__file__).parent / "golden" / "documents.sha256"
@@ -305,6 +308,54 @@ def test_paper_names_what_made_it() -> None:
     said = subprocess.run(["pdftotext", "-", "-"], input=made, capture_output=True, check=True).stdout.decode()
     for name in ("规则第1版", "typst0.15.2", "NotoSansSC2.004", "NotoSerifSC2.003"):
         assert name in squeezed(said)
+
+
+def test_rendering_again_and_again_does_not_grow() -> None:
+    """typst remembers what it computed, some tens of megabytes a report, until it is made to forget."""
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    sizes = []
+    for n in range(4):
+        FORMATS["pdf"](dataclasses.replace(sample(200), marks=(f"第{n}版",)))
+        sizes.append(resident())
+    assert sizes[-1] - sizes[0] < 20_000_000
+
+
+def test_a_month_is_written_in_time() -> None:
+    """CPU and not the clock, because tests share the machine: at most 3 s for PDF, 10 s for all formats."""
+    outage = [Column(f"列{i}", "instant" if i < 4 else "text") for i in range(11)]
+    rows = [Row([AS_OF + n * 1000, AS_OF, AS_OF, None, *["石门乡第一村"] * 7]) for n in range(3_500)]
+    month = sample()
+    table = Table("中断明细", outage, rows, brief=rows[:1_000])
+    month = dataclasses.replace(month, sections=[*month.sections, Section("六、中断", "6中断", [table])])
+    spent = {}
+    for name, write in FORMATS.items():
+        begun = time.process_time()
+        write(month)
+        spent[name] = time.process_time() - begun
+    assert spent["pdf"] < 3, spent
+    assert sum(spent.values()) < 10, spent
+
+
+# The helper that looks
+
+
+def test_the_checker_finds_what_is_wrong(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.pdf"
+    source = b"""#set page(margin: 40mm)
+#set text(font: "Noto Serif SC", fallback: false, size: 20pt)
+#sym.space#str.from-unicode(0x20BB7) #place(dy: 9pt)[under] #place(dx: 9pt)[above] #place(dx: 145mm)[beyond]
+#pagebreak() #box() #pagebreak() end"""
+    pinned = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[fonts.FOLDER])
+    made = typst.Compiler(source, font_paths=pinned).compile(format="pdf")
+    assert isinstance(made, bytes)
+    wrong.write_bytes(made)
+    found = " ".join(mistakes(wrong))
+    for mistake in ("1 missing glyphs", "page 2 is blank", "beyond the margin: beyond", "above lies over under"):
+        assert mistake in found, found
+    assert blank(wrong) == [2]
 
 
 # Opened by programs that we did not write

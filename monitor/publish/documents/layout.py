@@ -29,8 +29,8 @@ _WIDE_SIZES = tuple((LANDSCAPE, size) for size in (10.5, 9.0, 8.0, 7.0, 5.5))
 #: Longer unbroken runs than this get places to break (digests).
 LONGEST = 24
 _RUN = re.compile(r"[^\s\u2e80-\ufaff\uff00-\uffef\U00020000-\U0003ffff]+")
-#: A row taller than this may go over a page's end.
-_TALL = 150 * MM
+#: A row taller than this may go over a page's end: on a turned page no taller one has room below a heading.
+_TALL = 90 * MM
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,8 @@ def _fit(
 ) -> tuple[bool, float, list[float]]:
     """Orientation, size and widths: the first size at which every column has room for its longest unbroken run, and a
     line for most of its cells."""
+    if not rows:
+        return False, _SIZES[0][1], []
     needs, likes = [], []
     for i, (column, title) in enumerate(zip(columns, heads, strict=True)):
         cells = [row[i] for row in seen]

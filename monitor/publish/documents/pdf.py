@@ -16,7 +16,10 @@ from monitor.publish.documents.blocks import Chart, Document, Heading, Section, 
 from monitor.publish.documents.fonts import shown
 from monitor.publish.documents.layout import PORTRAIT, Laid, Piece, pieces, softened
 
-_TEMPLATE = (Path(__file__).parent / "paper.typ").read_bytes()
+_FOLDER = Path(__file__).parent
+_TEMPLATE = (_FOLDER / "paper.typ").read_bytes()
+_PICTURES = b"""#set page(width: 156mm, height: auto, margin: 0pt)
+#for svg in json(bytes(sys.inputs.data)) { page(image(bytes(svg), format: "svg", width: 100%)) }"""
 _FONTS = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[fonts.FOLDER])
 
 
@@ -37,9 +40,9 @@ def render(document: Document) -> bytes:
         "made_by": softened(shown(made_by(document))),
         "runs": [{"wide": wide, "pieces": [_piece(p) for p in run]} for wide, run in pieces(document)],
     }
-    compiler = typst.Compiler(_TEMPLATE, font_paths=_FONTS, sys_inputs={"document": json.dumps(data)})
     at = datetime.fromtimestamp((document.as_of or 0) // 1000, UTC)
-    return cast(bytes, compiler.compile(format="pdf", timestamp=at))
+    (made,) = _compiled(_TEMPLATE, data, format="pdf", timestamp=at)
+    return made
 
 
 def title_width(title: str) -> float:
@@ -57,11 +60,23 @@ def raster(pictures: list[str], dots: int = 200) -> list[bytes]:
     """SVG pictures as PNG, at so many dots an inch, `chart.WIDTH` a text's width (156 mm)."""
     if not pictures:
         return []
-    source = b"""#set page(width: 156mm, height: auto, margin: 0pt)
-#for svg in json(bytes(sys.inputs.pictures)) { page(image(bytes(svg), format: "svg", width: 100%)) }"""
-    compiler = typst.Compiler(source, font_paths=_FONTS, sys_inputs={"pictures": json.dumps(pictures)})
-    made = compiler.compile(format="png", ppi=dots)
+    return _compiled(_PICTURES, pictures, format="png", ppi=dots)
+
+
+def _compiled(source: bytes, data: object, **how: Any) -> list[bytes]:
+    """What typst makes of a template of ours with `data` in it, a file or several."""
+    compiler = _compiler(source, {"data": json.dumps(data)})
+    made = compiler.compile(**how)
+    # typst keeps all that it has computed until ten more compilations had no use for it: 45 MB a report. A service
+    # lives for months, so it is dropped at once, in 80 ms.
+    for _ in range(11):
+        _compiler(b"", {}).compile(format="pdf")
     return made if isinstance(made, list) else [cast(bytes, made)]
+
+
+def _compiler(source: bytes, inputs: dict[str, str]) -> typst.Compiler:
+    """Nothing but the pinned fonts and files of this folder can be read."""
+    return typst.Compiler(source, root=_FOLDER, font_paths=_FONTS, sys_inputs=inputs)
 
 
 def _piece(piece: Piece) -> dict[str, Any]:
