@@ -55,11 +55,11 @@ def write(facts: ReportFacts, formats: Sequence[str], folder: Path, progress: Pr
             pieces = facts_json.chunks(facts)
         else:
             pieces = iter([import_module(f"monitor.publish.documents.{name}").render(document)])
-        result.append(_put(name, path, pieces))
+        result.append(put(name, path, pieces))
     return result
 
 
-def _put(name: str, path: Path, pieces: Iterator[bytes]) -> Written:
+def put(name: str, path: Path, pieces: Iterator[bytes]) -> Written:
     """Beside its place first, and into it once it is durable."""
     digest, size = hashlib.sha256(), 0
     try:

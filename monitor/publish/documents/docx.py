@@ -70,7 +70,7 @@ def render(document: Document) -> bytes:
     for name in document.signatures:
         body.append(_paragraph(f"{name}：" + ("　　　　年　　月　　日" if "日期" in name else ""), "Sign"))
     body.append(_paragraph(document.made_by, "Note"))
-    text = f"{_XML}<w:document {_SPACES}><w:body>{''.join(body)}{_section(False)}</w:body></w:document>"
+    text = f"{_XML}<w:document {_SPACES}><w:body>{''.join(body)}{_section(document.wide)}</w:body></w:document>"
     return _packed(document, text, media)
 
 
@@ -130,19 +130,21 @@ def _grid(laid: Laid) -> str:
         for edge in ("top", "left", "bottom", "right", "insideH", "insideV")
     )
 
-    def row(cells: Sequence[str], sides: Sequence[str], look: str, properties: str) -> str:
+    def row(cells: Sequence[str], sides: Sequence[str], look: str, properties: str, spans: Sequence[int]) -> str:
         made = []
-        for text, side, width in zip(cells, sides, widths, strict=True):
+        for text, side, width, over in zip(cells, sides, widths, spans, strict=True):
+            merged = "" if over == 1 else '<w:vMerge w:val="restart"/>' if over else "<w:vMerge/>"
+            text = text if over else ""
             inner = _text(text).replace('<w:rFonts w:hint="eastAsia"/>', look, 1)
             made.append(
-                f'<w:tc><w:tcPr><w:tcW w:w="{width}" w:type="dxa"/><w:vAlign w:val="center"/></w:tcPr>'
+                f'<w:tc><w:tcPr><w:tcW w:w="{width}" w:type="dxa"/>{merged}<w:vAlign w:val="center"/></w:tcPr>'
                 f'<w:p><w:pPr><w:pStyle w:val="Cell"/><w:jc w:val="{side}"/></w:pPr>{inner}</w:p></w:tc>'
             )
         return f"<w:tr><w:trPr>{properties}</w:trPr>{''.join(made)}</w:tr>"
 
-    rows = [row(laid.heads, ["center"] * len(widths), strong, "<w:cantSplit/><w:tblHeader/>")]
-    for cells, is_sum, tall in laid.rows:
-        rows.append(row(cells, sides, strong if is_sum else plain, "" if tall else "<w:cantSplit/>"))
+    rows = [row(laid.heads, ["center"] * len(widths), strong, "<w:cantSplit/><w:tblHeader/>", [1] * len(widths))]
+    for (cells, is_sum, tall), spans in zip(laid.rows, laid.spans, strict=True):
+        rows.append(row(cells, sides, strong if is_sum else plain, "" if tall else "<w:cantSplit/>", spans))
     columns = "".join(f'<w:gridCol w:w="{width}"/>' for width in widths)
     return (
         f'<w:tbl><w:tblPr><w:tblW w:w="{sum(widths)}" w:type="dxa"/><w:jc w:val="center"/><w:tblBorders>{edges}'

@@ -31,6 +31,7 @@ def renderer() -> str:
 def render(document: Document) -> bytes:
     """The document on A4 by GB/T 9704, as PDF."""
     data = {
+        "wide": document.wide,
         "title": shown(document.title),
         "title_width": title_width(shown(document.title)),
         "fields": [[shown(name), shown(value)] for name, value in document.fields],
@@ -113,7 +114,15 @@ def _table(laid: Laid) -> dict[str, Any]:
         "aligns": ["left" if kind == "text" else "center" if kind in ("instant", "day") else "right" for kind in kinds],
         "heads": [shown(title) for title in laid.heads],
         "rows": [
-            {"cells": [softened(shown(cell)) for cell in cells], "strong": strong, "tall": tall}
-            for cells, strong, tall in laid.rows
+            {
+                "cells": [
+                    {"text": softened(shown(cell)), "over": over}
+                    for cell, over in zip(cells, spans, strict=True)
+                    if over
+                ],
+                "strong": strong,
+                "tall": tall,
+            }
+            for (cells, strong, tall), spans in zip(laid.rows, laid.spans, strict=True)
         ],
     }

@@ -193,8 +193,9 @@ class _Workbook:
             self._say(sheet, table.empty)
         else:
             self._heads(sheet, [cells.head(column) for column in table.columns])
-            for row in table.rows:
-                self._row(sheet, table.columns, row)
+            over = cells.spans(table, table.rows) if table.merge else []
+            for n, row in enumerate(table.rows):
+                self._row(sheet, table.columns, row, over[n] if over else ())
         if table.note:
             self._say(sheet, table.note, font_size=10)
         sheet.row += 1
@@ -209,9 +210,14 @@ class _Workbook:
             self._widen(sheet, i, min(_length(head), 16))
         sheet.row += 1
 
-    def _row(self, sheet: _Sheet, columns: Sequence[Column], row: Row) -> None:
+    def _row(self, sheet: _Sheet, columns: Sequence[Column], row: Row, over: Sequence[int] = ()) -> None:
         for i, (column, cell) in enumerate(zip(columns, row.cells, strict=True)):
-            self._cell(sheet, i, column.kind, cell, row.strong)
+            rows = over[i] if over else 1
+            if rows > 1:
+                last = sheet.row + rows - 1
+                sheet.page.merge_range(sheet.row, i, last, i, "", self._form(border=1, text_wrap=True))
+            if rows:
+                self._cell(sheet, i, column.kind, cell, row.strong)
         if row.link:
             first = columns[0]
             shown = text(cells.words(first.kind, row.cells[0], self.zone))

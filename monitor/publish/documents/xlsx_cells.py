@@ -19,7 +19,9 @@ FORMATS: Mapping[Kind, str] = {
     "percent": "0.00%",
     "length": "[h]:mm:ss",
     "yuan": "#,##0.00",
-    "wan": "#,##0.00",
+    "wan_rounded": "#,##0.00",
+    "points": "0.00",
+    "wan": "General",
     "instant": "yyyy-mm-dd hh:mm:ss",
     "day": "yyyy-mm-dd",
 }
@@ -42,9 +44,9 @@ def value(kind: Kind, cell: Cell, zone: ZoneInfo) -> str | int | float | datetim
     match kind:
         case "percent":
             return cell / 10_000
-        case "wan":
+        case "wan" | "wan_rounded":
             return cell / 1_000_000
-        case "yuan":
+        case "yuan" | "points":
             return cell / 100
         case "length" if cell >= 0:
             return (cell // 1000) / 86_400  # whole seconds, cut as on paper

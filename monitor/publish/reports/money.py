@@ -52,7 +52,7 @@ def _funds(reading: Reading) -> Table:
         Column("项目", width=1.4),
         *(Column(fund.name, "yuan", 1.4, "元") for fund in funds),
         Column("合计", "yuan", 1.4, "元"),
-        Column("合计", "wan", 0.9, "万元"),
+        Column("合计", "wan_rounded", 0.9, "万元"),
     ]
 
     def row(name: str, amounts: Sequence[int], strong: bool = False) -> Row:
@@ -102,7 +102,7 @@ def _amount_columns(head: str) -> list[Column]:
     return [
         Column(head, width=2.0),
         Column("金额", "yuan", 1.3, "元"),
-        Column("金额", "wan", 1.0, "万元"),
+        Column("金额", "wan_rounded", 1.0, "万元"),
         Column("占比", "percent", 1.0),
     ]
 
