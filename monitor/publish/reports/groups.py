@@ -71,7 +71,13 @@ def _townships(reading: Reading) -> list[Table]:
     )
     return [
         Table("各乡镇运行维护情况（按名次）", columns, rates, note=note, anchor="townships"),
-        Table("各乡镇可用率与时长", [Column("乡镇", width=0.8), *TIME_COLUMNS], times, note=beside_note(reading)),
+        Table(
+            "各乡镇可用率与时长",
+            [Column("乡镇", width=0.8), *TIME_COLUMNS],
+            times,
+            note=beside_note(reading),
+            upright=True,
+        ),
     ]
 
 

@@ -59,7 +59,7 @@ def _rate_cells(reading: Reading, name: str, rate: RateFacts, sums: Sum) -> list
 
 TIME_COLUMNS = (
     Column("可用率", "percent", 0.8),
-    Column("在线", "length", 2.0),
+    Column("在线", "length", 2.0, fine=True),
     Column("中断", "length", 1.6),
     Column("数据完整率", "percent", 0.8),
     Column("未知", "length", 1.6),
@@ -89,7 +89,7 @@ def time_table(reading: Reading) -> Table:
         for name, other, _, _ in reading.levels_beside(level):
             rows.append(Row([INSET + name, *time_cells(reading, other)]))
     note = f"按站点累计；站点的全部机位中断才算站点中断。{beside_note(reading)}"
-    return Table("可用率与时长（按层级）", [Column("层级", width=0.8), *TIME_COLUMNS], rows, note=note)
+    return Table("可用率与时长（按层级）", [Column("层级", width=0.8), *TIME_COLUMNS], rows, note=note, upright=True)
 
 
 def beside_note(reading: Reading) -> str:
