@@ -58,12 +58,12 @@ def _rate_cells(reading: Reading, name: str, rate: RateFacts, sums: Sum) -> list
 
 
 TIME_COLUMNS = (
-    Column("可用率", "percent", 0.8),
+    Column("可用率", "percent", 2.0),
     Column("在线", "length", 2.0, fine=True),
-    Column("中断", "length", 1.6),
+    Column("中断", "length", 1.0),
     Column("数据完整率", "percent", 0.8),
-    Column("未知", "length", 1.6),
-    Column("计划检修", "length", 1.4),
+    Column("未知", "length", 1.0),
+    Column("计划检修", "length", 1.0),
     Column("中断次数", "count", 0.8),
 )
 

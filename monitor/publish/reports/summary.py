@@ -130,8 +130,8 @@ def _warnings(reading: Reading) -> Iterator[str]:
         yield f"监测数据不足：本期监测数据完整率{covered}，低于规定的{_share(reading)}，不给出全县百分比结论。"
 
 
-def days_chart(reading: Reading) -> Chart:
-    """A day with too little evidence is a gap, not a figure."""
+def days_chart(reading: Reading) -> Chart | Text:
+    """A day with too little evidence is a gap, not a figure; of nothing but gaps there is no chart."""
     facts = reading.facts
     values = [None if reading.is_thin(day.sum) else words.availability(day.sum) for day in facts.days]
     gaps = [_day(day.day) for day in facts.days if words.total(day.sum) and reading.is_thin(day.sum)]
@@ -139,6 +139,8 @@ def days_chart(reading: Reading) -> Chart:
     if gaps:
         named = f"{'、'.join(gaps)}" if len(gaps) <= GAPS_NAMED else f"{gaps[0]}等共{len(gaps)}天"
         note += f"监测数据不足、不给出数字的日期：{named}。"
+    if all(value is None for value in values):
+        return Text("本期没有一天有足够的监测数据，不列按日可用率图。")
     return Chart("全县站点可用率（按日）", "line", [_day(day.day) for day in facts.days], {"可用率": values}, note=note)
 
 
