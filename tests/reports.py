@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from monitor.core.maintenance import Rate, Verdict, rates, site_verdict, terminal_verdict
@@ -81,6 +82,7 @@ class Played:
     losses: Sequence[LossFacts] = ()
 
 
+@cache
 def at(day: int, hour: float, month: int = 10, year: int = 2026) -> int:
     """An instant of local time, ms."""
     moment = datetime(year, month, day, tzinfo=ZONE) + timedelta(hours=hour)
@@ -238,6 +240,7 @@ def report(played: Played) -> ReportFacts:
         else None
     )
     days = _days(measured)
+    grave = [down for down in played.downs if down.order]
     return ReportFacts(
         v=1,
         period="2026-10",
@@ -259,7 +262,7 @@ def report(played: Played) -> ReportFacts:
         services=[ServiceFacts(s, 120_000 + i, 12 * i, 700, i) for i, s in enumerate(SERVICES)],
         sites=measured.sites,
         days=days,
-        heat=[_heat(site, played) for site in measured.sites],
+        heat=[_heat(site, grave, played) for site in measured.sites],
         outages=[_outage(down, measured) for down in sorted(played.downs, key=lambda d: (_start(d), _key(d)))],
         windows=played.windows,
         losses=played.losses,
@@ -267,7 +270,7 @@ def report(played: Played) -> ReportFacts:
         money=_money(),
         minima=[_minimum(measured, minimum) for minimum in ("0", "0.90", "0.95", "0.99")],
         compared=[
-            Compared("2026-09", _Count(Played(five_each(7)), {}, exempt=False).counted()),
+            Compared("2026-09", _month_before()),
             Compared("2025-10", None),
         ],
         failed_running=[(LASTING, 3), (BROKEN, 1)] if measured.verdict_of.get(LASTING) == "failed" else [],
@@ -301,6 +304,11 @@ PARAMETERS = {
 }
 
 
+@cache
+def _month_before() -> Counted:
+    return _Count(Played(five_each(7)), {}, exempt=False).counted()
+
+
 class _Count:
     """One way of counting all of it."""
 
@@ -310,6 +318,7 @@ class _Count:
         for down in played.downs:
             self.downs_of.setdefault((down.site, down.kind), []).append(down)
         self.sites = [self._site(*site) for site in site_ids()]
+        self.level_of = {site.site: site.level for site in self.sites}
         self.verdict_of = {site.site: site.verdict for site in self.sites}
 
     def down_of(self, down: Down) -> tuple[int, int]:
@@ -448,7 +457,7 @@ def _end(down: Down) -> int:
 
 def _outage(down: Down, count: _Count) -> OutageFacts:
     counted, _ = count.down_of(down)
-    level = next(site.level for site in count.sites if site.site == down.site)
+    level = count.level_of[down.site]
     start, end = _start(down), _end(down) if down.over else None
     return OutageFacts(
         _key(down), down.site, down.kind, start, end, end, start - 60_000, start, down.how,
@@ -474,10 +483,10 @@ def _days(count: _Count) -> list[DayFacts]:
     return result
 
 
-def _heat(site: SiteFacts, played: Played) -> list[int]:
+def _heat(site: SiteFacts, grave: Sequence[Down], played: Played) -> list[int]:
     row = [10_000] * 31
-    for down in played.downs:
-        if down.site == site.site and down.order:
+    for down in grave:
+        if down.site == site.site:
             for n in range(-(-down.ms // DAY)):
                 row[min(down.day - 1 + n, 30)] = 0
     if played.unknown.get(site.site):

@@ -20,6 +20,7 @@ from monitor.cli import (
     register,
     reports,
     reports_kept,
+    reports_year,
     service,
     tokens,
     windows,
@@ -49,6 +50,7 @@ program.add_typer(ledger.program, name="ledger", help="经费台账: the cost le
 program.add_typer(register.program, name="register", help="机位台账: which device stands where; 盘点.")
 program.add_typer(inspections.program, name="inspection", help="巡检: planned rounds and visits.")
 reports_kept.register(reports.program)
+reports_year.register(reports.program)
 program.add_typer(reports.program, name="report", help="报告: reports of a month, or of any other period.")
 program.add_typer(meetings.program, name="meeting", help="会议保障: meetings and who joined.")
 

@@ -60,13 +60,20 @@ LEVEL_ORDER = (*(str(level) for level in Level), "total")
 
 
 def part_of(part: int, whole: int) -> int | None:
-    """Hundredths of a percent, cut: 9999 for 99.9996 %. None where there is nothing to divide by."""
-    return part * 10_000 // whole if whole else None
+    """Hundredths of a percent, cut: 9999 for 99.9996 %. None where there is nothing to divide by.
+
+    Reversed entries may make a part negative; it is cut towards 0.
+    """
+    if whole <= 0:
+        return None
+    return part * 10_000 // whole if part >= 0 else -(-part * 10_000 // whole)
 
 
 def percent(hundredths: int | None) -> str:
     """`99.99%`; None is a dash."""
-    return NO_FIGURE if hundredths is None else f"{hundredths // 100}.{hundredths % 100:02d}%"
+    if hundredths is None:
+        return NO_FIGURE
+    return f"{'-' if hundredths < 0 else ''}{abs(hundredths) // 100}.{abs(hundredths) % 100:02d}%"
 
 
 def points(after: int | None, before: int | None) -> str:
@@ -80,20 +87,19 @@ def points(after: int | None, before: int | None) -> str:
 
 
 def hours(ms: int) -> str:
-    """A length in hours, as counted time runs in service hours and not in days: `1,657小时30分`, `4分10秒`, `0秒`.
+    """For sentences, cut to minutes from an hour on: `1,657小时30分`, `4分10秒`, `0秒`."""
+    return exact_hours(ms - ms % 60_000 if ms >= _HOUR else ms)
 
-    Cut, never rounded up: whole minutes from an hour on. The workbook has the seconds.
-    """
+
+def exact_hours(ms: int) -> str:
+    """A length to the second, in hours and not in days, because a day of counted time has as many hours as it is
+    served: `1,657小时30分5秒`. Parts that are zero are left out; shorter than a second: 不足1秒."""
     if 0 < ms < 1000:
         return "不足1秒"
-    seconds = max(ms, 0) // 1000
-    whole, rest = divmod(seconds, 3600)
-    minutes, left = divmod(rest, 60)
-    if whole:
-        return f"{whole:,}小时{minutes}分" if minutes else f"{whole:,}小时"
-    if minutes:
-        return f"{minutes}分{left}秒" if left else f"{minutes}分"
-    return f"{left}秒"
+    minutes, seconds = divmod(max(ms, 0) // 1000, 60)
+    whole, minutes = divmod(minutes, 60)
+    parts = ((f"{whole:,}小时", whole), (f"{minutes}分", minutes), (f"{seconds}秒", seconds))
+    return "".join(shown for shown, n in parts if n) or "0秒"
 
 
 def yuan(fen: int) -> str:

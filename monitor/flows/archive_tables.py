@@ -229,4 +229,24 @@ PARTS: Sequence[Part] = (
         lambda year: _meetings(year, tables.meeting_note),
         _lists,
     ),
+    Part(
+        "declared_value",
+        "年度申报值；同一项目以最后一次为准",
+        lambda year: (
+            select(tables.declared_value)
+            .where(tables.declared_value.c.year == year.number)
+            .order_by(tables.declared_value.c.n)
+        ),
+        _lists,
+    ),
+    Part(
+        "declared_confirmation",
+        "申报值的确认",
+        lambda year: (
+            select(tables.declared_confirmation)
+            .join(tables.declared_value, tables.declared_value.c.n == tables.declared_confirmation.c.n)
+            .where(tables.declared_value.c.year == year.number)
+            .order_by(tables.declared_confirmation.c.n)
+        ),
+    ),
 )

@@ -710,3 +710,28 @@ report = Table(
     Column("hash", String(64), nullable=False),
     UniqueConstraint("kind", "period", "revision"),
 )
+
+# --- what people declare of a year (docs/reports.md, The year) --------------------------------------------------------
+
+#: A declared value 申报值 of a year: of several with the same key the last one counts. Rows are only added.
+declared_value = Table(
+    "declared_value",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("year", Integer, nullable=False, index=True),
+    Column("key", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("papers", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+)
+
+#: That a second person confirmed a declared value. Rows are only added.
+declared_confirmation = Table(
+    "declared_confirmation",
+    metadata,
+    Column("n", Integer, ForeignKey("declared_value.n"), primary_key=True, autoincrement=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+)

@@ -16,9 +16,12 @@ from typing import Literal
 #:   percent  int, hundredths of a percent, cut and never rounded up: 9999 is 99.99 %
 #:   length   int, milliseconds
 #:   yuan     int, fen
+#:   wan_rounded  int, fen, shown in 万元, rounded to two decimals for reading; the exact amount stands beside it
 #:   instant  int, milliseconds UTC; shown in the document's time zone
 #:   day      str, an ISO date
-Kind = Literal["text", "count", "percent", "length", "yuan", "instant", "day"]
+#:   points   int, hundredths of a point of a score: 950 is 9.50
+#:   wan      int, fen; shown in 万元, exactly: 23456789 is 23.456789
+Kind = Literal["text", "count", "percent", "length", "yuan", "wan_rounded", "instant", "day", "points", "wan"]
 Cell = str | int | None
 
 
@@ -49,8 +52,9 @@ class Row:
 class Table:
     """`brief`: the rows that paper and pages show where that are not all; `rows`: every one, for the workbook.
 
-    `empty`: what stands instead of a table without rows. `upright`: its texts may take several lines, and paper is not
-    turned for it.
+    `empty`: what stands instead of a table without rows. `merge`: columns (from 0, in reading order) in which equal
+    texts below each other stand as one cell, as in forms; only within equal cells of the merged columns before it.
+    `upright`: its texts may take several lines, and paper is not turned for it.
     """
 
     title: str
@@ -61,6 +65,7 @@ class Table:
     empty: str = "无"
     anchor: str = ""
     upright: bool = False
+    merge: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A paragraph. `warning`: what no reader may miss."""
+    """A paragraph, or one for each line of it. `warning`: what no reader may miss."""
 
     text: str
     warning: bool = False
@@ -115,7 +120,7 @@ class Document:
     like, below the title; `signatures`: who signs, with room for it (填表人, 负责人); `made_by`: the line that says by
     what software and rules (PDF adds renderer and fonts). `timezone`: in which instants are shown. `as_of`: ms UTC,
     when the facts were gathered: the date that the file itself bears, so that the same document is the same bytes
-    whenever it is made."""
+    whenever it is made. `wide`: all of it lies on landscape pages, as wide forms do."""
 
     title: str
     sections: Sequence[Section]
@@ -126,6 +131,7 @@ class Document:
     timezone: str = "Asia/Shanghai"
     lead: Sequence[Block] = field(default=())
     as_of: int | None = None
+    wide: bool = False
 
 
 def on_paper(document: Document) -> Document:
@@ -148,5 +154,10 @@ def _on_paper(block: Block) -> Block:
     def cut(rows: Sequence[Row]) -> list[Row]:
         return [replace(row, cells=[row.cells[i] for i in kept]) for row in rows]
 
-    brief = None if block.brief is None else cut(block.brief)
-    return replace(block, columns=[block.columns[i] for i in kept], rows=cut(block.rows), brief=brief)
+    return replace(
+        block,
+        columns=[block.columns[i] for i in kept],
+        rows=cut(block.rows),
+        brief=None if block.brief is None else cut(block.brief),
+        merge=[kept.index(i) for i in block.merge if i in kept],
+    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from monitor.core.money import in_yuan
-from monitor.core.report_words import hours
+from monitor.core.money import in_wan, in_wan_exactly, in_yuan
+from monitor.core.report_words import exact_hours
 from monitor.core.text import NO_FIGURE
-from monitor.publish.documents.blocks import Cell, Column, Kind
+from monitor.publish.documents.blocks import Cell, Column, Kind, Row, Table
 
 # What XML cannot hold, what no reader can see (other control characters), and what turns the direction of writing and
 # so can make a figure read otherwise. Tabs and line breaks stay.
@@ -46,12 +47,34 @@ def words(kind: Kind, value: Cell, zone: ZoneInfo) -> str:
             return length(value)
         case "yuan":
             return in_yuan(value)
+        case "wan_rounded":
+            return in_wan(value)
         case "instant":
             return instant(value, zone)
         case "count":
             return f"{value:,}"
+        case "wan":
+            return in_wan_exactly(value).removesuffix("万元")
+        case "points":
+            return f"{value // 100}.{value % 100:02d}"
         case _:
             return str(value)
+
+
+def spans(table: Table, rows: Sequence[Row]) -> list[list[int]]:
+    """Of each cell over how many rows it stands: 1; more for the first of equal ones that are merged; 0 where one above
+    covers it. Sums stand alone."""
+    found = [[1] * len(table.columns) for _ in rows]
+    for depth, column in enumerate(table.merge, 1):
+        first, before = 0, None
+        for i, row in enumerate(rows):
+            key = None if row.strong else tuple(row.cells[c] for c in table.merge[:depth])
+            if i and key is not None and key == before:
+                found[first][column] += 1
+                found[i][column] = 0
+            else:
+                first, before = i, key
+    return found
 
 
 def percent(hundredths: int) -> str:
@@ -62,8 +85,8 @@ def percent(hundredths: int) -> str:
 
 
 def length(ms: int) -> str:
-    """`1,657小时30分`: in hours, because counted time has days of eight hours as often as of twenty-four; cut."""
-    return f"-{hours(-ms)}" if ms < 0 else hours(ms)
+    """`1,657小时30分5秒`, whole seconds, cut; never in days, which counted time has as many of as it is served."""
+    return f"-{exact_hours(-ms)}" if ms < 0 else exact_hours(ms)
 
 
 def local(ms: int, zone: ZoneInfo) -> datetime | None:

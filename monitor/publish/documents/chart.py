@@ -1,6 +1,6 @@
 """Charts as SVG, drawn by hand: the same picture in HTML, PDF and DOCX.
 
-Told apart without colour, too, by dashes, marks and hatching, because offices print in black and white. Only
+Told apart without colour, too, by dashes, marks and shades, because offices print in black and white. Only
 attributes, no style: a page's content policy allows them.
 """
 
@@ -28,7 +28,7 @@ SHADES = (
 )
 UNKNOWN = -2  # as in ReportFacts.heat
 INKS = ("#1f4e79", "#c0504d", "#4f7f3a", "#7a5195", "#8a6d1d", "#3b3b3b")
-FILLS = (INKS[0], "url(#hatch)", "#d9d9d9", "#8a8a8a")
+FILLS = (INKS[0], "#fff", "#c4c4c4", "#7f7f7f")
 _DASHES = ("", "7 3", "2 3", "10 3 2 3", "4 2", "1 2")
 _HOUR = 3_600_000
 #: Of lengths a person counts in seconds, minutes, hours and days.
@@ -50,14 +50,8 @@ def _svg(height: float, body: Sequence[str], title: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" height="{height:g}" '
         f'role="img" font-family="{FAMILY}" font-size="12" fill="#000"><title>{_text(title)}</title>'
-        f"<defs>{_HATCH}</defs>{''.join(body)}</svg>"
+        f"{''.join(body)}</svg>"
     )
-
-
-_HATCH = (
-    '<pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse"><rect width="5" height="5" fill="#fff"/>'
-    '<path d="M0 5L5 0" stroke="#888" stroke-width="1"/></pattern>'
-)
 
 
 def _text(text: str) -> str:
@@ -219,7 +213,7 @@ def _mark(n: int, x: float, y: float) -> str:
 def _bars(
     n: int, of: int, points: Sequence[tuple[float, int | None]], slot: float, y: Callable[[float], float], kind: Kind
 ) -> Iterator[str]:
-    """Bars from zero, with their figures above where these fit; the second of two series hatched."""
+    """Bars from zero, with their figures above where these fit; the second of two series empty."""
     wide = min(slot * 0.7 / of, 48.0)
     fill = FILLS[n % 4]
     for x, value in points:
@@ -234,13 +228,13 @@ def _bars(
 
 
 def _heat(chart: Chart, rows: Sequence[tuple[str, Sequence[int | None]]]) -> str:
-    """Shades by value; hatched where nothing is known, empty where there was nothing to count."""
+    """Shades by value; struck through where nothing is known, empty where there was nothing to count."""
     legend, top = _shades()
     left = min(max((fonts.width(fonts.shown(name)) * 11 for name, _ in rows), default=0.0), 230.0) + 10
     cell = (WIDTH - left - 10) / max(len(chart.labels), 1)
     tall = 17.0
     every = max(1, -int(-max((fonts.width(label) * 10 + 4 for label in chart.labels), default=0.0) // cell))
-    body = [*legend]
+    body, struck = [*legend], ""
     for i in range(0, len(chart.labels), every):
         body.append(_put(left + cell * (i + 0.5), top + 8, chart.labels[i], "middle", 10))
     top += 13
@@ -249,18 +243,29 @@ def _heat(chart: Chart, rows: Sequence[tuple[str, Sequence[int | None]]]) -> str
         body.append(_put(left - 6, y + 12.5, _cut(name, left - 10, 11), "end", 11))
         for i, value in enumerate(values[: len(chart.labels)]):
             fill = shade(value)
+            if value == UNKNOWN:
+                struck += _strokes(left + i * cell, y, cell, tall)
             if fill:
                 place = f'x="{left + i * cell:.1f}" y="{y:.1f}" width="{cell:.1f}" height="{tall:.1f}"'
                 body.append(f'<rect {place} fill="{fill}" stroke="#999" stroke-width="0.4"/>')
+    body.append(f'<path d="{struck}" stroke="#555" stroke-width="0.6"/>')
     if not rows:
         body.append(_put(WIDTH / 2, top + 12, "没有数据", "middle", 14))
     return _svg(top + max(len(rows), 1) * tall + 6, body, chart.title)
 
 
+def _strokes(x: float, y: float, wide: float, tall: float) -> str:
+    """Three slanting lines, which say that nothing is known. No pattern: what prints makes a picture of each."""
+    slant = min(wide, tall) * 0.25
+    return "".join(
+        f"M{x + wide * at - slant:.1f} {y + tall:.1f}L{x + wide * at + slant:.1f} {y:.1f}" for at in (0.3, 0.5, 0.7)
+    )
+
+
 def shade(value: int | None) -> str:
     """The fill of a heat map's cell; empty where there was nothing to count."""
     if value == UNKNOWN:
-        return "url(#hatch)"
+        return "#fff"
     if value is None or value < 0:
         return ""
     return next(colour for least, colour in SHADES if value >= least)
@@ -268,10 +273,12 @@ def shade(value: int | None) -> str:
 
 def _shades() -> tuple[list[str], float]:
     """The legend of a heat map, and where the picture goes on."""
-    names = ["100%", *(f"≥{least // 100}%" for least, _ in SHADES[1:-1]), f"<{SHADES[-2][0] // 100}%", "未知"]
+    names = ["100%", *(f"≥{least // 100}%" for least, _ in SHADES[1:-1]), f"<{SHADES[-2][0] // 100}%", "未知（斜线）"]
     made, x = [], 10.0
-    for name, fill in zip(names, [*(colour for _, colour in SHADES), "url(#hatch)"], strict=True):
+    for name, fill in zip(names, [*(colour for _, colour in SHADES), "#fff"], strict=True):
         made.append(f'<rect x="{x:.1f}" y="4" width="20" height="13" fill="{fill}" stroke="#999" stroke-width="0.5"/>')
+        if name.startswith("未知"):
+            made.append(f'<path d="{_strokes(x, 4, 20, 13)}" stroke="#555" stroke-width="0.6"/>')
         made.append(_put(x + 25, 15, name, size=11))
         x += 40 + fonts.width(name) * 11
     made.append(_put(x, 15, "空白：无须计算", size=11))

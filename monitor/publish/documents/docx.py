@@ -55,7 +55,8 @@ def render(document: Document) -> bytes:
     pngs = iter(pdf.raster([picture for pictures in drawn for picture in pictures]))
     shown = {id(c): [next(pngs) for _ in pictures] for c, pictures in zip(charts, drawn, strict=True)}
     media: list[bytes] = []
-    body = [_paragraph(document.title, "Title")]
+    aside = round((PORTRAIT - pdf.title_width(clean(document.title))) / 2 * 20)
+    body = [_paragraph(document.title, "Title", f'<w:ind w:left="{aside}" w:right="{aside}"/>')]
     body += [_paragraph(f"{name}：{value}", "Field") for name, value in document.fields]
     turned = False
     for wide, run in runs:
@@ -67,11 +68,9 @@ def render(document: Document) -> bytes:
     if turned:
         body.append(_turn(turned))
     for name in document.signatures:
-        body.append(
-            _paragraph(f"{name}：" + ("　　　　年　　月　　日" if "日期" in name else ""), "Field", "<w:keepNext/>")
-        )
+        body.append(_paragraph(f"{name}：" + ("　　　　年　　月　　日" if "日期" in name else ""), "Sign"))
     body.append(_paragraph(document.made_by, "Note"))
-    text = f"{_XML}<w:document {_SPACES}><w:body>{''.join(body)}{_section(False)}</w:body></w:document>"
+    text = f"{_XML}<w:document {_SPACES}><w:body>{''.join(body)}{_section(document.wide)}</w:body></w:document>"
     return _packed(document, text, media)
 
 
@@ -103,12 +102,14 @@ def _piece(piece: Piece, shown: dict[int, list[bytes]], media: list[bytes]) -> l
         case Table():  # laid out by now
             raise TypeError(piece)
         case _:
-            return [_paragraph(piece.text, "Warning" if piece.warning else "Body")]
+            if piece.warning:
+                return [_paragraph(piece.text, "Warning")]
+            return [_paragraph(line, "Body") for line in clean(piece.text).split("\n")]
 
 
 def _table(laid: Laid) -> list[str]:
     table = laid.table
-    made = [_paragraph(table.title, "Caption")]
+    made = [_paragraph(table.title, "Caption")] if table.title else []
     if not laid.rows:
         made.append(_paragraph(table.empty, "Note", '<w:jc w:val="center"/>'))
     else:
@@ -131,19 +132,21 @@ def _grid(laid: Laid) -> str:
         for edge in ("top", "left", "bottom", "right", "insideH", "insideV")
     )
 
-    def row(cells: Sequence[str], sides: Sequence[str], look: str, properties: str) -> str:
+    def row(cells: Sequence[str], sides: Sequence[str], look: str, properties: str, spans: Sequence[int]) -> str:
         made = []
-        for text, side, width in zip(cells, sides, widths, strict=True):
+        for text, side, width, over in zip(cells, sides, widths, spans, strict=True):
+            merged = "" if over == 1 else '<w:vMerge w:val="restart"/>' if over else "<w:vMerge/>"
+            text = text if over else ""
             inner = _text(text).replace('<w:rFonts w:hint="eastAsia"/>', look, 1)
             made.append(
-                f'<w:tc><w:tcPr><w:tcW w:w="{width}" w:type="dxa"/><w:vAlign w:val="center"/></w:tcPr>'
+                f'<w:tc><w:tcPr><w:tcW w:w="{width}" w:type="dxa"/>{merged}<w:vAlign w:val="center"/></w:tcPr>'
                 f'<w:p><w:pPr><w:pStyle w:val="Cell"/><w:jc w:val="{side}"/></w:pPr>{inner}</w:p></w:tc>'
             )
         return f"<w:tr><w:trPr>{properties}</w:trPr>{''.join(made)}</w:tr>"
 
-    rows = [row(laid.heads, ["center"] * len(widths), strong, "<w:cantSplit/><w:tblHeader/>")]
-    for cells, is_sum, tall in laid.rows:
-        rows.append(row(cells, sides, strong if is_sum else plain, "" if tall else "<w:cantSplit/>"))
+    rows = [row(laid.heads, ["center"] * len(widths), strong, "<w:cantSplit/><w:tblHeader/>", [1] * len(widths))]
+    for (cells, is_sum, tall), spans in zip(laid.rows, laid.spans, strict=True):
+        rows.append(row(cells, sides, strong if is_sum else plain, "" if tall else "<w:cantSplit/>", spans))
     columns = "".join(f'<w:gridCol w:w="{width}"/>' for width in widths)
     return (
         f'<w:tbl><w:tblPr><w:tblW w:w="{sum(widths)}" w:type="dxa"/><w:jc w:val="center"/><w:tblBorders>{edges}'
@@ -188,6 +191,8 @@ def _packed(document: Document, text: str, media: Sequence[bytes]) -> bytes:
     dated = "".join(
         f'<dcterms:{when} xsi:type="dcterms:W3CDTF">{at}</dcterms:{when}>' for when in ("created", "modified")
     )
+    # An empty paragraph would have a frame around nothing.
+    marks = _paragraph("　".join(document.marks), "Mark") if document.marks else "<w:p/>"
     core = (
         f'{_XML}<cp:coreProperties xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties" '
         'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:dcterms="http://purl.org/dc/terms/" '
@@ -209,7 +214,7 @@ def _packed(document: Document, text: str, media: Sequence[bytes]) -> bytes:
             f"{''.join(relations)}</Relationships>"
         ),
         **{f"word/{name}": (_FOLDER / name).read_bytes() for name in ("styles.xml", "settings.xml", "fontTable.xml")},
-        "word/header.xml": f"{_XML}<w:hdr {_SPACES}>{_paragraph('　'.join(document.marks), 'Mark')}</w:hdr>",
+        "word/header.xml": f"{_XML}<w:hdr {_SPACES}>{marks}</w:hdr>",
         "word/footer_odd.xml": _footer("right"),
         "word/footer_even.xml": _footer("left"),
         **{f"word/media/chart{n}.png": png for n, png in enumerate(media, 1)},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from markupsafe import Markup
 
 from monitor.publish.documents import chart
 from monitor.publish.documents.blocks import Block, Chart, Document, Heading, Row, Table
-from monitor.publish.documents.cells import clean, head, words
+from monitor.publish.documents.cells import clean, head, spans, words
 
 _FOLDER = Path(__file__).parent
 _STYLE = (_FOLDER / "page.css").read_text("utf-8")
@@ -58,17 +59,25 @@ def _block(block: Block, zone: ZoneInfo) -> dict[str, Any]:
         case Heading():
             return {"is": "heading", "text": clean(block.text), "anchor": clean(block.anchor)}
         case _:
-            return {"is": "text", "text": clean(block.text), "warning": block.warning}
+            return {"is": "text", "lines": clean(block.text).split("\n"), "warning": block.warning}
 
 
 def _table(table: Table, zone: ZoneInfo) -> dict[str, Any]:
     rows = table.rows if table.brief is None else table.brief
 
-    def row(row: Row) -> dict[str, Any]:
+    def row(row: Row, over: Sequence[int]) -> dict[str, Any]:
         return {
             "strong": row.strong,
             "link": quote(clean(row.link)),
-            "cells": [words(c.kind, cell, zone) for c, cell in zip(table.columns, row.cells, strict=True)],
+            "cells": [
+                {
+                    "text": words(c.kind, cell, zone),
+                    "kind": "count" if c.kind in ("points", "wan", "wan_rounded") else c.kind,
+                    "over": n,
+                }
+                for c, cell, n in zip(table.columns, row.cells, over, strict=True)
+                if n
+            ],
         }
 
     return {
@@ -80,6 +89,5 @@ def _table(table: Table, zone: ZoneInfo) -> dict[str, Any]:
         "left": len(table.rows) - len(rows),
         "long": len(rows) > _LONG,
         "heads": [head(column) for column in table.columns],
-        "kinds": [column.kind for column in table.columns],
-        "rows": [row(r) for r in rows],
+        "rows": [row(r, over) for r, over in zip(rows, spans(table, rows), strict=True)],
     }

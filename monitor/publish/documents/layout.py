@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from monitor.publish.documents.blocks import Block, Chart, Document, Heading, Row, Section, Table, on_paper
-from monitor.publish.documents.cells import head, words
+from monitor.publish.documents.cells import head, spans, words
 from monitor.publish.documents.fonts import shown, width
 
 MM = 72 / 25.4
@@ -21,16 +21,18 @@ LANDSCAPE = PAGE[1] - TOP - BOTTOM
 #: Room beside the text of a cell: both sides and the line.
 PADDING = 7.0
 #: Latin letters and digits may be wider than ours in the font that a word processor puts in place of one that it lacks.
-_SLACK = 1.2
+_SLACK = 1.25
 #: Tried in this order: 五号, 小五 on an upright page, then on a turned one down to 七号.
 _SIZES = ((PORTRAIT, 10.5), (PORTRAIT, 9.0), (LANDSCAPE, 9.0), (LANDSCAPE, 8.0), (LANDSCAPE, 7.0), (LANDSCAPE, 5.5))
 #: The size in which a table stands that is not to turn the page.
 UPRIGHT = 9.0
+#: In a document that is all landscape.
+_WIDE_SIZES = tuple((LANDSCAPE, size) for size in (10.5, 9.0, 8.0, 7.0, 5.5))
 #: Longer unbroken runs than this get places to break (digests).
 LONGEST = 24
 _RUN = re.compile(r"[^\s\u2e80-\ufaff\uff00-\uffef\U00020000-\U0003ffff]+")
-#: A row taller than this may go over a page's end.
-_TALL = 150 * MM
+#: A row taller than this may go over a page's end: on a turned page no taller one has room below a heading.
+_TALL = 90 * MM
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +46,26 @@ class Laid:
     heads: Sequence[str]
     rows: Sequence[tuple[Sequence[str], bool, bool]]
     left: int  # how many rows only the workbook has
+    spans: Sequence[Sequence[int]]  # of each cell the rows that it stands over (cells.spans)
 
 
 Piece = Section | Heading | Chart | Laid | Block
 
 
 def pieces(document: Document) -> Iterator[tuple[bool, list[Piece]]]:
-    """The body as runs of pages, upright or landscape. Headings go along with the table that they stand above."""
+    """The body as runs of pages, as the document lies or turned to landscape. Headings go along with the table that
+    they stand above."""
     document = on_paper(document)
     zone = ZoneInfo(document.timezone)
-    flat: list[Piece] = [_laid(block, zone) for block in document.lead]
+    flat: list[Piece] = [_laid(block, zone, document.wide) for block in document.lead]
     for section in document.sections:
         flat.append(section)
-        flat += [_laid(block, zone) for block in section.blocks]
+        flat += [_laid(block, zone, document.wide) for block in section.blocks]
     run: list[Piece] = []
     turned = False
     for i, piece in enumerate(flat):
         following = next((p for p in flat[i:] if not isinstance(p, Section | Heading)), None)
-        wide = following.wide if isinstance(following, Laid) else False
+        wide = following.wide and not document.wide if isinstance(following, Laid) else False
         if run and wide != turned:
             yield turned, run
             run = []
@@ -78,7 +82,7 @@ def softened(text: str) -> str:
     return _RUN.sub(lambda m: "\u200b".join(re.findall(".{1,8}", m[0])) if len(m[0]) > LONGEST else m[0], text)
 
 
-def _laid(block: Block, zone: ZoneInfo) -> Piece:
+def _laid(block: Block, zone: ZoneInfo, is_wide: bool) -> Piece:
     if not isinstance(block, Table):
         return block
     rows = block.rows if block.brief is None else block.brief
@@ -86,24 +90,42 @@ def _laid(block: Block, zone: ZoneInfo) -> Piece:
     cells = [_words(block, row, zone) for row in rows]
     # Measured as PDF shows them; a word processor has fonts of its own, which are about as wide.
     seen = [[shown(cell) for cell in row] for row in cells]
-    wide, size, widths = _fit(block, [shown(title) for title in heads], seen)
+    sizes = _WIDE_SIZES if is_wide else _SIZES
+    wide, size, widths = _fit(block, rows, [shown(title) for title in heads], seen, sizes)
     tall = [_height(row, size, widths) > _TALL for row in seen]
     laid = [(c, row.strong, t) for c, row, t in zip(cells, rows, tall, strict=True)]
-    return Laid(block, wide, size, widths, heads, laid, len(block.rows) - len(rows))
+    return Laid(block, wide, size, widths, heads, laid, len(block.rows) - len(rows), spans(block, rows))
 
 
 def _words(table: Table, row: Row, zone: ZoneInfo) -> list[str]:
     return [words(c.kind, cell, zone) for c, cell in zip(table.columns, row.cells, strict=True)]
 
 
-def _fit(table: Table, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[bool, float, list[float]]:
+def _fit(
+    table: Table,
+    rows: Sequence[Row],
+    heads: Sequence[str],
+    seen: Sequence[Sequence[str]],
+    sizes: Sequence[tuple[float, float]],
+) -> tuple[bool, float, list[float]]:
     """Orientation, size and widths: the first size at which every column has room for its longest unbroken run, and a
     line for most of its cells."""
-    needs = [max((_run(row[i]) for row in rows), default=1.0) for i in range(len(heads))]
-    needs = [max(need, _run(title), 2.0) for need, title in zip(needs, heads, strict=True)]
-    likes = [max((min(width(row[i]), 20.0) for row in rows), default=1.0) for i in range(len(heads))]
-    likes = [max(like, need, min(width(t), 4.0)) for like, need, t in zip(likes, needs, heads, strict=True)]
-    for room, size in _SIZES:
+    if not rows:
+        return False, _SIZES[0][1], []
+    needs, likes = [], []
+    for i, (column, title) in enumerate(zip(table.columns, heads, strict=True)):
+        cells = [row[i] for row in seen]
+        # A length of time reads badly in two lines, and so does a short word; a head may have two.
+        whole = [
+            width(c) * _SLACK if column.kind == "length" and isinstance(r.cells[i], int) else max(_run(c), _word(c))
+            for c, r in zip(cells, rows, strict=True)
+        ]
+        need = max([_run(title), min(width(title), max(3.0, width(title) / 2)), *whole])
+        needs.append(need)
+        # Nine of ten cells in one line: a single long name does not take the room of the others.
+        usual = sorted(width(cell) for cell in cells)[len(cells) * 9 // 10 :][:1] or [0.0]
+        likes.append(max(need, min(usual[0], 20.0), min(width(title), 4.0)))
+    for room, size in sizes:
         least = sum(needs) * size + PADDING * len(needs)
         if size < 8.0 and least <= room:
             break
@@ -123,6 +145,11 @@ def _run(text: str) -> float:
     """The longest piece that cannot be broken, in sizes."""
     runs = _RUN.findall(text)
     return max((width(run if len(run) <= LONGEST else run[:8]) * _SLACK for run in runs), default=1.0)
+
+
+def _word(text: str) -> float:
+    """A name of up to four characters stays in one piece."""
+    return least if (least := width(text)) <= 4 else 2.0
 
 
 def _height(cells: Sequence[str], size: float, widths: Sequence[float]) -> float:

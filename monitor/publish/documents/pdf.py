@@ -16,7 +16,10 @@ from monitor.publish.documents.blocks import Chart, Document, Heading, Section, 
 from monitor.publish.documents.fonts import shown
 from monitor.publish.documents.layout import PORTRAIT, Laid, Piece, pieces, softened
 
-_TEMPLATE = (Path(__file__).parent / "paper.typ").read_bytes()
+_FOLDER = Path(__file__).parent
+_TEMPLATE = (_FOLDER / "paper.typ").read_bytes()
+_PICTURES = b"""#set page(width: 156mm, height: auto, margin: 0pt)
+#for svg in json(bytes(sys.inputs.data)) { page(image(bytes(svg), format: "svg", width: 100%)) }"""
 _FONTS = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[fonts.FOLDER])
 
 
@@ -28,6 +31,7 @@ def renderer() -> str:
 def render(document: Document) -> bytes:
     """The document on A4 by GB/T 9704, as PDF."""
     data = {
+        "wide": document.wide,
         "title": shown(document.title),
         "title_width": title_width(shown(document.title)),
         "fields": [[shown(name), shown(value)] for name, value in document.fields],
@@ -36,9 +40,9 @@ def render(document: Document) -> bytes:
         "made_by": softened(shown(made_by(document))),
         "runs": [{"wide": wide, "pieces": [_piece(p) for p in run]} for wide, run in pieces(document)],
     }
-    compiler = typst.Compiler(_TEMPLATE, font_paths=_FONTS, sys_inputs={"document": json.dumps(data)})
     at = datetime.fromtimestamp((document.as_of or 0) // 1000, UTC)
-    return cast(bytes, compiler.compile(format="pdf", timestamp=at))
+    (made,) = _compiled(_TEMPLATE, data, format="pdf", timestamp=at)
+    return made
 
 
 def title_width(title: str) -> float:
@@ -56,11 +60,23 @@ def raster(pictures: list[str], dots: int = 200) -> list[bytes]:
     """SVG pictures as PNG, at so many dots an inch, `chart.WIDTH` a text's width (156 mm)."""
     if not pictures:
         return []
-    source = b"""#set page(width: 156mm, height: auto, margin: 0pt)
-#for svg in json(bytes(sys.inputs.pictures)) { page(image(bytes(svg), format: "svg", width: 100%)) }"""
-    compiler = typst.Compiler(source, font_paths=_FONTS, sys_inputs={"pictures": json.dumps(pictures)})
-    made = compiler.compile(format="png", ppi=dots)
+    return _compiled(_PICTURES, pictures, format="png", ppi=dots)
+
+
+def _compiled(source: bytes, data: object, **how: Any) -> list[bytes]:
+    """What typst makes of a template of ours with `data` in it, a file or several."""
+    compiler = _compiler(source, {"data": json.dumps(data)})
+    made = compiler.compile(**how)
+    # typst keeps all that it has computed until ten more compilations had no use for it: 45 MB a report. A service
+    # lives for months, so it is dropped at once, in 80 ms.
+    for _ in range(11):
+        _compiler(b"", {}).compile(format="pdf")
     return made if isinstance(made, list) else [cast(bytes, made)]
+
+
+def _compiler(source: bytes, inputs: dict[str, str]) -> typst.Compiler:
+    """Nothing but the pinned fonts and files of this folder can be read."""
+    return typst.Compiler(source, root=_FOLDER, font_paths=_FONTS, sys_inputs=inputs)
 
 
 def _piece(piece: Piece) -> dict[str, Any]:
@@ -81,7 +97,7 @@ def _piece(piece: Piece) -> dict[str, Any]:
         case Table():  # laid out by now
             raise TypeError(piece)
         case _:
-            return {"is": "text", "text": softened(shown(piece.text)), "warning": piece.warning}
+            return {"is": "text", "lines": softened(shown(piece.text)).split("\n"), "warning": piece.warning}
 
 
 def _table(laid: Laid) -> dict[str, Any]:
@@ -98,7 +114,15 @@ def _table(laid: Laid) -> dict[str, Any]:
         "aligns": ["left" if kind == "text" else "center" if kind in ("instant", "day") else "right" for kind in kinds],
         "heads": [shown(title) for title in laid.heads],
         "rows": [
-            {"cells": [softened(shown(cell)) for cell in cells], "strong": strong, "tall": tall}
-            for cells, strong, tall in laid.rows
+            {
+                "cells": [
+                    {"text": softened(shown(cell)), "over": over}
+                    for cell, over in zip(cells, spans, strict=True)
+                    if over
+                ],
+                "strong": strong,
+                "tall": tall,
+            }
+            for (cells, strong, tall), spans in zip(laid.rows, laid.spans, strict=True)
         ],
     }

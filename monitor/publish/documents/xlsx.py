@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -27,24 +26,12 @@ from monitor.publish.documents.blocks import (
     Table,
     Text,
 )
+from monitor.publish.documents.xlsx_cells import FORMATS, sheet_names, text, value
 
-#: What a cell holds at most, and what stands at the end of a text that was longer.
-LONGEST = 32_767
-CUT = "……（过长，已截断）"
 FONT = "仿宋_GB2312"
 HEADS = "黑体"
 #: Links in a workbook: a sheet may have 65,530 of them.
 _LINKS = 60_000
-_FORMATS: Mapping[Kind, str] = {
-    "count": "#,##0",
-    "percent": "0.00%",
-    "length": "[h]:mm:ss",
-    "yuan": "#,##0.00",
-    "instant": "yyyy-mm-dd hh:mm:ss",
-    "day": "yyyy-mm-dd",
-}
-#: Whole numbers that a spreadsheet, which counts in doubles, still shows digit by digit.
-_EXACT = 10**15
 _WIDEST = 60
 #: Lines of text lie over as many columns as make so many characters.
 _ACROSS = 80
@@ -64,31 +51,6 @@ def render(document: Document) -> bytes:
     return made.getvalue()
 
 
-def text(value: str) -> str:
-    """What a cell can hold of a text."""
-    shown = cells.clean(value)
-    # Counted as the file format counts: in UTF-16.
-    if len(shown.encode("utf-16-le")) // 2 <= LONGEST:
-        return shown
-    room = LONGEST - len(CUT)
-    return shown.encode("utf-16-le")[: room * 2].decode("utf-16-le", "ignore") + CUT
-
-
-def sheet_names(wanted: Sequence[str]) -> list[str]:
-    """Names that spreadsheets take: 31 characters at most, none twice, without []:*?/\\."""
-    taken: set[str] = {"history"}
-    names = []
-    for short in wanted:
-        plain = re.sub(r"[\[\]:*?/\\\n\t]", "·", cells.clean(short)).strip("' ")[:31] or "表"
-        name, n = plain, 2
-        while name.lower() in taken:
-            tail = f"（{n}）"
-            name, n = plain[: 31 - len(tail)] + tail, n + 1
-        taken.add(name.lower())
-        names.append(name)
-    return names
-
-
 @dataclass
 class _Sheet:
     """`row`: where the next block begins. `widths`: of columns, in characters, as far as they are known."""
@@ -98,6 +60,7 @@ class _Sheet:
     row: int = 0
     widths: dict[int, float] = field(default_factory=dict)
     lines: list[tuple[int, str, float, Any]] = field(default_factory=list)  # texts over all columns, with their size
+    heights: dict[int, int] = field(default_factory=dict)  # of table rows, in lines
     charts: bool = False
     long: bool = False  # a table that prints on several pages
 
@@ -166,9 +129,9 @@ class _Workbook:
         document = self.document
         self._top(sheet, document.title)
         sheet.row += 1
-        for name, value in document.fields:
+        for name, said in document.fields:
             sheet.page.write_string(sheet.row, 0, text(name), self._form(font_name=HEADS, quote_prefix=True))
-            sheet.page.write_string(sheet.row, 1, text(value), self._form(quote_prefix=True))
+            sheet.page.write_string(sheet.row, 1, text(said), self._form(quote_prefix=True))
             sheet.row += 1
         sheet.row += 1
         for block in document.lead:
@@ -230,8 +193,9 @@ class _Workbook:
             self._say(sheet, table.empty)
         else:
             self._heads(sheet, [cells.head(column) for column in table.columns])
-            for row in table.rows:
-                self._row(sheet, table.columns, row)
+            over = cells.spans(table, table.rows) if table.merge else []
+            for n, row in enumerate(table.rows):
+                self._row(sheet, table.columns, row, over[n] if over else ())
         if table.note:
             self._say(sheet, table.note, font_size=10)
         sheet.row += 1
@@ -246,58 +210,38 @@ class _Workbook:
             self._widen(sheet, i, min(_length(head), 16))
         sheet.row += 1
 
-    def _row(self, sheet: _Sheet, columns: Sequence[Column], row: Row) -> None:
+    def _row(self, sheet: _Sheet, columns: Sequence[Column], row: Row, over: Sequence[int] = ()) -> None:
         for i, (column, cell) in enumerate(zip(columns, row.cells, strict=True)):
-            self._cell(sheet, i, column.kind, cell, row.strong)
+            rows = over[i] if over else 1
+            if rows > 1:
+                last = sheet.row + rows - 1
+                sheet.page.merge_range(sheet.row, i, last, i, "", self._form(border=1, text_wrap=True))
+            if rows:
+                self._cell(sheet, i, column.kind, cell, row.strong)
         if row.link:
             first = columns[0]
             shown = text(cells.words(first.kind, row.cells[0], self.zone))
-            form = self._form(border=1, **_LINK, **({"font_name": HEADS} if row.strong else {}))
+            form = self._form(border=1, text_wrap=True, **_LINK, **({"font_name": HEADS} if row.strong else {}))
             if isinstance(row.cells[0], str) and len(shown) <= 255:
                 self.links.append((sheet.page, sheet.row, row.link, shown, form))
         sheet.row += 1
 
     def _cell(self, sheet: _Sheet, i: int, kind: Kind, cell: Cell, strong: bool = False) -> None:
         look: dict[str, Any] = {"border": 1, **({"font_name": HEADS} if strong else {})}
-        value = self._value(kind, cell)
-        if isinstance(value, str):
-            look |= {"align": "right"} if value == NO_FIGURE else {"text_wrap": True, "quote_prefix": True}
-            sheet.page.write_string(sheet.row, i, value, self._form(**look))
-            self._widen(sheet, i, max(map(_length, value.split("\n"))))
+        held = value(kind, cell, self.zone)
+        if isinstance(held, str):
+            look |= {"align": "right"} if held == NO_FIGURE else {"text_wrap": True, "quote_prefix": True}
+            sheet.page.write_string(sheet.row, i, held, self._form(**look))
+            self._widen(sheet, i, max(map(_length, held.split("\n"))))
+            lines = sum(_length(line) // (_WIDEST - 4) + 1 for line in held.split("\n"))
+            sheet.heights[sheet.row] = max(sheet.heights.get(sheet.row, 1), lines)
             return
-        form = self._form(**look, num_format=_FORMATS[kind])
-        if isinstance(value, datetime | date):
-            sheet.page.write_datetime(sheet.row, i, value, form)
+        form = self._form(**look, num_format=FORMATS[kind])
+        if isinstance(held, date):  # a datetime is one, too
+            sheet.page.write_datetime(sheet.row, i, held, form)
         else:
-            sheet.page.write_number(sheet.row, i, value, form)
+            sheet.page.write_number(sheet.row, i, held, form)
         self._widen(sheet, i, _length(cells.words(kind, cell, self.zone)))
-
-    def _value(self, kind: Kind, cell: Cell) -> str | int | float | datetime | date:
-        """The number or the date that a cell holds; a text where it has none that a spreadsheet could count with."""
-        if cell is None:
-            return NO_FIGURE
-        if kind == "day" and isinstance(cell, str):
-            try:
-                day = date.fromisoformat(cell)
-            except ValueError:
-                return text(cell)
-            return day if day.year >= 1901 else text(cell)
-        if isinstance(cell, str) or kind in ("text", "day") or abs(cell) >= _EXACT:
-            return text(cells.words(kind, cell, self.zone))
-        match kind:
-            case "percent":
-                return cell / 10_000
-            case "yuan":
-                return cell / 100
-            case "length" if cell >= 0:
-                return (cell // 1000) / 86_400  # whole seconds, cut as on paper
-            case "instant":
-                at = cells.local(cell, self.zone)
-                if at is not None and at.year >= 1901:
-                    return at.replace(tzinfo=None)
-            case "count":
-                return cell
-        return text(cells.words(kind, cell, self.zone))
 
     def _chart(self, sheet: _Sheet, block: Chart) -> None:
         """A chart of the program's own over figures that stand on the last sheet."""
@@ -338,7 +282,7 @@ class _Workbook:
         values = [v for series in block.series.values() for v in series if v is not None]
         whole = {"max": 1} if block.kind == "percent" and max(values, default=0) <= 10_000 else {}
         made.set_y_axis(
-            {"num_format": _FORMATS.get(block.kind, "General"), "major_gridlines": {"visible": True}, **whole}
+            {"num_format": FORMATS.get(block.kind, "General"), "major_gridlines": {"visible": True}, **whole}
         )
         made.set_legend({"position": "bottom"} if len(block.series) > 1 else {"none": True})
         made.set_size({"width": 760, "height": 320})
@@ -360,15 +304,15 @@ class _Workbook:
         sheet.page.repeat_rows(sheet.row - 1)
         for name, values in block.series.items():
             self._cell(sheet, 0, "text", name)
-            for i, value in enumerate(values[: len(block.labels)], 1):
-                if value is not None and value >= 0:
-                    fill = chart.shade(value)
-                    ink = "#FFFFFF" if value < 9_000 else "#000000"
+            for i, hundredths in enumerate(values[: len(block.labels)], 1):
+                if hundredths is not None and hundredths >= 0:
+                    fill = chart.shade(hundredths)
+                    ink = "#FFFFFF" if hundredths < 9_000 else "#000000"
                     form = self._form(
-                        num_format=_FORMATS["percent"], bg_color=fill, font_color=ink, border=1, font_size=9
+                        num_format=FORMATS["percent"], bg_color=fill, font_color=ink, border=1, font_size=9
                     )
-                    sheet.page.write_number(sheet.row, i, value / 10_000, form)
-                elif value == chart.UNKNOWN:
+                    sheet.page.write_number(sheet.row, i, hundredths / 10_000, form)
+                elif hundredths == chart.UNKNOWN:
                     sheet.page.write_blank(sheet.row, i, None, self._form(pattern=14, border=1))
                 self._widen(sheet, i, 7)
             sheet.row += 1
@@ -389,6 +333,9 @@ class _Workbook:
             sheet.page.write_string(row, 0, words, form)
             lines = sum(int(_length(line) * size / 11 / (across * 0.9)) + 1 for line in words.split("\n"))
             sheet.page.set_row(row, min(lines * size * 1.45 + 4, 400))
+        for row, lines in sheet.heights.items():
+            if lines > 1:  # not every program makes room for a text that wraps
+                sheet.page.set_row(row, min(lines * 16, 400))
         page = sheet.page
         page.set_paper(9)
         if sheet.charts and not sheet.long:  # one page, so that no chart is cut in two
@@ -401,7 +348,7 @@ class _Workbook:
         page.set_footer("&C— &P —")
 
 
-_LINK = {"font_color": "#0563C1", "underline": 1, "text_wrap": True}
+_LINK = {"font_color": "#0563C1", "underline": 1}
 
 
 def _length(words: str) -> int:

@@ -1,1 +1,1 @@
-"""Reports for people: the month's nine parts, composed of blocks from a period's facts."""
+"""Reports: facts -> documents, in Chinese."""

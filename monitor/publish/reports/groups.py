@@ -47,10 +47,12 @@ def _townships(reading: Reading) -> list[Table]:
     rates, times = [], []
     for rank, group in ranked(reading):
         name = "县级站点" if group.id in reading.county_codes else group.name or group.id
-        rates.append(Row([rank, name, *_rate_cells(reading, group.rate, group.sum)]))
+        rates.append(Row([rank, name, *_rate_cells(reading, group.rate, group.sum), group.sum.down]))
         times.append(Row([name, *time_cells(reading, group.sum)]))
         for way, other in reading.beside(f"township:{group.id}"):
-            rates.append(Row([None, INSET + way, *_rate_cells(reading, other.rate or group.rate, other.sum)]))
+            rates.append(
+                Row([None, INSET + way, *_rate_cells(reading, other.rate or group.rate, other.sum), other.sum.down])
+            )
             times.append(Row([INSET + way, *time_cells(reading, other.sum)]))
     columns = [
         Column("名次", "count", 0.7),
@@ -61,6 +63,7 @@ def _townships(reading: Reading) -> list[Table]:
         Column("数据不足", "count", 0.8),
         Column("运行维护率", "percent", 1.3),
         Column("可用率", "percent", 1.3),
+        Column("中断", "length", 1.4),
     ]
     note = (
         "含各乡镇本级及所辖村级站点，以实有站点为分母。先比运行维护率，再比可用率，相同者并列；"
@@ -68,7 +71,13 @@ def _townships(reading: Reading) -> list[Table]:
     )
     return [
         Table("各乡镇运行维护情况（按名次）", columns, rates, note=note, anchor="townships"),
-        Table("各乡镇可用率与时长", [Column("乡镇", width=1.7), *TIME_COLUMNS], times, note=beside_note(reading)),
+        Table(
+            "各乡镇可用率与时长",
+            [Column("乡镇", width=0.8), *TIME_COLUMNS],
+            times,
+            note=beside_note(reading),
+            upright=True,
+        ),
     ]
 
 

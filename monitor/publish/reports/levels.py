@@ -15,7 +15,7 @@ INSET = "　"
 
 def state_of(reading: Reading, rate: RateFacts, sums: Sum) -> str:
     """达标, 未达标, or that nothing can be said."""
-    if reading.is_thin(sums) and not rate.failed:
+    if (reading.is_thin(sums) or not words.total(sums)) and not rate.failed:
         return "不能认定"
     return "达标" if words.met(rate) else "未达标"
 
@@ -58,12 +58,12 @@ def _rate_cells(reading: Reading, name: str, rate: RateFacts, sums: Sum) -> list
 
 
 TIME_COLUMNS = (
-    Column("可用率", "percent", 1.2),
-    Column("在线", "length", 1.5),
-    Column("中断", "length", 1.3),
-    Column("数据完整率", "percent", 1.2),
-    Column("未知", "length", 1.3),
-    Column("计划检修", "length", 1.3),
+    Column("可用率", "percent", 2.0),
+    Column("在线", "length", 2.0, fine=True),
+    Column("中断", "length", 1.0),
+    Column("数据完整率", "percent", 0.8),
+    Column("未知", "length", 1.0),
+    Column("计划检修", "length", 1.0),
     Column("中断次数", "count", 0.8),
 )
 
@@ -89,7 +89,7 @@ def time_table(reading: Reading) -> Table:
         for name, other, _, _ in reading.levels_beside(level):
             rows.append(Row([INSET + name, *time_cells(reading, other)]))
     note = f"按站点累计；站点的全部机位中断才算站点中断。{beside_note(reading)}"
-    return Table("可用率与时长（按层级）", [Column("层级", width=1.5), *TIME_COLUMNS], rows, note=note)
+    return Table("可用率与时长（按层级）", [Column("层级", width=0.8), *TIME_COLUMNS], rows, note=note, upright=True)
 
 
 def beside_note(reading: Reading) -> str:

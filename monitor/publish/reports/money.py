@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from monitor.core import report_words as words
-from monitor.core.money import in_wan
 from monitor.publish.documents.blocks import Block, Cell, Chart, Column, Kind, Row, Section, Table, Text
 from monitor.publish.reports.reading import BRIEF, Reading
 from monitor.publish.reports.sites import anchor
@@ -27,8 +26,8 @@ def money(reading: Reading) -> Section:
         f"结余{words.yuan(budget - registered)}。本表出自经费台账（辅助登记），以会计账簿为准。"
     )
     classes = {code: f"{code} {facts.class_names.get(code, '')}".strip() for code in facts.by_class}
-    causes = {c: words.OUTAGE_CAUSES.get(c, c) if c else "日常维护" for c in facts.by_cause}
-    towns = {code: reading.township_name(code) if code else NOBODY for code in facts.by_township}
+    causes = {c: words.OUTAGE_CAUSES.get(c, c) if c else "未注明工单或原因" for c in facts.by_cause}
+    towns = {code: _town(reading, code) for code in facts.by_township}
     blocks: list[Block] = [
         Text(text),
         _funds(reading),
@@ -41,9 +40,10 @@ def money(reading: Reading) -> Section:
     return Section("七、经费", "7 经费", blocks)
 
 
-def wan(fen: int) -> str:
-    """Beside every amount, rounded for reading only."""
-    return in_wan(fen)
+def _town(reading: Reading, code: str) -> str:
+    if code in reading.county_codes:
+        return "县级站点"
+    return reading.township_name(code) if code else NOBODY
 
 
 def _funds(reading: Reading) -> Table:
@@ -52,11 +52,11 @@ def _funds(reading: Reading) -> Table:
         Column("项目", width=1.4),
         *(Column(fund.name, "yuan", 1.4, "元") for fund in funds),
         Column("合计", "yuan", 1.4, "元"),
-        Column("合计", width=0.9, unit="万元"),
+        Column("合计", "wan_rounded", 0.9, "万元"),
     ]
 
     def row(name: str, amounts: Sequence[int], strong: bool = False) -> Row:
-        return Row([name, *amounts, sum(amounts), wan(sum(amounts))], strong)
+        return Row([name, *amounts, sum(amounts), sum(amounts)], strong)
 
     rates = [_share(fund.registered, fund.budget) for fund in funds]
     registered, budget = sum(fund.registered for fund in funds), sum(fund.budget for fund in funds)
@@ -82,7 +82,8 @@ def _share(part: int, whole: int) -> Cell:
 
 def _chart(reading: Reading, budget: int) -> Chart:
     by_month = reading.facts.money.by_month
-    labels = [f"{int(month[5:])}月" for month in by_month]
+    several = len({month[:4] for month in by_month}) > 1
+    labels = [words.name_of(month) if several else f"{int(month[5:])}月" for month in by_month]
     series: Mapping[str, Sequence[int | None]] = {"累计登记": [*by_month.values()], "全年预算": [budget] * len(labels)}
     kind: Kind = "yuan"
     return Chart("累计登记与全年预算", "line", labels, series, kind, note="单位：元。")
@@ -91,9 +92,9 @@ def _chart(reading: Reading, budget: int) -> Chart:
 def _table(title: str, head: str, amounts: Mapping[str, int], names: Mapping[str, str]) -> Table:
     ordered = sorted(amounts, key=lambda key: (-amounts[key], key))
     whole = sum(amounts.values())
-    rows = [Row([names[key], amounts[key], wan(amounts[key]), words.part_of(amounts[key], whole)]) for key in ordered]
+    rows = [Row([names[key], amounts[key], amounts[key], words.part_of(amounts[key], whole)]) for key in ordered]
     if rows:
-        rows.append(Row(["合计", whole, wan(whole), words.part_of(whole, whole)], strong=True))
+        rows.append(Row(["合计", whole, whole, words.part_of(whole, whole)], strong=True))
     return Table(title, _amount_columns(head), rows, empty="本期没有登记。")
 
 
@@ -101,7 +102,7 @@ def _amount_columns(head: str) -> list[Column]:
     return [
         Column(head, width=2.0),
         Column("金额", "yuan", 1.3, "元"),
-        Column("金额", width=1.0, unit="万元"),
+        Column("金额", "wan_rounded", 1.0, "万元"),
         Column("占比", "percent", 1.0),
     ]
 
@@ -115,7 +116,7 @@ def _sites(reading: Reading) -> Table:
             [
                 reading.site_name(site) if site else NOBODY,
                 amounts[site],
-                wan(amounts[site]),
+                amounts[site],
                 words.part_of(amounts[site], whole),
             ],
             link=anchor(site) if site in reading.sites else "",
@@ -124,10 +125,10 @@ def _sites(reading: Reading) -> Table:
     ]
     brief = None
     if rows:
-        last = Row(["合计", whole, wan(whole), words.part_of(whole, whole)], strong=True)
+        last = Row(["合计", whole, whole, words.part_of(whole, whole)], strong=True)
         if len(rows) > BRIEF:
             rest = whole - sum(amounts[site] for site in ordered[:BRIEF])
-            others = Row([f"其余{len(rows) - BRIEF}个站点", rest, wan(rest), words.part_of(rest, whole)])
+            others = Row([f"其余{len(rows) - BRIEF}个站点", rest, rest, words.part_of(rest, whole)])
             brief = [*rows[:BRIEF], others, last]
         rows.append(last)
     note = "一笔支出涉及多个站点的，按台账登记的分摊精确到分，合计不差一分。"

@@ -24,6 +24,7 @@ def outages(reading: Reading) -> Section:
         _longest(reading),
         _orders(reading),
         _all(reading),
+        *_lines(reading),
     ]
     return Section("四、中断与工单", "4 中断与工单", blocks)
 
@@ -221,9 +222,40 @@ def _all(reading: Reading) -> Table:
 
     notable = [outage for outage in reading.outages if outage.order or outage.overdue_here]
     note = (
-        f"本期计入的机位中断共{len(reading.outages)}次，其中开立工单或者超过修复时限的{len(notable)}次。"
+        f"本期计入的机位中断共{len(reading.outages):,}次，其中开立工单或者超过修复时限的{len(notable)}次。"
         "纸面和网页列示后者；表格版列示全部，并附每次中断最早、最晚可能的起止时间。起止时间为自然时间，可早于本期；"
         "计入时长、超时限只计本期应在线时间。"
     )
     empty = "本期没有开立工单或者超过修复时限的中断。"
     return Table("中断明细", OUTAGE_COLUMNS, rows(reading.outages), rows(notable), note, empty, "outages", upright=True)
+
+
+def _lines(reading: Reading) -> list[Block]:
+    """Lines of townships are no positions and in no figure; said where there were any."""
+    columns = [
+        Column("乡镇", width=1.3),
+        Column("起", "instant", 1.5),
+        Column("止", "instant", 1.5),
+        Column("计入时长", "length", 1.2),
+        Column("断开方式", width=0.9),
+        Column("原因", width=1.1),
+        Column("工单", width=0.8),
+    ]
+    rows = []
+    for line in reading.facts.lines:
+        site = reading.sites.get(line.site)
+        rows.append(
+            Row(
+                [
+                    reading.township_name(site.township) if site else reading.township_name(line.site),
+                    line.start,
+                    line.over if line.over is not None else GOES_ON,
+                    line.counted_here,
+                    words.HOW.get(line.start_how, line.start_how),
+                    cause(line),
+                    line.order or None,
+                ]
+            )
+        )
+    note = "乡镇线路不是机位，其中断不计入任何站点的数字；受其影响的站点各按自己的中断计算。"
+    return [Table("乡镇线路中断", columns, rows, note=note, upright=True)] if rows else []

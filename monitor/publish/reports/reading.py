@@ -101,7 +101,7 @@ class Reading:
         """A site's name; of `township:CODE`, which the order of a line has, that line."""
         if site.startswith("township:"):
             return f"{self.township_name(site.removeprefix('township:'))}线路"
-        return self.sites[site].name if site in self.sites else site
+        return self.place(self.sites[site]) if site in self.sites else site
 
     def place(self, site: SiteFacts) -> str:
         """A site's name with its township's, where the name does not say it."""
@@ -122,8 +122,11 @@ class Reading:
         return words.THIN if self.is_thin(sums) else words.availability(sums)
 
     def rate_cell(self, rate: RateFacts, sums: Sum) -> Cell:
-        """The maintenance rate; where the evidence is too thin for a percentage, the words for that."""
-        return words.THIN if self.is_thin(sums) else words.rate(rate)
+        """The maintenance rate; where the evidence is too thin for a percentage, the words for that; None where nothing
+        was counted at all."""
+        if self.is_thin(sums):
+            return words.THIN
+        return words.rate(rate) if words.total(sums) else None
 
     def availability_text(self, sums: Sum) -> str:
         return self.figure(self.availability(sums), sums)

@@ -18,6 +18,8 @@ YELLOW_CARD = 3
 REPEATED = 3
 #: Rows of the heat map on paper: a page.
 HEAT_ROWS = 40
+#: A quarter.
+HEAT_DAYS = 92
 #: Of a month in which nothing happened.
 HEAT_LEAST = 5
 
@@ -32,14 +34,16 @@ def sites(reading: Reading) -> Section:
         *_listed(reading),
         _yellow_cards(reading),
         _repeated(reading),
-        heat(reading),
+        *heat(reading),
     ]
     return Section("三、未维护到位和数据不足的站点", "3 未到位站点", blocks)
 
 
 def _listed(reading: Reading) -> Iterator[Block]:
     found = [*reading.failed, *reading.unproven]
-    if not found:
+    if not reading.facts.sites:
+        yield Text("本期没有应在线的站点。")
+    elif not found:
         yield Text("本期全部站点维护到位，没有未维护到位或者数据不足的站点。")
     else:
         yield Text(
@@ -54,7 +58,7 @@ def _listed(reading: Reading) -> Iterator[Block]:
         Column("结论", width=0.9),
         Column("认定依据", width=2.6),
         Column("故障原因", width=1.1),
-        Column("中断次数", "count", 0.6, fine=True),
+        Column("中断次数", "count", 0.5),
         Column("工单", width=1.1),
         Column("整改情况", width=1.7),
     ]
@@ -226,10 +230,13 @@ def _brief(rows: Sequence[Row], first: int = BRIEF) -> Sequence[Row] | None:
     return rows[:first] if len(rows) > first else None
 
 
-def heat(reading: Reading) -> Chart:
-    """All sites by day; on paper those with the lowest availability, which are what one looks for."""
+def heat(reading: Reading) -> Iterator[Chart]:
+    """All sites by day; on paper those with the lowest availability, which are what one looks for. A year has too many
+    days for it."""
     facts = reading.facts
-    labels = [f"{int(day.day[8:])}" for day in facts.days]
+    if len(facts.days) > HEAT_DAYS:
+        return
+    labels = [str(int(day.day[8:])) for day in facts.days]
     named = _named(reading)
     everything = dict(zip(named, facts.heat, strict=False))
     brief = None
@@ -240,7 +247,7 @@ def heat(reading: Reading) -> Chart:
     note = f"横轴为日期，颜色为站点当日可用率；空白为无应在线时长，斜纹或灰色为监测数据不足。{reading.as_measured}"
     if brief is not None:
         note += f"纸面只列其中{len(brief)}个（有中断或未知的，由差到好取至多{HEAT_ROWS}个），全部站点见网页版和表格版。"
-    return Chart("各站点可用率（按日）", "heat", labels, everything, note=note, brief=brief)
+    yield Chart("各站点可用率（按日）", "heat", labels, everything, note=note, brief=brief)
 
 
 def _named(reading: Reading) -> list[str]:

@@ -21,7 +21,7 @@ def summary(reading: Reading) -> Section:
         *(Text(text, warning=True) for text in _warnings(reading)),
         rate_table(reading, "运行维护率（站点）", "sites", anchor="rate"),
         days_chart(reading),
-        Heading("与上月、上年同期比较"),
+        Heading("与以前各期比较"),
         *_comparisons(reading),
     ]
     return Section("一、总体情况", "1 总体情况", blocks)
@@ -45,6 +45,8 @@ def _sentences(reading: Reading) -> Iterator[str]:
 
 
 def _verdict(reading: Reading, rate: RateFacts, sums: Sum) -> str:
+    if not words.total(sums):
+        return "本期没有计入的应在线时长，不给出运行维护率，不能认定是否达标。"
     if reading.is_thin(sums):
         state = "未达标" if rate.failed else "不能认定是否达标"
         return f"监测数据不足（监测数据完整率{words.percent(words.coverage(sums))}），不给出运行维护率，{state}。"
@@ -63,7 +65,7 @@ def _rates_beside(reading: Reading) -> Iterator[str]:
 
 def _availability(reading: Reading, sums: Sum) -> str:
     if not words.total(sums):
-        return "本期没有计入的应在线时长，可用率无从计算。"
+        return "本期没有计入的应在线时长，不给出可用率。"
     times = (
         f"在线{words.hours(sums.up)}，中断{words.hours(sums.down)}，"
         f"未知{words.hours(sums.unknown)}，计划检修{words.hours(sums.planned)}。"
@@ -88,7 +90,7 @@ def _outages(reading: Reading) -> str:
     carried = len(facts.orders) - len(opened)
     late = [outage for outage in outages if outage.overdue_here]
     text = (
-        f"本期发生机位中断{len(outages)}次，累计{words.hours(sum(o.counted_here for o in outages))}；"
+        f"本期发生机位中断{len(outages):,}次，累计{words.hours(sum(o.counted_here for o in outages))}；"
         + (f"超过修复时限{len(late)}次，超时限{words.hours(sum(o.overdue_here for o in late))}。" if late else NOT_LATE)
         + f"开立工单{len(opened)}件"
         + (f"，上期结转{carried}件" if carried else "")
@@ -97,7 +99,7 @@ def _outages(reading: Reading) -> str:
     exempted = sum(order.exempted for order in facts.orders)
     text += f"，期末已关闭{closed}件" + (f"，其中免责{exempted}件" if exempted else "") + "。"
     for name, sums in reading.terminals_beside():
-        text += f"{name}，机位中断{sums.outages}次，累计{words.hours(sums.down)}，超时限{words.hours(sums.overdue)}。"
+        text += f"{name}，机位中断{sums.outages:,}次，累计{words.hours(sums.down)}，超时限{words.hours(sums.overdue)}。"
     return text
 
 
@@ -118,15 +120,18 @@ def _warnings(reading: Reading) -> Iterator[str]:
     facts = reading.facts
     if facts.demo:
         yield "演示数据：本报告的数字由模拟终端产生，不反映任何站点的真实情况，不得作为绩效评价依据。"
-    if not facts.settled:
-        yield "本期数据尚可变动：期末72小时之内，迟到的心跳仍可能把未知改判为在线。"
+    if facts.as_of < facts.end:
+        yield f"本期尚未结束，数字截至{words.full_instant(facts.as_of, reading.zone)}。"
+    elif not facts.settled:
+        until = f"至{words.full_instant(facts.settles_at, reading.zone)}为止，" if facts.settles_at else ""
+        yield f"本期数据尚可变动：{until}迟到的心跳仍可能把未知改判为在线。"
     if reading.is_thin(reading.total):
         covered = words.percent(words.coverage(reading.total))
         yield f"监测数据不足：本期监测数据完整率{covered}，低于规定的{_share(reading)}，不给出全县百分比结论。"
 
 
-def days_chart(reading: Reading) -> Chart:
-    """A day with too little evidence is a gap, not a figure."""
+def days_chart(reading: Reading) -> Chart | Text:
+    """A day with too little evidence is a gap, not a figure; of nothing but gaps there is no chart."""
     facts = reading.facts
     values = [None if reading.is_thin(day.sum) else words.availability(day.sum) for day in facts.days]
     gaps = [_day(day.day) for day in facts.days if words.total(day.sum) and reading.is_thin(day.sum)]
@@ -134,6 +139,8 @@ def days_chart(reading: Reading) -> Chart:
     if gaps:
         named = f"{'、'.join(gaps)}" if len(gaps) <= GAPS_NAMED else f"{gaps[0]}等共{len(gaps)}天"
         note += f"监测数据不足、不给出数字的日期：{named}。"
+    if all(value is None for value in values):
+        return Text("本期没有一天有足够的监测数据，不列按日可用率图。")
     return Chart("全县站点可用率（按日）", "line", [_day(day.day) for day in facts.days], {"可用率": values}, note=note)
 
 
