@@ -200,7 +200,7 @@ def test_every_row_of_a_table_has_a_cell_for_every_column(style: str) -> None:
         max_size=20,
     )
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_years_verdict_follows_from_its_months(wrong: dict[tuple[int, str], Verdict]) -> None:
     months = [month(2020, n, wrong) for n in range(1, 13)]
     found = year_of(months)
