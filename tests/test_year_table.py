@@ -63,7 +63,7 @@ def test_a_year_like_2020_says_what_the_2020_table_says() -> None:
         table["annual_target"],
     )
     assert same_text(facts.annual_actual, table["annual_actual"])
-    head = next(b for b in goals(facts).sections[0].blocks if isinstance(b, Table))
+    [head] = [b for b in goals(facts).sections[0].blocks if isinstance(b, Table)]
     assert [r.cells for r in head.rows] == [
         ("年度资金总额", 75_000_000, 75_000_000, 10_000),
         ("其中：财政拨款", 75_000_000, 75_000_000, 10_000),
