@@ -162,3 +162,16 @@ def test_the_command_gives_json_on_stdout_or_files(
     ):
         with pytest.raises(MonitorError, match=sentence):
             run(*wrong)
+
+
+async def test_a_townships_line_is_no_position(tmp_path: Path) -> None:
+    async with county(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/monitor.db", uplink=True, at=EVENING) as it:
+        await it.play(70, cut=True)
+        facts = await gather(it.engine, it.loaded, parse("2026-10"), it.clock.at)
+    [line] = facts.lines
+    assert (line.site, line.terminal, line.over, line.end) == ("T1", "uplink", None, None)
+    assert line.counted == line.counted_here > HOUR
+    [order] = [order for order in facts.orders if line.key in order.outages]
+    assert (order.site, line.order) == ("T1", order.number)
+    assert "uplink" not in {t.terminal for site in facts.sites for t in site.terminals}
+    assert "uplink" not in {outage.terminal for outage in facts.outages}
