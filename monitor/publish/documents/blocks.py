@@ -69,7 +69,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A paragraph. `warning`: what no reader may miss."""
+    """A paragraph, or one for each line of it. `warning`: what no reader may miss."""
 
     text: str
     warning: bool = False

@@ -102,12 +102,14 @@ def _piece(piece: Piece, shown: dict[int, list[bytes]], media: list[bytes]) -> l
         case Table():  # laid out by now
             raise TypeError(piece)
         case _:
-            return [_paragraph(piece.text, "Warning" if piece.warning else "Body")]
+            if piece.warning:
+                return [_paragraph(piece.text, "Warning")]
+            return [_paragraph(line, "Body") for line in clean(piece.text).split("\n")]
 
 
 def _table(laid: Laid) -> list[str]:
     table = laid.table
-    made = [_paragraph(table.title, "Caption")]
+    made = [_paragraph(table.title, "Caption")] if table.title else []
     if not laid.rows:
         made.append(_paragraph(table.empty, "Note", '<w:jc w:val="center"/>'))
     else:
@@ -189,6 +191,8 @@ def _packed(document: Document, text: str, media: Sequence[bytes]) -> bytes:
     dated = "".join(
         f'<dcterms:{when} xsi:type="dcterms:W3CDTF">{at}</dcterms:{when}>' for when in ("created", "modified")
     )
+    # An empty paragraph would have a frame around nothing.
+    marks = _paragraph("　".join(document.marks), "Mark") if document.marks else "<w:p/>"
     core = (
         f'{_XML}<cp:coreProperties xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties" '
         'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:dcterms="http://purl.org/dc/terms/" '
@@ -210,7 +214,7 @@ def _packed(document: Document, text: str, media: Sequence[bytes]) -> bytes:
             f"{''.join(relations)}</Relationships>"
         ),
         **{f"word/{name}": (_FOLDER / name).read_bytes() for name in ("styles.xml", "settings.xml", "fontTable.xml")},
-        "word/header.xml": f"{_XML}<w:hdr {_SPACES}>{_paragraph('　'.join(document.marks), 'Mark')}</w:hdr>",
+        "word/header.xml": f"{_XML}<w:hdr {_SPACES}>{marks}</w:hdr>",
         "word/footer_odd.xml": _footer("right"),
         "word/footer_even.xml": _footer("left"),
         **{f"word/media/chart{n}.png": png for n, png in enumerate(media, 1)},

@@ -59,7 +59,7 @@ def _block(block: Block, zone: ZoneInfo) -> dict[str, Any]:
         case Heading():
             return {"is": "heading", "text": clean(block.text), "anchor": clean(block.anchor)}
         case _:
-            return {"is": "text", "text": clean(block.text), "warning": block.warning}
+            return {"is": "text", "lines": clean(block.text).split("\n"), "warning": block.warning}
 
 
 def _table(table: Table, zone: ZoneInfo) -> dict[str, Any]:

@@ -21,7 +21,7 @@ LANDSCAPE = PAGE[1] - TOP - BOTTOM
 #: Room beside the text of a cell: both sides and the line.
 PADDING = 7.0
 #: Latin letters and digits may be wider than ours in the font that a word processor puts in place of one that it lacks.
-_SLACK = 1.2
+_SLACK = 1.25
 #: Tried in this order: 五号, 小五 on an upright page, then on a turned one down to 七号.
 _SIZES = ((PORTRAIT, 10.5), (PORTRAIT, 9.0), (LANDSCAPE, 9.0), (LANDSCAPE, 8.0), (LANDSCAPE, 7.0), (LANDSCAPE, 5.5))
 #: In a document that is all landscape.
@@ -113,12 +113,12 @@ def _fit(
     needs, likes = [], []
     for i, (column, title) in enumerate(zip(columns, heads, strict=True)):
         cells = [row[i] for row in seen]
-        # A length of time reads badly in two lines; what stands there in words may break.
+        # A length of time reads badly in two lines, and so does a short word; a head may have two.
         whole = [
-            width(c) * _SLACK if column.kind == "length" and not isinstance(r.cells[i], str) else _run(c)
+            width(c) * _SLACK if column.kind == "length" and isinstance(r.cells[i], int) else max(_run(c), _word(c))
             for c, r in zip(cells, rows, strict=True)
         ]
-        need = max([2.0, _run(title), *whole])
+        need = max([_run(title), min(width(title), max(3.0, width(title) / 2)), *whole])
         needs.append(need)
         # Nine of ten cells in one line: a single long name does not take the room of the others.
         usual = sorted(width(cell) for cell in cells)[len(cells) * 9 // 10 :][:1] or [0.0]
@@ -143,6 +143,11 @@ def _run(text: str) -> float:
     """The longest piece that cannot be broken, in sizes."""
     runs = _RUN.findall(text)
     return max((width(run if len(run) <= LONGEST else run[:8]) * _SLACK for run in runs), default=1.0)
+
+
+def _word(text: str) -> float:
+    """A name of up to four characters stays in one piece."""
+    return least if (least := width(text)) <= 4 else 2.0
 
 
 def _height(cells: Sequence[str], size: float, widths: Sequence[float]) -> float:

@@ -97,7 +97,7 @@ def _piece(piece: Piece) -> dict[str, Any]:
         case Table():  # laid out by now
             raise TypeError(piece)
         case _:
-            return {"is": "text", "text": softened(shown(piece.text)), "warning": piece.warning}
+            return {"is": "text", "lines": softened(shown(piece.text)).split("\n"), "warning": piece.warning}
 
 
 def _table(laid: Laid) -> dict[str, Any]:
