@@ -119,6 +119,8 @@ async def test_the_months_add_up_to_the_year(facts: YearFacts, engine: AsyncEngi
     assert [m.month for m in facts.months] == [f"2026-{n:02d}" for n in range(1, 13)]
     assert {m.state for m in facts.months} == {"settled"}
     assert facts.complete
+    later = await gather_year(engine, loaded, templates_of(2026), 2026, NOW + 100 * DAY)
+    assert dump(later) == dump(facts)  # once it is settled, whenever it is asked for
 
 
 async def test_an_outage_over_a_months_end_is_in_both_months_and_once_in_the_year(facts: YearFacts) -> None:
@@ -184,6 +186,7 @@ async def test_while_a_year_runs_its_documents_are_previews(engine: AsyncEngine,
     assert len(facts.months) == 8
     assert not facts.complete
     assert "2026 年度尚未结束" in facts.missing[0]
+    assert (facts.as_of, facts.end) == (now, END)
     assert dump(facts) == dump(await gather_year(engine, loaded, templates_of(2026), 2026, now))
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.core.indicators import same_text
+from monitor.core.declared import NARRATIVE
+from monitor.core.indicators import FIGURES, same_text
 from monitor.core.maintenance import Verdict
 from monitor.core.money import in_wan_exactly
 from monitor.core.report import Sum
 from monitor.core.year import year_of
 from monitor.core.year_facts import YearFacts
+from monitor.flows.declaring import places as places_to_declare
 from monitor.flows.reports.write_year import dump
 from monitor.flows.reports.year import assemble, outstanding, split_by_source
 from monitor.publish.documents.blocks import Document, Table, Text
@@ -24,6 +28,7 @@ from monitor.publish.reports.year import annex, evaluation, goals
 from tests.year_like_2020 import declared_2020, known, month, places, table_2020
 
 TEMPLATES = templates_of(2020)
+DOCS = Path(__file__).parent.parent / "docs"
 
 
 def texts(document: Document) -> Iterator[str]:
@@ -58,7 +63,7 @@ def test_a_year_like_2020_says_what_the_2020_table_says() -> None:
         table["annual_target"],
     )
     assert same_text(facts.annual_actual, table["annual_actual"])
-    head = next(b for b in goals(facts).sections[0].blocks if isinstance(b, Table))
+    [head] = [b for b in goals(facts).sections[0].blocks if isinstance(b, Table)]
     assert [r.cells for r in head.rows] == [
         ("年度资金总额", 75_000_000, 75_000_000, 10_000),
         ("其中：财政拨款", 75_000_000, 75_000_000, 10_000),
@@ -200,7 +205,7 @@ def test_every_row_of_a_table_has_a_cell_for_every_column(style: str) -> None:
         max_size=20,
     )
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_years_verdict_follows_from_its_months(wrong: dict[tuple[int, str], Verdict]) -> None:
     months = [month(2020, n, wrong) for n in range(1, 13)]
     found = year_of(months)
@@ -229,3 +234,14 @@ def test_what_was_spent_is_split_by_source_to_the_fen(spent: int, budgets: dict[
     found = split_by_source(spent, budgets)
     assert sum(found.values()) == spent
     assert all(0 <= found[source] <= budgets[source] for source in found)
+
+
+def test_what_templates_may_name_and_people_may_declare_stands_in_the_docs() -> None:
+    reports = (DOCS / "reports.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` | {title} |" in reports for name, title in FIGURES.items())
+    manual = (DOCS / "自评表说明.md").read_text(encoding="utf-8")
+    assert all(f"`{name}` {title}" in manual for name, title in NARRATIVE.items())
+    known_keys = places_to_declare(templates_of(2026))
+    said = set(re.findall(r"\b((?:eval|text|money)\.[a-z_.]*[a-z])", manual))
+    assert said
+    assert said <= set(known_keys)

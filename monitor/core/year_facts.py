@@ -179,10 +179,11 @@ class EvaluationFacts:
 
 @dataclass(frozen=True, slots=True)
 class YearFacts:
-    """`end`: of what is counted, the year's end or now. `complete`: the year is over and settled. `coverage_min`:
-    hundredths of a percent; below it no availability is said. `template`: the yearly table's; `templates`: by id the
-    SHA-256 of each. `sums`: the months' added up; `outages`: of terminals, each once, also where it lasted over a
-    month's end, and so are those in `sums`. `missing`: what stands in the way of handing it in, in sentences."""
+    """`end`: the year's; `as_of`: counted up to here, the end or (while it runs) the moment of asking. `complete`: the
+    year is over and settled. `coverage_min`: hundredths of a percent; below it no availability is said. `template`: the
+    yearly table's; `templates`: by id the SHA-256 of each. `sums`: the months' added up; `outages`: of terminals, each
+    once, also where it lasted over a month's end, and so are those in `sums`. `missing`: what stands in the way of
+    handing it in, in sentences."""
 
     v: int
     year: int

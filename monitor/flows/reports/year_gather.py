@@ -103,8 +103,8 @@ async def _known(
     return Known(
         year=year,
         start=whole[0],
-        end=interval[1],
-        as_of=now,
+        end=whole[1],
+        as_of=interval[1],
         timezone=loaded.settings.timezone,
         complete=now >= settles,
         coverage_min=int(Decimal(repr(rules.coverage_min)) * 10_000),

@@ -26,7 +26,11 @@ def goals(facts: YearFacts) -> Document:
     """项目绩效目标完成情况表."""
     return Document(
         title=f"{facts.year}年度项目绩效目标完成情况表",
-        sections=[Section("预算、目标和指标", "完成情况表", _goal_blocks(facts))],
+        sections=[
+            Section("一、预算执行", "预算执行", [_money_head(facts.money)]),
+            Section("二、年度总体目标", "年度总体目标", [_targets(facts)]),
+            Section("三、绩效指标", "绩效指标", _goal_blocks(facts)),
+        ],
         fields=[("项目名称", facts.project), ("主管部门及实施单位", facts.unit), ("年度", str(facts.year))],
         marks=marks(facts),
         signatures=("填表人", "负责人"),
@@ -40,20 +44,20 @@ def goals(facts: YearFacts) -> Document:
 def evaluation(facts: YearFacts, style: str) -> Document:
     """自评表 of a style."""
     form = facts.evaluations[style]
-    blocks: list[Block] = [
-        _targets(facts),
-        _budget(facts, form),
-        _scores(form),
-        *(Text(text) for text in _verdict_of(form)),
-    ]
+    words: list[Block] = [Text(text) for text in _verdict_of(form)]
     for name, title in TEXTS.items():
         limit = form.limits[name]
-        blocks.append(Text(f"{title}：{form.texts.get(name) or to_fill(f'{title}，{limit} 字以内')}"))
+        words.append(Text(f"{title}：{form.texts.get(name) or to_fill(f'{title}，{limit} 字以内')}"))
     if form.missing:
-        blocks.append(Text(f"尚有 {len(form.missing)} 处未填，见各处“待填写”。", warning=True))
+        words.append(Text(f"尚有 {len(form.missing)} 处未填，见各处“待填写”。", warning=True))
     return Document(
         title=f"{facts.year}年度{form.title}",
-        sections=[Section("预算、指标和得分", "自评表", blocks)],
+        sections=[
+            Section("一、预算执行", "预算执行", [_budget(facts, form)]),
+            Section("二、年度总体目标", "年度总体目标", [_targets(facts)]),
+            Section("三、绩效指标", "绩效指标", [_scores(form)]),
+            Section("四、自评结果", "自评结果", words),
+        ],
         fields=[("项目名称", facts.project), ("主管部门", facts.unit), ("实施单位", facts.unit)],
         marks=marks(facts),
         signatures=("项目负责人", "财务负责人"),
@@ -111,8 +115,6 @@ def made_by(facts: YearFacts, template: str = "") -> str:
 def _goal_blocks(facts: YearFacts) -> list[Block]:
     rows = [Row((r.level1, r.level2, r.level3, r.target, actual_text(r))) for r in facts.goals]
     blocks: list[Block] = [
-        _money_head(facts.money),
-        _targets(facts),
         Table(
             "绩效指标完成情况",
             (
@@ -181,8 +183,8 @@ def _rate(executed: int | None, budget: int | None) -> int | None:
 
 
 def _targets(facts: YearFacts) -> Table:
-    head = (Column("年度总体目标：预期目标"), Column("年度总体目标：实际完成情况"))
-    return Table("年度总体目标", head, [Row((facts.annual_target, facts.annual_actual))])
+    head = (Column("预期目标"), Column("实际完成情况"))
+    return Table("年度总体目标完成情况", head, [Row((facts.annual_target, facts.annual_actual))])
 
 
 def _origin(facts: YearFacts) -> list[Block]:
@@ -355,7 +357,7 @@ def _scores(form: EvaluationFacts) -> Table:
     weight = form.execution.weight + sum(r.weight for r in form.rows)
     empty = [""] * (len(columns) - 4)
     rows.append(Row(("总分", *empty, weight, form.score, ""), strong=True))
-    return Table("绩效指标", columns, rows, merge=(0, 1), note="总分含预算执行得分。得分截至两位小数，不四舍五入。")
+    return Table("绩效指标得分", columns, rows, merge=(0, 1), note="总分含预算执行得分。得分截至两位小数，不四舍五入。")
 
 
 def _levels(row: ScoreFacts) -> tuple[str, str, str]:
