@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from monitor.core.course import Course
@@ -85,8 +86,8 @@ class Share:
 class Account:
     """The account of one terminal (or, `terminal` None, of a site itself) for a period.
 
-    `measure` and `verdict` are what `Counter` says; `decided` which comparison decided the verdict, and None for a site,
-    which takes the worst of its terminals'. `minima`: coverage and availability.
+    `measure` and `verdict` are what `Counter` says; `decided` which comparison decided the verdict, and None for a
+    site, which takes the worst of its terminals'. `minima`: coverage and availability.
     """
 
     site: str
@@ -142,7 +143,7 @@ def accounts(
 ) -> list[Account]:
     """Of a site's terminals that were in service in the period, and last of the site itself; empty where nothing was.
 
-    `checks`: the timelines of the site's checks, with the outages that last into the period; edges where they have them.
+    `checks`: the timelines of the site's checks, with the outages that last into the period, and with their edges.
     """
     return [_account(counter, m, period, checks, day_of) for m in counter.members(site_id, period, checks)]
 
@@ -150,6 +151,13 @@ def accounts(
 def check_parts(counter: Counter, site_id: str, key: Key, period: Interval, timeline: Timeline) -> list[Part]:
     """The spans of one check in the period, as the time of its terminal counts."""
     return _parts(counter.course(site_id, key[1]), timeline, period, lambda begun: value_at(timeline, begun).edge)
+
+
+def outage_clock(
+    counter: Counter, site_id: str, kind: str, timeline: Timeline, outage: Interval, cuts: Iterable[int] = ()
+) -> list[Clock]:
+    """The clock of one outage `[start, over or now)`, also cut at `cuts` (ms), as at the months' ends."""
+    return _clocks(counter.course(site_id, kind), timeline, outage, cuts)
 
 
 def _account(
@@ -214,9 +222,7 @@ def _rolled(held: Held, kind: str | None, checks: Mapping[Key, Timeline]) -> Tim
     return found[0] if len(found) == 1 else roll_up(found, max)
 
 
-def _parts(
-    course: Course, timeline: Timeline, period: Interval, edge_at: Callable[[int], Edge | None]
-) -> list[Part]:
+def _parts(course: Course, timeline: Timeline, period: Interval, edge_at: Callable[[int], Edge | None]) -> list[Part]:
     in_service, counted = (Counted(i) for i in _intervals(course, *period))
     result: list[Part] = []
     for start, end, value in spans(timeline, *period):
@@ -262,12 +268,12 @@ def _planned(course: Course, windows: Iterable[Window], period: Interval) -> lis
     return result
 
 
-def _clocks(course: Course, timeline: Timeline, period: Interval) -> list[Clock]:
+def _clocks(course: Course, timeline: Timeline, period: Interval, more: Iterable[int] = ()) -> list[Clock]:
     """The clock of each outage that has to do with the period: every down part, cut where the limit changes."""
     back = reaches_back_to(timeline, period[0])
     counted = Counted(_intervals(course, back, period[1])[1])
     limits = [(piece.since, piece.until, piece.repair_limit_ms) for piece in course.pieces]
-    cuts = sorted({period[0], *(since for since, _, _ in limits), *(until for _, until, _ in limits)})
+    cuts = sorted({period[0], *more, *(since for since, _, _ in limits), *(until for _, until, _ in limits)})
     result: list[Clock] = []
     outage = used = 0
     before = True
@@ -278,7 +284,7 @@ def _clocks(course: Course, timeline: Timeline, period: Interval) -> list[Clock]
             continue
         outage, before = outage + before, False
         edges = [start, *(c for c in cuts if start < c < end), end]
-        for a, b in zip(edges, edges[1:], strict=False):
+        for a, b in pairwise(edges):
             here = a >= period[0]
             took = counted.inside(a, b)
             used += took

@@ -184,7 +184,10 @@ class Counter:
 
     def course(self, site_id: str, kind: str | None) -> Course:
         """What decides how the time of a terminal counts, or (None) that of the site itself."""
-        return self._course(self._spans(site_id), kind)
+        spans = self._spans(site_id)
+        if kind is None or any(kind in span.terminals for span in spans):
+            return self._course(spans, kind)
+        return self._course(spans, kind, Terminal(site_id, kind))
 
     def site_timeline(self, site_id: str, checks: Mapping[Key, Timeline]) -> Timeline:
         """Up where any of the terminals is that had checks then (§4)."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Text, cast, func, select, union_all
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, func, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.core.outage import Outage
+from monitor.core.outage import ALIVE, Outage
 from monitor.core.sites import CHANNELS
 from monitor.core.timeline import DOWN, UNKNOWN, UP, Edge, Step, Timeline, Value, new_timeline
 from monitor.core.window import Window
@@ -30,10 +30,13 @@ _decode = msgspec.json.Decoder(list[int]).decode
 _new_step = tuple.__new__
 
 
-async def timelines(connection: AsyncConnection, lo: int, hi: int, *, edges: bool = False) -> Mapping[Key, Timeline]:
-    """The timelines of all checks on `[lo, hi)` ms, and for a site with an outage that lasts into `lo` from where it
-    began: limits run from there. Before what was read, a timeline says unknown."""
-    known = await connection.execute(select(check.c.id, check.c.site, check.c.terminal, check.c.check))
+async def timelines(
+    connection: AsyncConnection, lo: int, hi: int, *, edges: bool = False, site: str | None = None
+) -> Mapping[Key, Timeline]:
+    """The timelines of all checks (or of one site's) on `[lo, hi)` ms, and for a site with an outage that lasts into
+    `lo` from where it began: limits run from there. Before what was read, a timeline says unknown."""
+    mine = true() if site is None else check.c.site == site
+    known = await connection.execute(select(check.c.id, check.c.site, check.c.terminal, check.c.check).where(mine))
     keys_of: dict[int, Key] = {number: (site, terminal, name) for number, site, terminal, name in known}
     found: dict[int, Timeline] = {number: new_timeline() for number in keys_of}
     columns = [span.c.check_id, span.c.start_ms, span.c.value] + ([span.c.edge] if edges else [])
@@ -49,20 +52,24 @@ async def timelines(connection: AsyncConnection, lo: int, hi: int, *, edges: boo
     # An outer join: check by check, each by the key of `span`, and not the other way round.
     in_force = (span.c.check_id == check.c.id) & (span.c.start_ms == _in_force(lo))
     before = select(*columns).select_from(check.outerjoin(span, in_force))
-    before = before.where(check.c.site.not_in(select(lasting.c.site)))
+    before = before.where(check.c.site.not_in(select(lasting.c.site)), mine)
     longer = (
         select(*columns)
         .join(check, span.c.check_id == check.c.id)
         .join(lasting, lasting.c.site == check.c.site)
         .where(span.c.start_ms <= lo, span.c.start_ms >= func.coalesce(_in_force(lasting.c.began), lasting.c.began))
+        .where(mine)
     )
-    inside = select(*columns).where(span.c.start_ms > lo, span.c.start_ms < hi)
+    later = (span.c.start_ms > lo) & (span.c.start_ms < hi)
+    if site is not None:
+        later &= span.c.check_id.in_(keys_of)
     await _append(found, connection, before, edges)
     await _append(found, connection, longer.order_by(span.c.check_id, span.c.start_ms), edges)
     if edges:
+        inside = select(*columns).where(later)
         await _append(found, connection, inside.order_by(span.c.check_id, span.c.start_ms), edges)
     else:
-        await _append_packed(found, connection, (span.c.start_ms > lo) & (span.c.start_ms < hi))
+        await _append_packed(found, connection, later)
     return {key: found[number] for number, key in keys_of.items()}
 
 
@@ -120,6 +127,25 @@ async def _append_packed(found: dict[int, Timeline], connection: AsyncConnection
                 found[check_id] += [_new_step(Step, (n >> 2, _VALUES[n & 3], None)) for n in packed]
 
 
+async def observers(connection: AsyncConnection, site: str) -> list[str]:
+    """Who judged the checks of a site: their logs hold its evidence."""
+    found = await connection.execute(select(check.c.observer).where(check.c.site == site).distinct())
+    return sorted(found.scalars())
+
+
+async def an_outage(connection: AsyncConnection, key: str) -> Outage | None:
+    """An outage by its key, whatever became of it; its edges without the evidence."""
+    row = (await connection.execute(select(outage).where(outage.c.key == key))).first()
+    return None if row is None else _outage(row)
+
+
+async def outage_keys(connection: AsyncConnection, prefix: str, most: int) -> list[str]:
+    """The newest keys that begin with `prefix` (`SITE/` or `SITE/TERMINAL/`), of outages that are."""
+    query = select(outage.c.key).where(outage.c.key.startswith(prefix, autoescape=True))
+    query = query.where(outage.c.state.in_(ALIVE)).order_by(outage.c.start_ms.desc()).limit(most)
+    return list((await connection.execute(query)).scalars())
+
+
 async def known_until(connection: AsyncConnection) -> dict[str, int]:
     """By site the instant (ms) up to which its rows follow the log of its observer; later nothing is decided yet."""
     query = select(check.c.site, func.min(cut.c.at_ms).label("at")).join(cut, cut.c.observer == check.c.observer)
@@ -140,14 +166,15 @@ async def statuses(connection: AsyncConnection) -> dict[tuple[str, str], tuple[s
 async def open_outages(connection: AsyncConnection) -> dict[tuple[str, str], Outage]:
     """The outages that go on, by (site, terminal); their edges without the evidence."""
     rows = await connection.execute(select(outage).where(outage.c.over_ms.is_(None), outage.c.state == "open"))
-    return {
-        (r.site, r.terminal): Outage(
-            r.key, r.site, r.terminal, r.start_ms, r.end_ms, r.over_ms, r.state,
-            _edge(r.start_earliest_ms, r.start_latest_ms, r.start_how),
-            _edge(r.end_earliest_ms, r.end_latest_ms, r.end_how), r.successor,
-        )
-        for r in rows
-    }  # fmt: skip
+    return {(r.site, r.terminal): _outage(r) for r in rows}
+
+
+def _outage(r: Row[Any]) -> Outage:
+    return Outage(
+        r.key, r.site, r.terminal, r.start_ms, r.end_ms, r.over_ms, r.state,
+        _edge(r.start_earliest_ms, r.start_latest_ms, r.start_how),
+        _edge(r.end_earliest_ms, r.end_latest_ms, r.end_how), r.successor,
+    )  # fmt: skip
 
 
 def _edge(earliest: int | None, latest: int | None, how: str | None) -> Edge | None:
