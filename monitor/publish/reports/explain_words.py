@@ -1,0 +1,166 @@
+"""The words of an explanation: values, edges and their evidence, ratios written out, lengths in one unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from monitor.core.explanation import About, LineFacts
+from monitor.core.text import NO_FIGURE
+from monitor.core.timeline import BEGINNING, Edge
+from monitor.publish.documents.blocks import Document, Section
+
+KINDS = {"tv": "数字电视", "mobile": "移动终端", "pc": "PC端", "uplink": "乡镇线路"}
+LEVELS = {"county": "县级", "township": "乡镇级", "village": "村级", "total": "全县"}
+VERDICTS = {"maintained": "维护到位", "failed": "未维护到位", "unproven": "数据不足"}
+VALUES = {"up": "在线", "down": "中断", "unknown": "未知"}
+STATES = {"open": "未结束", "ended": "已结束", "merged": "已并入", "gone": "不成立"}
+#: How contact ended or came back, or why nothing is known (docs/rules.md §8).
+HOWS = {
+    "goodbye": "主动关机",
+    "will": "失联",
+    "silence": "无心跳",
+    "probe": "探测失败",
+    "beat": "收到心跳",
+    "ok": "探测成功",
+    "channel": "通道失去观测",
+    "expired": "探测结果过期",
+    "undecided": "探测失败未确认",
+    "inventory": "站点清单变更",
+}
+DEMO = "演示数据"
+#: How a line of the log is shown to whoever looks for it.
+LOOK_UP = "查看日志原文：zstdcat 文件.zst | sed -n 行号p（当日未压缩的：sed -n 行号p 文件）。"
+#: So many digits of a quotient are written out.
+DIGITS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One unit for all lengths of a document: seconds where all are whole ones, else milliseconds. Nothing is cut."""
+
+    name: str
+    ms: int
+
+    def of(self, ms: int) -> int:
+        return ms // self.ms
+
+    def text(self, ms: int) -> str:
+        return f"{self.of(ms):,}"
+
+
+def unit_for(lengths: Iterable[int]) -> Unit:
+    return Unit("毫秒", 1) if any(ms % 1000 for ms in lengths) else Unit("秒", 1000)
+
+
+class Words:
+    """Words in a time zone, with the places of the evidence in the log (by terminal, check and instant)."""
+
+    def __init__(self, timezone: str, lines: Iterable[LineFacts] = ()) -> None:
+        self.zone = ZoneInfo(timezone)
+        self.lines: Mapping[tuple[str, str, int], LineFacts] = {(i.terminal, i.check, i.at): i for i in lines}
+
+    def instant(self, ms: int | None) -> str:
+        """Local, exact: `2026-10-09 16:59:00.123`, without the fraction where it is 0."""
+        if ms is None:
+            return NO_FIGURE
+        if ms <= BEGINNING:
+            return "最初"
+        at = datetime.fromtimestamp(ms // 1000, UTC).astimezone(self.zone)
+        rest = f".{ms % 1000:03d}" if ms % 1000 else ""
+        return f"{at:%Y-%m-%d %H:%M:%S}{rest}"
+
+    def edge(self, edge: Edge | None) -> str:
+        """How it changed and within which bounds: `无心跳，发生在 … 至 … 之间`."""
+        if edge is None:
+            return NO_FIGURE
+        how = HOWS.get(edge.how, edge.how)
+        if edge.earliest == edge.latest:
+            return how
+        earliest = "不早于任何已知时刻" if edge.earliest is None else self.instant(edge.earliest)
+        return f"{how}，发生在 {earliest} 至 {self.instant(edge.latest)} 之间"
+
+    def evidence(self, evidence: Any) -> str:
+        """A beat, the end of contact, a result, or the results of a streak."""
+        if not evidence:
+            return NO_FIGURE
+        if len(evidence) == 2 and isinstance(evidence[1], str):
+            return f"{HOWS.get(evidence[1], evidence[1])}通知 {self.instant(evidence[0])}"
+        if len(evidence) == 2 and isinstance(evidence[1], bool):
+            return f"探测{'成功' if evidence[1] else '失败'} {self.instant(evidence[0])}"
+        if len(evidence) == 5 and isinstance(evidence[2], str):
+            at, sent, via, boot, seq = evidence
+            parts = [f"发出 {self.instant(sent)}"] if sent is not None and sent != at else []
+            parts += [via] + [f"{name} {value}" for name, value in (("boot", boot), ("seq", seq)) if value is not None]
+            return f"心跳 {self.instant(at)}（{'，'.join(parts)}）"
+        return "探测失败 " + "、".join(self.instant(at) for at in evidence)
+
+    def places(self, terminal: str, check: str, channel: str, edge: Edge | None, begun: int) -> str:
+        """Where its evidence stands in the log: `test-2026-10-12.jsonl 第 83 行（字节 10452）`."""
+        if edge is None:
+            return NO_FIGURE
+        keys = [("", channel, begun)] if edge.how == "channel" else []
+        for evidence in (edge.before, edge.after):
+            if not evidence:
+                continue
+            beat = len(evidence) == 5 and isinstance(evidence[2], str)
+            kind = f"will-{channel}" if isinstance(evidence[-1], str) and len(evidence) == 2 else check
+            instants = evidence[:1] if beat or len(evidence) == 2 else evidence
+            keys += [(terminal, kind, at) for at in instants]
+        found = [self.lines[key] for key in keys if key in self.lines]
+        return "；".join(place(line) for line in found) or NO_FIGURE
+
+
+def place(line: LineFacts) -> str:
+    return f"{line.file} 第 {line.number} 行（字节 {line.offset}）"
+
+
+def percent(part: int, whole: int) -> str:
+    """Cut to hundredths of a percent, by whole numbers: `99.12%`."""
+    if not whole:
+        return NO_FIGURE
+    hundredths = part * 10_000 // whole
+    return f"{hundredths // 100}.{hundredths % 100:02d}%"
+
+
+def quotient(part: int, whole: int) -> str:
+    """The division written out and cut: `0.9912345678…`, without the dots where it ends there."""
+    if not whole:
+        return "除数为 0，无此数"
+    digits = part * 10**DIGITS // whole
+    text = f"{digits // 10**DIGITS}.{digits % 10**DIGITS:0{DIGITS}d}"
+    return text.rstrip("0").ljust(4, "0") if part * 10**DIGITS % whole == 0 else f"{text}…"
+
+
+def hours(text: str) -> str:
+    """`workdays 08:30-12:00 14:00-18:00` as people say it."""
+    days, *rest = text.split()
+    return ("工作日 " if days == "workdays" else "每日 ") + "、".join(rest)
+
+
+def terminal(kind: str | None) -> str:
+    return "站点" if kind is None else f"{KINDS.get(kind, kind)}（{kind}）"
+
+
+def document(title: str, fields: Sequence[tuple[str, str]], sections: Sequence[Section], about: About) -> Document:
+    """With what made it, and 演示数据 on what was played."""
+    return Document(
+        title,
+        sections,
+        fields,
+        (DEMO,) if about.demo else (),
+        made_by=f"zhdj-monitor {about.software}，可用率判定规则第 {about.method} 版（docs/rules.md）",
+        timezone=about.timezone,
+    )
+
+
+def fields(about: About, words: Words) -> list[tuple[str, str]]:
+    """Of which time it speaks, and when it was made."""
+    known = words.instant(about.known_until)
+    return [
+        ("期间", f"{words.instant(about.start)} 至 {words.instant(about.end)}（不含）"),
+        ("生成", f"{words.instant(about.as_of)}，证据已判至 {known}"),
+    ]
