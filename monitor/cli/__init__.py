@@ -18,6 +18,7 @@ from monitor.cli import (
     meetings,
     people,
     register,
+    reports,
     service,
     tokens,
     windows,
@@ -45,6 +46,7 @@ program.add_typer(people.program, name="user", help="People: who may do what, si
 program.add_typer(ledger.program, name="ledger", help="经费台账: the cost ledger, an auxiliary register.")
 program.add_typer(register.program, name="register", help="机位台账: which device stands where; 盘点.")
 program.add_typer(inspections.program, name="inspection", help="巡检: planned rounds and visits.")
+program.add_typer(reports.program, name="report", help="报告: reports of a month, or of any other period.")
 program.add_typer(meetings.program, name="meeting", help="会议保障: meetings and who joined.")
 
 

@@ -195,6 +195,25 @@ class Counter:
         watched = [list(_watched(span, checks).values()) for span in spans]
         return _joined(spans, [roll_up_values(ts, max) if ts else _NOTHING for ts in watched])
 
+    def own(self, site_id: str, period: Interval, checks: Mapping[Key, Timeline]) -> tuple[Course, Timeline]:
+        """A site's own course, and its timeline as `count` takes it: right within the period, quicker than
+        `site_timeline`. What it says of the time before it is right only where the site is not up as it begins."""
+        spans = self._spans(site_id)
+        watched = [_watched(span, checks) for span in spans]
+        if _is_whole(spans):
+            return self._whole(spans[0], None), _of_site(list(watched[0].values()), period[0])
+        return self._course(spans, None), self._own(spans, watched, period)
+
+    def _own(self, spans: Sequence[Held], watched: Sequence[Mapping[str, Timeline]], period: Interval) -> Timeline:
+        # What was before the period need not be right if the site is up as it begins.
+        return _joined(
+            spans,
+            [
+                _of_site(list(of_span.values()), period[0] if span.since <= period[0] < span.until else span.since)
+                for span, of_span in zip(spans, watched, strict=True)
+            ],
+        )
+
     def had_check(self, site_id: str, kind: str, period: Interval) -> bool:
         """Had a terminal a check while it was in service in the period?"""
         spans = self._spans(site_id)
@@ -248,14 +267,7 @@ class Counter:
             parts = _parts(course, before, timeline, period)
             mine.append(Member(site, kind, measured, verdict, parts))
         course = self._course(spans, None)
-        # What was before the period need not be right if the site is up as it begins.
-        timeline = _joined(
-            spans,
-            [
-                _of_site(list(of_span.values()), period[0] if span.since <= period[0] < span.until else span.since)
-                for span, of_span in zip(spans, watched, strict=True)
-            ],
-        )
+        timeline = self._own(spans, watched, period)
         measured = course.measure(timeline, period)
         if measured is not None:
             parts = _parts(course, before, timeline, period)
@@ -337,7 +349,8 @@ class Counter:
             found = self._wholes[key] = self._courses.of([piece])
         return found
 
-    def _course_of(self, site: Site, terminal: Terminal | None) -> Course:
+    def course_of(self, site: Site, terminal: Terminal | None) -> Course:
+        """What decides how the time of a terminal (also one that is not listed) or of the site itself counts."""
         spans = self._spans(site.site_id)
         if terminal is None:
             return self._course(spans, None)
@@ -346,18 +359,18 @@ class Counter:
 
     def in_service(self, site: Site, terminal: Terminal | None, start: int, end: int) -> Sequence[Interval]:
         """In-service intervals of a terminal, or of the site itself."""
-        return self._course_of(site, terminal).in_service(start, end)
+        return self.course_of(site, terminal).in_service(start, end)
 
     def planned(self, site: Site, terminal: Terminal | None) -> list[Interval]:
         """The planned windows that cover it, joined."""
-        return self._course_of(site, terminal).planned
+        return self.course_of(site, terminal).planned
 
     def at_most_ms(self, site: Site, terminal: Terminal, reach: Interval, start: int, end: int) -> int:
         """No less than the counted down ms of an outage in `[start, end)`: had it been down all the while.
 
         `reach` holds all that is asked for, so that all terminals with equal hours share the work.
         """
-        return self._course_of(site, terminal).counted(reach, True)[1].inside(start, end)
+        return self.course_of(site, terminal).counted(reach, True)[1].inside(start, end)
 
     def reached_at(
         self, site: Site, terminal: Terminal, timeline: Sequence[Step], outage: Interval, limit_ms: int
@@ -380,7 +393,7 @@ class Counter:
     def _counted_down(
         self, site: Site, terminal: Terminal, timeline: Sequence[Step], start: int, end: int
     ) -> list[Interval]:
-        course = self._course_of(site, terminal)
+        course = self.course_of(site, terminal)
         return counted_down(timeline, start, end, subtract(course.in_service(start, end), course.planned))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -31,12 +31,13 @@ _new_step = tuple.__new__
 
 
 async def timelines(
-    connection: AsyncConnection, lo: int, hi: int, *, edges: bool = False, site: str | None = None
+    connection: AsyncConnection, lo: int, hi: int, *, edges: bool = False, sites: Collection[str] | None = None
 ) -> Mapping[Key, Timeline]:
-    """The timelines of all checks (or of one site's) on `[lo, hi)` ms, and for a site with an outage that lasts into
-    `lo` from where it began: limits run from there. Before what was read, a timeline says unknown."""
-    mine = true() if site is None else check.c.site == site
-    known = await connection.execute(select(check.c.id, check.c.site, check.c.terminal, check.c.check).where(mine))
+    """The timelines of all checks on `[lo, hi)` ms, and for a site with an outage that lasts into `lo` from where it
+    began: limits run from there. Before what was read, a timeline says unknown. `sites`: of these few alone."""
+    asked = select(check.c.id, check.c.site, check.c.terminal, check.c.check)
+    mine = true() if sites is None else check.c.site.in_(sites)
+    known = await connection.execute(asked.where(mine))
     keys_of: dict[int, Key] = {number: (site, terminal, name) for number, site, terminal, name in known}
     found: dict[int, Timeline] = {number: new_timeline() for number in keys_of}
     columns = [span.c.check_id, span.c.start_ms, span.c.value] + ([span.c.edge] if edges else [])
@@ -52,24 +53,24 @@ async def timelines(
     # An outer join: check by check, each by the key of `span`, and not the other way round.
     in_force = (span.c.check_id == check.c.id) & (span.c.start_ms == _in_force(lo))
     before = select(*columns).select_from(check.outerjoin(span, in_force))
-    before = before.where(check.c.site.not_in(select(lasting.c.site)), mine)
+    before = before.where(mine, check.c.site.not_in(select(lasting.c.site)))
+    began = func.coalesce(_in_force(lasting.c.began), lasting.c.began)
     longer = (
         select(*columns)
         .join(check, span.c.check_id == check.c.id)
         .join(lasting, lasting.c.site == check.c.site)
-        .where(span.c.start_ms <= lo, span.c.start_ms >= func.coalesce(_in_force(lasting.c.began), lasting.c.began))
-        .where(mine)
+        .where(mine, span.c.start_ms <= lo, span.c.start_ms >= began)
     )
-    later = (span.c.start_ms > lo) & (span.c.start_ms < hi)
-    if site is not None:
-        later &= span.c.check_id.in_(keys_of)
+    here = (span.c.start_ms > lo) & (span.c.start_ms < hi)
+    if sites is not None:
+        here &= span.c.check_id.in_(list(keys_of))
+    inside = select(*columns).where(here)
     await _append(found, connection, before, edges)
     await _append(found, connection, longer.order_by(span.c.check_id, span.c.start_ms), edges)
     if edges:
-        inside = select(*columns).where(later)
         await _append(found, connection, inside.order_by(span.c.check_id, span.c.start_ms), edges)
     else:
-        await _append_packed(found, connection, later)
+        await _append_packed(found, connection, here)
     return {key: found[number] for number, key in keys_of.items()}
 
 
@@ -125,6 +126,14 @@ async def _append_packed(found: dict[int, Timeline], connection: AsyncConnection
                 packed = _decode(text)
                 packed.sort()
                 found[check_id] += [_new_step(Step, (n >> 2, _VALUES[n & 3], None)) for n in packed]
+
+
+async def first_evidence(connection: AsyncConnection) -> int | None:
+    """When anything was known of any check for the first time (ms); None: nothing ever was."""
+    first = select(func.min(span.c.start_ms)).where(span.c.check_id == check.c.id).scalar_subquery()
+    found = await connection.execute(select(func.min(select(first.label("at")).select_from(check).subquery().c.at)))
+    at: int | None = found.scalar()
+    return at
 
 
 async def observers(connection: AsyncConnection, site: str) -> list[str]:

@@ -114,7 +114,7 @@ async def explain_site(
     async with engine.connect() as connection:
         it = await read(connection, loaded, period, now)
         site = find_site(it.counter, site_id)
-        own = await reading.timelines(connection, *it.period, edges=True, site=site_id)
+        own = await reading.timelines(connection, *it.period, edges=True, sites=[site_id])
         found = accounts(it.counter, site_id, it.period, own, local_days(loaded.settings.zone))
         mine = _chosen(it.counter, site, terminal, found, period)
         held = [h for h in it.counter.held(site_id) if h.since < it.period[1] and h.until > it.period[0]]

@@ -41,7 +41,7 @@ async def explain_outage(
         site = find_site(counter, outage.site)
         lasts = (outage.start, now if outage.over is None else outage.over)
         months = _months(loaded, lasts, now)
-        checks = await reading.timelines(connection, months[0][0], max(months[-1][1], lasts[1]), site=outage.site)
+        checks = await reading.timelines(connection, months[0][0], max(months[-1][1], lasts[1]), sites=[outage.site])
         starts = await reading.edges_at(connection, outage.site, outage.terminal, outage.start)
         over = outage.over
         ends = [] if over is None else await reading.edges_at(connection, outage.site, outage.terminal, over)
