@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-#: What a column's cells are; None in any of them is a dash.
+#: What a column's cells are; None in any of them is a dash, and a str in any of them is shown as it stands (监测数据不足).
 #:   text     str
 #:   count    int
 #:   percent  int, hundredths of a percent, cut and never rounded up: 9999 is 99.99 %
@@ -73,7 +73,8 @@ class Text:
 @dataclass(frozen=True, slots=True)
 class Chart:
     """`line` and `bar`: `labels` along the x axis, each series one value a label (None: nothing there).
-    `heat`: one series a row, its values the columns. Values have the units of `kind`;"""
+    `heat`: one series a row, its values the columns, percentages: below 0 as in `ReportFacts.heat`, nothing to count (-1,
+    and None) and not known (-2). Values have the units of `kind`; `note` stands below."""
 
     title: str
     form: Literal["line", "bar", "heat"]
@@ -99,7 +100,8 @@ class Section:
 class Document:
     """A whole document. `marks` stand on every page (演示数据, 预览, 更正版); `fields`: unit, period, date and the
     like, below the title; `signatures`: who signs, with room for it (填表人, 负责人); `made_by`: the line that says by what
-    software, rules, renderer and fonts. `timezone`: in which instants are shown."""
+    software, rules, renderer and fonts. `timezone`: in which instants are shown. `as_of`: ms UTC, when the facts were
+    gathered: the date that the file itself bears, so that the same document is the same bytes whenever it is made."""
 
     title: str
     sections: Sequence[Section]
@@ -109,3 +111,4 @@ class Document:
     made_by: str = ""
     timezone: str = "Asia/Shanghai"
     lead: Sequence[Block] = field(default=())
+    as_of: int | None = None

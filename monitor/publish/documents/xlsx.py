@@ -1,0 +1,360 @@
+"""XLSX by xlsxwriter: real numbers and dates, a sheet for each section, texts that no program takes for formulas."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import xlsxwriter
+
+from monitor.core.text import NO_FIGURE
+from monitor.publish.documents import cells, chart
+from monitor.publish.documents.blocks import Block, Cell, Chart, Column, Document, Heading, Kind, Row, Section, Table, Text
+
+#: What a cell holds at most, and what stands at the end of a text that was longer.
+LONGEST = 32_767
+CUT = "……（过长，已截断）"
+FONT = "仿宋_GB2312"
+HEADS = "黑体"
+#: Links in a workbook: a sheet may have 65,530 of them.
+_LINKS = 60_000
+_FORMATS: Mapping[Kind, str] = {
+    "count": "#,##0",
+    "percent": "0.00%",
+    "length": "[h]:mm:ss",
+    "yuan": "#,##0.00",
+    "instant": "yyyy-mm-dd hh:mm:ss",
+    "day": "yyyy-mm-dd",
+}
+#: Whole numbers that a spreadsheet, which counts in doubles, still shows digit by digit.
+_EXACT = 10**15
+_WIDEST = 60
+_CHART_ROWS = 17
+#: A head stays in sight as long as what stands above it leaves room for rows.
+_FROZEN = 12
+
+
+def render(document: Document) -> bytes:
+    """The document as a workbook: a first sheet with title, fields and contents, then a sheet for each section."""
+    made = io.BytesIO()
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with xlsxwriter.Workbook(made, options) as book:
+        _Workbook(book, document).write()
+    return made.getvalue()
+
+
+def text(value: str) -> str:
+    """What a cell can hold of a text."""
+    shown = cells.clean(value)
+    # Counted as the file format counts: in UTF-16.
+    if len(shown.encode("utf-16-le")) // 2 <= LONGEST:
+        return shown
+    room = LONGEST - len(CUT)
+    return shown.encode("utf-16-le")[: room * 2].decode("utf-16-le", "ignore") + CUT
+
+
+def sheet_names(wanted: Sequence[str]) -> list[str]:
+    """Names that spreadsheets take: 31 characters at most, none twice, without []:*?/\\."""
+    taken: set[str] = {"history"}
+    names = []
+    for short in wanted:
+        plain = re.sub(r"[\[\]:*?/\\\n\t]", "·", cells.clean(short)).strip("' ")[:31] or "表"
+        name, n = plain, 2
+        while name.lower() in taken:
+            tail = f"（{n}）"
+            name, n = plain[: 31 - len(tail)] + tail, n + 1
+        taken.add(name.lower())
+        names.append(name)
+    return names
+
+
+@dataclass
+class _Sheet:
+    """`row`: where the next block begins. `widths`: of columns, in characters, as far as they are known."""
+
+    name: str
+    page: Any
+    row: int = 0
+    widths: dict[int, float] = field(default_factory=dict)
+
+
+class _Workbook:
+    def __init__(self, book: Any, document: Document) -> None:
+        self.book, self.document = book, document
+        self.zone = ZoneInfo(document.timezone)
+        self.formats: dict[tuple[tuple[str, Any], ...], Any] = {}
+        self.places: dict[str, str] = {}  # of anchors
+        self.links: list[tuple[Any, int, str, str, Any]] = []
+
+    def write(self) -> None:
+        document = self.document
+        at = datetime.fromtimestamp((document.as_of or 0) // 1000, UTC).replace(tzinfo=None)
+        self.book.set_properties({"title": text(document.title)[:255], "created": at, "comments": text(document.made_by)})
+        heats = [(s, b) for s in document.sections for b in s.blocks if isinstance(b, Chart) and b.form == "heat"]
+        figures = [b for b in self._blocks() if isinstance(b, Chart) and b.form != "heat"]
+        wanted = ["封面", *(s.short for s in document.sections), *(b.title for _, b in heats), *["图表数据"][: len(figures)]]
+        names = sheet_names(wanted)
+        pages = [_Sheet(name, self.book.add_worksheet(name)) for name in names]
+        count = len(document.sections)
+        cover, sections = pages[0], pages[1 : 1 + count]
+        self.maps = {id(b): page for (_, b), page in zip(heats, pages[1 + count :], strict=False)}
+        self.data = pages[-1] if figures else None
+        self._cover(cover, sections)
+        for section, page in zip(document.sections, sections, strict=True):
+            self._section(page, section)
+        for page in pages:
+            self._finish(page)
+        for sheet, row, anchor, shown, form in self.links[:_LINKS]:
+            if anchor in self.places:
+                sheet.write_url(row, 0, f"internal:{self.places[anchor]}", form, shown)
+
+    def _blocks(self) -> list[Block]:
+        return [*self.document.lead, *(b for s in self.document.sections for b in s.blocks)]
+
+    def _form(self, **properties: Any) -> Any:
+        """Formats are kept: one that is made for every cell makes a workbook slow to open."""
+        key = tuple(sorted(properties.items()))
+        if key not in self.formats:
+            self.formats[key] = self.book.add_format({"font_name": FONT, "font_size": 11, "valign": "vcenter", **properties})
+        return self.formats[key]
+
+    def _say(self, sheet: _Sheet, words: str, **properties: Any) -> None:
+        """A line of text below what is there."""
+        if words:
+            sheet.page.write_string(sheet.row, 0, text(words), self._form(quote_prefix=True, **properties))
+        sheet.row += 1
+
+    def _top(self, sheet: _Sheet, title: str) -> None:
+        marks = "　".join(self.document.marks)
+        self._say(sheet, f"【{marks}】{title}" if marks else title, font_name=HEADS, font_size=16)
+        sheet.page.set_row(0, 26)
+
+    def _cover(self, sheet: _Sheet, sections: Sequence[_Sheet]) -> None:
+        document = self.document
+        self._top(sheet, document.title)
+        sheet.row += 1
+        for name, value in document.fields:
+            sheet.page.write_string(sheet.row, 0, text(name), self._form(font_name=HEADS, quote_prefix=True))
+            sheet.page.write_string(sheet.row, 1, text(value), self._form(quote_prefix=True))
+            sheet.row += 1
+        sheet.row += 1
+        for block in document.lead:
+            self._block(sheet, block)
+        self._say(sheet, "目录", font_name=HEADS, font_size=12)
+        for section, page in zip(document.sections, sections, strict=True):
+            place = f"internal:{_quoted(page.name)}!A1"
+            sheet.page.write_url(sheet.row, 0, place, self._form(**_LINK), text(section.title)[:255])
+            sheet.row += 1
+        sheet.row += 1
+        for name in document.signatures:
+            self._say(sheet, f"{name}：")
+        sheet.row += 1
+        self._say(sheet, document.made_by, font_size=9)
+        sheet.widths.setdefault(0, 24)
+        sheet.widths.setdefault(1, 40)
+
+    def _section(self, sheet: _Sheet, section: Section) -> None:
+        self._top(sheet, section.title)
+        heads = [(self._block(sheet, block), block) for block in section.blocks]
+        tables = [(head, block) for head, block in heads if isinstance(block, Table) and block.rows]
+        if len(tables) == 1 and (head := tables[0][0] or 0) < _FROZEN:
+            table = tables[0][1]
+            sheet.page.freeze_panes(head + 1, 1)
+            sheet.page.autofilter(head, 0, head + len(table.rows), len(table.columns) - 1)
+            sheet.page.repeat_rows(head)
+        else:
+            sheet.page.freeze_panes(1, 0)
+
+    def _block(self, sheet: _Sheet, block: Block) -> int | None:
+        """Write it below what is there; of a table the row of its head."""
+        match block:
+            case Table():
+                return self._table(sheet, block)
+            case Chart(form="heat"):
+                self._heat(self.maps[id(block)], block)
+                place = f"internal:{_quoted(self.maps[id(block)].name)}!A1"
+                sheet.page.write_url(sheet.row, 0, place, self._form(**_LINK), text(f"{block.title}：见另表")[:255])
+                sheet.row += 2
+            case Chart():
+                self._chart(sheet, block)
+            case Heading():
+                self._mark(sheet, block.anchor)
+                self._say(sheet, block.text, font_name=HEADS, font_size=13)
+            case Text():
+                self._say(sheet, block.text, **({"bold": True, "font_color": "#9C0006"} if block.warning else {}))
+        return None
+
+    def _mark(self, sheet: _Sheet, anchor: str) -> None:
+        if anchor:
+            self.places.setdefault(anchor, f"{_quoted(sheet.name)}!A{sheet.row + 1}")
+
+    def _table(self, sheet: _Sheet, table: Table) -> int:
+        self._mark(sheet, table.anchor)
+        self._say(sheet, table.title, font_name=HEADS, font_size=12)
+        at = sheet.row
+        if not table.rows:
+            self._say(sheet, table.empty)
+        else:
+            self._heads(sheet, [cells.head(column) for column in table.columns])
+            for row in table.rows:
+                self._row(sheet, table.columns, row)
+        if table.note:
+            self._say(sheet, table.note, font_size=10)
+        sheet.row += 1
+        return at
+
+    def _heads(self, sheet: _Sheet, heads: Sequence[str]) -> None:
+        form = self._form(font_name=HEADS, border=1, bg_color="#D9E2EC", align="center", text_wrap=True, quote_prefix=True)
+        for i, head in enumerate(heads):
+            sheet.page.write_string(sheet.row, i, text(head), form)
+            self._widen(sheet, i, min(_length(head), 16))
+        sheet.row += 1
+
+    def _row(self, sheet: _Sheet, columns: Sequence[Column], row: Row) -> None:
+        for i, (column, cell) in enumerate(zip(columns, row.cells, strict=True)):
+            self._cell(sheet, i, column.kind, cell, row.strong)
+        if row.link:
+            first = columns[0]
+            shown = text(cells.words(first.kind, row.cells[0], self.zone))
+            form = self._form(border=1, **_LINK, **({"font_name": HEADS} if row.strong else {}))
+            if isinstance(row.cells[0], str) and len(shown) <= 255:
+                self.links.append((sheet.page, sheet.row, row.link, shown, form))
+        sheet.row += 1
+
+    def _cell(self, sheet: _Sheet, i: int, kind: Kind, cell: Cell, strong: bool = False) -> None:
+        look: dict[str, Any] = {"border": 1, **({"font_name": HEADS} if strong else {})}
+        value = self._value(kind, cell)
+        if isinstance(value, str):
+            look |= {"align": "right"} if value == NO_FIGURE else {"text_wrap": True, "quote_prefix": True}
+            sheet.page.write_string(sheet.row, i, value, self._form(**look))
+            self._widen(sheet, i, max(map(_length, value.split("\n"))))
+            return
+        form = self._form(**look, num_format=_FORMATS[kind])
+        if isinstance(value, datetime | date):
+            sheet.page.write_datetime(sheet.row, i, value, form)
+        else:
+            sheet.page.write_number(sheet.row, i, value, form)
+        self._widen(sheet, i, _length(cells.words(kind, cell, self.zone)))
+
+    def _value(self, kind: Kind, cell: Cell) -> str | int | float | datetime | date:
+        """The number or the date that a cell holds; a text where it has none that a spreadsheet could count with."""
+        if cell is None:
+            return NO_FIGURE
+        if kind == "day" and isinstance(cell, str):
+            try:
+                day = date.fromisoformat(cell)
+            except ValueError:
+                return text(cell)
+            return day if day.year >= 1901 else text(cell)
+        if isinstance(cell, str) or kind in ("text", "day") or abs(cell) >= _EXACT:
+            return text(cells.words(kind, cell, self.zone))
+        match kind:
+            case "percent":
+                return cell / 10_000
+            case "yuan":
+                return cell / 100
+            case "length" if cell >= 0:
+                return (cell // 1000) / 86_400  # whole seconds, cut as on paper
+            case "instant":
+                at = cells.local(cell, self.zone)
+                if at is not None and at.year >= 1901:
+                    return at.replace(tzinfo=None)
+            case "count":
+                return cell
+        return text(cells.words(kind, cell, self.zone))
+
+    def _chart(self, sheet: _Sheet, block: Chart) -> None:
+        """A chart of the program's own over figures that stand on the last sheet."""
+        assert self.data is not None  # noqa: S101 - made where there is a chart
+        data, made = self.data, self.book.add_chart({"type": "line" if block.form == "line" else "column"})
+        self._say(data, block.title, font_name=HEADS)
+        head, count = data.row, len(block.labels)
+        self._heads(data, ["", *block.series])
+        for i, label in enumerate(block.labels):
+            self._cell(data, 0, "text", label)
+            for n, series in enumerate(block.series.values(), 1):
+                if i < len(series) and series[i] is not None:
+                    self._cell(data, n, block.kind, series[i])
+            data.row += 1
+        for n, name in enumerate(block.series if count else (), 1):
+            ink, dash = chart.INKS[(n - 1) % 6], ("solid", "dash", "round_dot", "long_dash")[(n - 1) % 4]
+            look: dict[str, Any] = {"line": {"color": ink, "dash_type": dash, "width": 1.75}}
+            if block.form == "line":
+                look["marker"] = {"type": ("circle", "square", "triangle")[(n - 1) % 3], "size": 5}
+            else:
+                look = {"fill": {"color": ink}, "border": {"color": "#333333"}}
+                if n % 2 == 0:
+                    look = {"pattern": {"pattern": "wide_upward_diagonal", "fg_color": ink}, "border": {"color": "#333333"}}
+            made.add_series(
+                {
+                    "name": [data.name, head, n],
+                    "categories": [data.name, head + 1, 0, head + count, 0],
+                    "values": [data.name, head + 1, n, head + count, n],
+                    **look,
+                }
+            )
+            del name
+        data.row += 1
+        made.set_title({"name": text(block.title)[:255], "overlay": False, "name_font": {"size": 12}})
+        made.set_y_axis({"num_format": _FORMATS.get(block.kind, "General"), "major_gridlines": {"visible": True}})
+        made.set_legend({"position": "bottom"} if len(block.series) > 1 else {"none": True})
+        made.set_size({"width": 760, "height": 320})
+        made.show_blanks_as("gap")
+        if count and block.series:
+            sheet.page.insert_chart(sheet.row, 0, made, {"description": text(block.title)[:255]})
+            sheet.row += _CHART_ROWS
+        if block.note:
+            self._say(sheet, block.note, font_size=10)
+        sheet.row += 1
+
+    def _heat(self, sheet: _Sheet, block: Chart) -> None:
+        """A sheet of its own: figures on shades."""
+        self._top(sheet, block.title)
+        self._say(sheet, "底色越深越差；斜线为未知，空白为无须计算。" + block.note, font_size=10)
+        self._heads(sheet, ["", *block.labels])
+        sheet.page.freeze_panes(sheet.row, 1)
+        sheet.page.repeat_rows(sheet.row - 1)
+        for name, values in block.series.items():
+            self._cell(sheet, 0, "text", name)
+            for i, value in enumerate(values[: len(block.labels)], 1):
+                if value is not None and value >= 0:
+                    fill = chart.shade(value)
+                    ink = "#FFFFFF" if value < 9_000 else "#000000"
+                    form = self._form(num_format=_FORMATS["percent"], bg_color=fill, font_color=ink, border=1, font_size=9)
+                    sheet.page.write_number(sheet.row, i, value / 10_000, form)
+                elif value == chart.UNKNOWN:
+                    sheet.page.write_blank(sheet.row, i, None, self._form(pattern=14, border=1))
+                self._widen(sheet, i, 7)
+            sheet.row += 1
+
+    def _widen(self, sheet: _Sheet, column: int, need: float) -> None:
+        sheet.widths[column] = min(max(sheet.widths.get(column, 6.0), need + 2.0), _WIDEST)
+
+    def _finish(self, sheet: _Sheet) -> None:
+        """Column widths, and how it prints: A4 on its side, all columns on a page, marks above and numbers below."""
+        for column, need in sheet.widths.items():
+            sheet.page.set_column(column, column, need)
+        page = sheet.page
+        page.set_paper(9)
+        page.set_landscape()
+        page.fit_to_pages(1, 0)
+        marks = cells.clean("　".join(self.document.marks)).replace("&", "&&").replace("\n", " ")
+        page.set_header(f"&C&12{marks[:200]}")
+        page.set_footer("&C— &P —")
+
+
+_LINK = {"font_color": "#0563C1", "underline": 1, "text_wrap": True}
+
+
+def _length(words: str) -> int:
+    """In characters of a column's width: a Chinese one is two."""
+    return sum(2 if ord(char) > 0x2E7F else 1 for char in words)
+
+
+def _quoted(name: str) -> str:
+    return "'" + name.replace("'", "''") + "'"
