@@ -1,12 +1,13 @@
-"""Charts as SVG, drawn by hand: the same picture in HTML, PDF and DOCX. Told apart without colour, too, by dashes, marks
-and hatching, because offices print in black and white. Only attributes, no style: a page's content policy allows them.
+"""Charts as SVG, drawn by hand: the same picture in HTML, PDF and DOCX.
+
+Told apart without colour, too, by dashes, marks and hatching, because offices print in black and white. Only
+attributes, no style: a page's content policy allows them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
-from itertools import pairwise
 
 from monitor.core.money import in_yuan
 from monitor.publish.documents import cells, fonts
@@ -27,6 +28,7 @@ SHADES = (
 )
 UNKNOWN = -2  # as in ReportFacts.heat
 INKS = ("#1f4e79", "#c0504d", "#4f7f3a", "#7a5195", "#8a6d1d", "#3b3b3b")
+FILLS = (INKS[0], "url(#hatch)", "#d9d9d9", "#8a8a8a")
 _DASHES = ("", "7 3", "2 3", "10 3 2 3", "4 2", "1 2")
 _HOUR = 3_600_000
 #: Of lengths a person counts in seconds, minutes, hours and days.
@@ -118,7 +120,7 @@ def _axes(chart: Chart) -> str:
     """Lines or bars over named places."""
     values = [v for series in chart.series.values() for v in series if v is not None]
     marks = ticks(values, chart.kind, chart.form)
-    legend, top = _legend(list(chart.series)) if len(chart.series) > 1 else ([], 14.0)
+    legend, top = _legend(list(chart.series), chart.form) if len(chart.series) > 1 else ([], 14.0)
     left = max(fonts.width(tick(m, chart.kind)) for m in marks) * 12 + 14
     right = WIDTH - 14
     base = top + 230
@@ -145,7 +147,7 @@ def _axes(chart: Chart) -> str:
     return _svg(height, [*body, *names], chart.title)
 
 
-def _legend(names: Sequence[str]) -> tuple[list[str], float]:
+def _legend(names: Sequence[str], form: str) -> tuple[list[str], float]:
     """What each series looks like, above; and where the picture goes on."""
     made: list[str] = []
     x, y = 10.0, 14.0
@@ -154,20 +156,23 @@ def _legend(names: Sequence[str]) -> tuple[list[str], float]:
         need = fonts.width(fonts.shown(text)) * 12 + 50
         if x + need > WIDTH and x > 10:
             x, y = 10.0, y + 20
-        made.append(_swatch(n, x, y))
+        made.append(_swatch(n, x, y, form))
         made.append(_put(x + 34, y, text))
         x += need
     return made, y + 20
 
 
-def _swatch(n: int, x: float, y: float) -> str:
+def _swatch(n: int, x: float, y: float, form: str) -> str:
+    if form == "bar":
+        place = f'x="{x:.1f}" y="{y - 10:.1f}" width="28" height="12"'
+        return f'<rect {place} fill="{FILLS[n % 4]}" stroke="#333" stroke-width="0.7"/>'
     dash = f' stroke-dasharray="{_DASHES[n % 6]}"' if n % 6 else ""
     line = f'<path d="M{x:.1f} {y - 4:.1f}h28" stroke="{INKS[n % 6]}" stroke-width="1.8"{dash}/>'
     return line + _mark(n, x + 14, y - 4)
 
 
 def _names(chart: Chart, left: float, base: float, slot: float) -> tuple[float, list[str]]:
-    """Names below the axis, and how high the picture is: level where they fit; of a line every so many; of bars turned."""
+    """Names below the axis, and how high the picture is: level where they fit; else every so many, or turned."""
     longest = max((fonts.width(fonts.shown(label)) * 12 for label in chart.labels), default=0.0) + 8
     made = []
     if chart.form == "bar" and longest > slot:
@@ -216,7 +221,7 @@ def _bars(
 ) -> Iterator[str]:
     """Bars from zero, with their figures above where these fit; the second of two series hatched."""
     wide = min(slot * 0.7 / of, 48.0)
-    fill = (INKS[0], "url(#hatch)", "#d9d9d9", "#8a8a8a")[n % 4]
+    fill = FILLS[n % 4]
     for x, value in points:
         if value is None:
             continue

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from string import Template
 from xml.sax.saxutils import escape, quoteattr
 
 from monitor.publish.documents import chart, pdf
@@ -20,6 +21,7 @@ from monitor.publish.documents.cells import clean
 from monitor.publish.documents.layout import BOTTOM, LEFT, MM, PAGE, PORTRAIT, RIGHT, TOP, Laid, Piece, pieces
 
 _FOLDER = Path(__file__).parent / "word"
+_PICTURE, _PAGES = (Template((_FOLDER / f"{name}.xml").read_text("utf-8").strip()) for name in ("picture", "pages"))
 _XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _SPACES = " ".join(
     f'xmlns:{name}="http://schemas.openxmlformats.org/{place}"'
@@ -65,7 +67,9 @@ def render(document: Document) -> bytes:
     if turned:
         body.append(_turn(turned))
     for name in document.signatures:
-        body.append(_paragraph(f"{name}：" + ("　　　　年　　月　　日" if "日期" in name else ""), "Field", "<w:keepNext/>"))
+        body.append(
+            _paragraph(f"{name}：" + ("　　　　年　　月　　日" if "日期" in name else ""), "Field", "<w:keepNext/>")
+        )
     body.append(_paragraph(document.made_by, "Note"))
     text = f"{_XML}<w:document {_SPACES}><w:body>{''.join(body)}{_section(False)}</w:body></w:document>"
     return _packed(document, text, media)
@@ -154,14 +158,7 @@ def _picture(title: str, png: bytes, n: int) -> str:
     wide = round(PORTRAIT * _EMU)
     size = f'cx="{wide}" cy="{wide * down // across}"'
     named = f'id="{n}" name="chart{n}" descr={quoteattr(clean(title).replace(chr(10), " "))}'
-    picture = "http://schemas.openxmlformats.org/drawingml/2006/picture"
-    return (
-        '<w:p><w:pPr><w:pStyle w:val="Picture"/></w:pPr><w:r><w:drawing><wp:inline distT="0" distB="0" distL="0" distR="0">'
-        f'<wp:extent {size}/><wp:docPr {named}/><a:graphic><a:graphicData uri="{picture}"><pic:pic><pic:nvPicPr>'
-        f'<pic:cNvPr {named}/><pic:cNvPicPr/></pic:nvPicPr><pic:blipFill><a:blip r:embed="chart{n}"/><a:stretch><a:fillRect/>'
-        f'</a:stretch></pic:blipFill><pic:spPr><a:xfrm><a:off x="0" y="0"/><a:ext {size}/></a:xfrm><a:prstGeom prst="rect">'
-        "<a:avLst/></a:prstGeom></pic:spPr></pic:pic></a:graphicData></a:graphic></wp:inline></w:drawing></w:r></w:p>"
-    )
+    return _PICTURE.substitute(size=size, named=named, part=f"chart{n}")
 
 
 def _section(wide: bool) -> str:
@@ -170,16 +167,8 @@ def _section(wide: bool) -> str:
     top, right, bottom, left = (LEFT, TOP, RIGHT, BOTTOM) if wide else (TOP, RIGHT, BOTTOM, LEFT)
     turned = ' w:orient="landscape"' if wide else ""
 
-    def twips(points: float) -> int:
-        return round(points * 20)
-
-    return (
-        '<w:sectPr><w:headerReference w:type="default" r:id="header.xml"/><w:headerReference w:type="even" r:id="header.xml"/>'
-        '<w:footerReference w:type="default" r:id="footer_odd.xml"/><w:footerReference w:type="even" r:id="footer_even.xml"/>'
-        f'<w:pgSz w:w="{twips(across)}" w:h="{twips(down)}"{turned}/><w:pgMar w:top="{twips(top)}" w:right="{twips(right)}" '
-        f'w:bottom="{twips(bottom)}" w:left="{twips(left)}" w:header="{twips(15 * MM)}" w:footer="{twips(18 * MM)}" '
-        'w:gutter="0"/></w:sectPr>'
-    )
+    places = dict(across=across, down=down, top=top, right=right, bottom=bottom, left=left, head=15 * MM, foot=18 * MM)
+    return _PAGES.substitute({name: round(points * 20) for name, points in places.items()}, turned=turned)
 
 
 def _turn(was_wide: bool) -> str:
@@ -190,14 +179,15 @@ def _turn(was_wide: bool) -> str:
 def _footer(side: str) -> str:
     number = '<w:fldSimple w:instr=" PAGE "><w:r><w:t>1</w:t></w:r></w:fldSimple>'
     inner = f"{_text('— ')}{number}{_text(' —')}"
-    return (
-        f'{_XML}<w:ftr {_SPACES}><w:p><w:pPr><w:pStyle w:val="Page"/><w:jc w:val="{side}"/></w:pPr>{inner}</w:p></w:ftr>'
-    )
+    look = f'<w:pPr><w:pStyle w:val="Page"/><w:jc w:val="{side}"/></w:pPr>'
+    return f"{_XML}<w:ftr {_SPACES}><w:p>{look}{inner}</w:p></w:ftr>"
 
 
 def _packed(document: Document, text: str, media: Sequence[bytes]) -> bytes:
     at = datetime.fromtimestamp((document.as_of or 0) // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    dated = "".join(f'<dcterms:{when} xsi:type="dcterms:W3CDTF">{at}</dcterms:{when}>' for when in ("created", "modified"))
+    dated = "".join(
+        f'<dcterms:{when} xsi:type="dcterms:W3CDTF">{at}</dcterms:{when}>' for when in ("created", "modified")
+    )
     core = (
         f'{_XML}<cp:coreProperties xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties" '
         'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:dcterms="http://purl.org/dc/terms/" '

@@ -1,4 +1,4 @@
-"""HTML by Jinja2: one file that needs nothing else, no script, printable; its content policy allows only its own style."""
+"""HTML by Jinja2: one file that needs nothing else, without script, printable; its policy allows only its own style."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from monitor.publish.documents.blocks import Block, Chart, Document, Heading, Row, Section, Table
+from monitor.publish.documents.blocks import Block, Chart, Document, Heading, Row, Section, Table, on_paper
 from monitor.publish.documents.cells import head, words
 from monitor.publish.documents.fonts import shown, width
 
@@ -20,6 +20,8 @@ PORTRAIT = PAGE[0] - LEFT - RIGHT
 LANDSCAPE = PAGE[1] - TOP - BOTTOM
 #: Room beside the text of a cell: both sides and the line.
 PADDING = 7.0
+#: Latin letters and digits may be wider than ours in the font that a word processor puts in place of one that it lacks.
+_SLACK = 1.2
 #: Tried in this order: 五号, 小五 on an upright page, then on a turned one down to 七号.
 _SIZES = ((PORTRAIT, 10.5), (PORTRAIT, 9.0), (LANDSCAPE, 9.0), (LANDSCAPE, 8.0), (LANDSCAPE, 7.0), (LANDSCAPE, 5.5))
 #: Longer unbroken runs than this get places to break (digests).
@@ -47,6 +49,7 @@ Piece = Section | Heading | Chart | Laid | Block
 
 def pieces(document: Document) -> Iterator[tuple[bool, list[Piece]]]:
     """The body as runs of pages, upright or landscape. Headings go along with the table that they stand above."""
+    document = on_paper(document)
     zone = ZoneInfo(document.timezone)
     flat: list[Piece] = [_laid(block, zone) for block in document.lead]
     for section in document.sections:
@@ -109,16 +112,15 @@ def _fit(table: Table, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> t
     if space < 0:  # even the smallest has no room: all columns give way alike
         scale = room / least
         return room != PORTRAIT, size, [(need * size + PADDING) * scale for need in needs]
-    more = [
-        (like - need + 0.2) * column.width for like, need, column in zip(likes, needs, table.columns, strict=True)
-    ]
+    more = [(like - need + 0.2) * column.width for like, need, column in zip(likes, needs, table.columns, strict=True)]
     share = space / sum(more)
     return room != PORTRAIT, size, [n * size + PADDING + m * share for n, m in zip(needs, more, strict=True)]
 
 
 def _run(text: str) -> float:
     """The longest piece that cannot be broken, in sizes."""
-    return max((width(run[:LONGEST] if len(run) <= LONGEST else run[:8]) for run in _RUN.findall(text)), default=1.0)
+    runs = _RUN.findall(text)
+    return max((width(run if len(run) <= LONGEST else run[:8]) * _SLACK for run in runs), default=1.0)
 
 
 def _height(cells: Sequence[str], size: float, widths: Sequence[float]) -> float:

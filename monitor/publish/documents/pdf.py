@@ -1,5 +1,5 @@
-"""PDF by typst with two pinned fonts. Text goes in as data and is never read as markup; nothing comes from the machine or
-the network, so the same document is the same bytes everywhere."""
+"""PDF by typst with two pinned fonts. Text goes in as data and is never read as markup; nothing comes from the machine
+or the network, so the same document is the same bytes everywhere."""
 
 from __future__ import annotations
 

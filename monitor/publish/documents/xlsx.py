@@ -14,7 +14,19 @@ import xlsxwriter
 
 from monitor.core.text import NO_FIGURE
 from monitor.publish.documents import cells, chart
-from monitor.publish.documents.blocks import Block, Cell, Chart, Column, Document, Heading, Kind, Row, Section, Table, Text
+from monitor.publish.documents.blocks import (
+    Block,
+    Cell,
+    Chart,
+    Column,
+    Document,
+    Heading,
+    Kind,
+    Row,
+    Section,
+    Table,
+    Text,
+)
 
 #: What a cell holds at most, and what stands at the end of a text that was longer.
 LONGEST = 32_767
@@ -34,7 +46,11 @@ _FORMATS: Mapping[Kind, str] = {
 #: Whole numbers that a spreadsheet, which counts in doubles, still shows digit by digit.
 _EXACT = 10**15
 _WIDEST = 60
+#: Lines of text lie over as many columns as make so many characters.
+_ACROSS = 80
 _CHART_ROWS = 17
+#: More rows than this go over several pages and need their head in sight.
+_LONG = 30
 #: A head stays in sight as long as what stands above it leaves room for rows.
 _FROZEN = 12
 
@@ -81,6 +97,9 @@ class _Sheet:
     page: Any
     row: int = 0
     widths: dict[int, float] = field(default_factory=dict)
+    lines: list[tuple[int, str, float, Any]] = field(default_factory=list)  # texts over all columns, with their size
+    charts: bool = False
+    long: bool = False  # a table that prints on several pages
 
 
 class _Workbook:
@@ -94,10 +113,17 @@ class _Workbook:
     def write(self) -> None:
         document = self.document
         at = datetime.fromtimestamp((document.as_of or 0) // 1000, UTC).replace(tzinfo=None)
-        self.book.set_properties({"title": text(document.title)[:255], "created": at, "comments": text(document.made_by)})
+        self.book.set_properties(
+            {"title": text(document.title)[:255], "created": at, "comments": text(document.made_by)}
+        )
         heats = [(s, b) for s in document.sections for b in s.blocks if isinstance(b, Chart) and b.form == "heat"]
         figures = [b for b in self._blocks() if isinstance(b, Chart) and b.form != "heat"]
-        wanted = ["封面", *(s.short for s in document.sections), *(b.title for _, b in heats), *["图表数据"][: len(figures)]]
+        wanted = [
+            "封面",
+            *(s.short for s in document.sections),
+            *(b.title for _, b in heats),
+            *["图表数据"][: len(figures)],
+        ]
         names = sheet_names(wanted)
         pages = [_Sheet(name, self.book.add_worksheet(name)) for name in names]
         count = len(document.sections)
@@ -120,19 +146,21 @@ class _Workbook:
         """Formats are kept: one that is made for every cell makes a workbook slow to open."""
         key = tuple(sorted(properties.items()))
         if key not in self.formats:
-            self.formats[key] = self.book.add_format({"font_name": FONT, "font_size": 11, "valign": "vcenter", **properties})
+            self.formats[key] = self.book.add_format(
+                {"font_name": FONT, "font_size": 11, "valign": "vcenter", **properties}
+            )
         return self.formats[key]
 
     def _say(self, sheet: _Sheet, words: str, **properties: Any) -> None:
         """A line of text below what is there."""
         if words:
-            sheet.page.write_string(sheet.row, 0, text(words), self._form(quote_prefix=True, **properties))
+            form = self._form(quote_prefix=True, text_wrap=True, **properties)
+            sheet.lines.append((sheet.row, text(words), properties.get("font_size", 11), form))
         sheet.row += 1
 
     def _top(self, sheet: _Sheet, title: str) -> None:
         marks = "　".join(self.document.marks)
         self._say(sheet, f"【{marks}】{title}" if marks else title, font_name=HEADS, font_size=16)
-        sheet.page.set_row(0, 26)
 
     def _cover(self, sheet: _Sheet, sections: Sequence[_Sheet]) -> None:
         document = self.document
@@ -162,7 +190,8 @@ class _Workbook:
         self._top(sheet, section.title)
         heads = [(self._block(sheet, block), block) for block in section.blocks]
         tables = [(head, block) for head, block in heads if isinstance(block, Table) and block.rows]
-        if len(tables) == 1 and (head := tables[0][0] or 0) < _FROZEN:
+        sheet.long = any(len(table.rows) > _LONG for _, table in tables)
+        if len(tables) == 1 and sheet.long and (head := tables[0][0] or 0) < _FROZEN:
             table = tables[0][1]
             sheet.page.freeze_panes(head + 1, 1)
             sheet.page.autofilter(head, 0, head + len(table.rows), len(table.columns) - 1)
@@ -209,7 +238,9 @@ class _Workbook:
         return at
 
     def _heads(self, sheet: _Sheet, heads: Sequence[str]) -> None:
-        form = self._form(font_name=HEADS, border=1, bg_color="#D9E2EC", align="center", text_wrap=True, quote_prefix=True)
+        form = self._form(
+            font_name=HEADS, border=1, bg_color="#D9E2EC", align="center", text_wrap=True, quote_prefix=True
+        )
         for i, head in enumerate(heads):
             sheet.page.write_string(sheet.row, i, text(head), form)
             self._widen(sheet, i, min(_length(head), 16))
@@ -289,7 +320,10 @@ class _Workbook:
             else:
                 look = {"fill": {"color": ink}, "border": {"color": "#333333"}}
                 if n % 2 == 0:
-                    look = {"pattern": {"pattern": "wide_upward_diagonal", "fg_color": ink}, "border": {"color": "#333333"}}
+                    look = {
+                        "pattern": {"pattern": "wide_upward_diagonal", "fg_color": ink},
+                        "border": {"color": "#333333"},
+                    }
             made.add_series(
                 {
                     "name": [data.name, head, n],
@@ -301,13 +335,18 @@ class _Workbook:
             del name
         data.row += 1
         made.set_title({"name": text(block.title)[:255], "overlay": False, "name_font": {"size": 12}})
-        made.set_y_axis({"num_format": _FORMATS.get(block.kind, "General"), "major_gridlines": {"visible": True}})
+        values = [v for series in block.series.values() for v in series if v is not None]
+        whole = {"max": 1} if block.kind == "percent" and max(values, default=0) <= 10_000 else {}
+        made.set_y_axis(
+            {"num_format": _FORMATS.get(block.kind, "General"), "major_gridlines": {"visible": True}, **whole}
+        )
         made.set_legend({"position": "bottom"} if len(block.series) > 1 else {"none": True})
         made.set_size({"width": 760, "height": 320})
         made.show_blanks_as("gap")
         if count and block.series:
             sheet.page.insert_chart(sheet.row, 0, made, {"description": text(block.title)[:255]})
             sheet.row += _CHART_ROWS
+            sheet.charts = True
         if block.note:
             self._say(sheet, block.note, font_size=10)
         sheet.row += 1
@@ -325,7 +364,9 @@ class _Workbook:
                 if value is not None and value >= 0:
                     fill = chart.shade(value)
                     ink = "#FFFFFF" if value < 9_000 else "#000000"
-                    form = self._form(num_format=_FORMATS["percent"], bg_color=fill, font_color=ink, border=1, font_size=9)
+                    form = self._form(
+                        num_format=_FORMATS["percent"], bg_color=fill, font_color=ink, border=1, font_size=9
+                    )
                     sheet.page.write_number(sheet.row, i, value / 10_000, form)
                 elif value == chart.UNKNOWN:
                     sheet.page.write_blank(sheet.row, i, None, self._form(pattern=14, border=1))
@@ -336,13 +377,25 @@ class _Workbook:
         sheet.widths[column] = min(max(sheet.widths.get(column, 6.0), need + 2.0), _WIDEST)
 
     def _finish(self, sheet: _Sheet) -> None:
-        """Column widths, and how it prints: A4 on its side, all columns on a page, marks above and numbers below."""
+        """Column widths, the lines of text, and how it prints: all columns on an A4 page."""
+        last = max(sheet.widths, default=0)
+        while last < 1 or sum(sheet.widths.get(i, 8.43) for i in range(last + 1)) < _ACROSS:
+            last += 1
+        across = sum(sheet.widths.get(i, 8.43) for i in range(last + 1))
         for column, need in sheet.widths.items():
             sheet.page.set_column(column, column, need)
+        for row, words, size, form in sheet.lines:
+            sheet.page.merge_range(row, 0, row, last, "", form)
+            sheet.page.write_string(row, 0, words, form)
+            lines = sum(int(_length(line) * size / 11 / (across * 0.9)) + 1 for line in words.split("\n"))
+            sheet.page.set_row(row, min(lines * size * 1.45 + 4, 400))
         page = sheet.page
         page.set_paper(9)
-        page.set_landscape()
-        page.fit_to_pages(1, 0)
+        if sheet.charts and not sheet.long:  # one page, so that no chart is cut in two
+            page.fit_to_pages(1, 1)
+        else:
+            page.set_landscape()
+            page.fit_to_pages(1, 0)
         marks = cells.clean("　".join(self.document.marks)).replace("&", "&&").replace("\n", " ")
         page.set_header(f"&C&12{marks[:200]}")
         page.set_footer("&C— &P —")

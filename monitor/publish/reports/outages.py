@@ -1,0 +1,216 @@
+"""Part 4: outages. On paper those that opened an order or were overdue, in the workbook every one; by cause; the
+longest; the work orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from monitor.core import report_words as words
+from monitor.core.report import OutageFacts
+from monitor.core.workorder import STATE_NAMES
+from monitor.publish.documents.blocks import Block, Chart, Column, Row, Section, Table
+from monitor.publish.reports.levels import INSET
+from monitor.publish.reports.reading import Reading
+from monitor.publish.reports.sites import anchor
+
+#: How many of the longest outages are listed.
+LONGEST = 10
+GOES_ON = "未恢复"
+
+
+def outages(reading: Reading) -> Section:
+    blocks: list[Block] = [
+        *_by_cause(reading),
+        _longest(reading),
+        _orders(reading),
+        _all(reading),
+    ]
+    return Section("四、中断与工单", "4 中断与工单", blocks)
+
+
+def cause(outage: OutageFacts) -> str:
+    name = words.OUTAGE_CAUSES.get(outage.cause, outage.cause)
+    return f"{name}（免责）" if outage.exempted else name
+
+
+def _by_cause(reading: Reading) -> list[Block]:
+    found: dict[str, list[OutageFacts]] = {}
+    for outage in reading.outages:
+        found.setdefault(words.OUTAGE_CAUSES.get(outage.cause, outage.cause), []).append(outage)
+    spent = {words.OUTAGE_CAUSES.get(c, c): fen for c, fen in reading.facts.money.by_cause.items() if c}
+    ordered = sorted(found, key=lambda name: (-sum(o.counted_here for o in found[name]), name))
+    rows = [
+        Row(
+            [
+                name,
+                len(found[name]),
+                sum(o.counted_here for o in found[name]),
+                sum(1 for o in found[name] if o.overdue_here),
+                sum(o.overdue_here for o in found[name]),
+                sum(1 for o in found[name] if o.exempted),
+                spent.get(name, 0),
+            ]
+        )
+        for name in ordered
+    ]
+    every = reading.outages
+    if rows:
+        whole = [len(every), sum(o.counted_here for o in every), sum(1 for o in every if o.overdue_here)]
+        exempted = sum(1 for o in every if o.exempted)
+        fen = sum(spent.get(name, 0) for name in ordered)
+        rows.append(Row(["合计", *whole, sum(o.overdue_here for o in every), exempted, fen], strong=True))
+        for way, sums in reading.terminals_beside():
+            rows.append(Row([INSET + way, sums.outages, sums.down, None, sums.overdue, None, None]))
+    columns = [
+        Column("原因", width=1.4),
+        Column("中断次数", "count", 0.9),
+        Column("计入时长", "length", 1.3),
+        Column("超时限次数", "count", 0.9),
+        Column("超时限时长", "length", 1.3),
+        Column("其中免责", "count", 0.8),
+        Column("维修费用", "yuan", unit="元"),
+    ]
+    note = (
+        "按机位计。原因以工单填写的为准；没有填写的，以恢复后首次心跳所示为准（如设备重启过）；两者皆无的为未查明。"
+        "计入时长只计应在线时间。维修费用为本期登记、注明工单的支出。"
+    )
+    chart = Chart(
+        "中断时长（按原因）",
+        "bar",
+        ordered,
+        {"计入时长": [sum(o.counted_here for o in found[name]) for name in ordered]},
+        "length",
+    )
+    table = Table("中断原因", columns, rows, note=note, empty="本期没有中断。")
+    return [table, chart] if rows else [table]
+
+
+def _longest(reading: Reading) -> Table:
+    longest = sorted(reading.outages, key=lambda o: (-o.counted_here, o.key))[:LONGEST]
+    columns = [
+        Column("名次", "count", 0.6),
+        Column("站点", width=1.4),
+        Column("机位"),
+        Column("起", "instant", 1.5),
+        Column("止", "instant", 1.5),
+        Column("计入时长", "length", 1.2),
+        Column("原因", width=1.1),
+        Column("工单", width=1.1),
+    ]
+    rows = [
+        Row(
+            [
+                i,
+                reading.site_name(o.site),
+                reading.kind_name(o.terminal),
+                o.start,
+                o.over if o.over is not None else GOES_ON,
+                o.counted_here,
+                cause(o),
+                o.order or None,
+            ],
+            link=anchor(o.site),
+        )
+        for i, o in enumerate(longest, 1)
+    ]
+    return Table(f"本期最长的中断（前{LONGEST}位）", columns, rows, note=reading.as_measured, empty="本期没有中断。")
+
+
+def _orders(reading: Reading) -> Table:
+    columns = [
+        Column("工单", width=1.1),
+        Column("站点", width=1.4),
+        Column("层级", width=0.7),
+        Column("开立", "instant", 1.5),
+        Column("恢复", "instant", 1.5),
+        Column("关闭", "instant", 1.5, fine=True),
+        Column("状态", width=0.8),
+        Column("原因", width=0.9),
+        Column("处理情况", width=1.5),
+        Column("中断", "count", 0.6, "次"),
+        Column("计入时长", "length", 1.2),
+        Column("修复时限", "length", 1.0),
+        Column("超期", width=0.6),
+        Column("免责", width=0.6),
+        Column("费用", "yuan", 0.9, "元"),
+    ]
+    rows = [
+        Row(
+            [
+                order.number,
+                reading.site_name(order.site),
+                words.LEVELS.get(order.level, order.level),
+                order.opened,
+                order.restored if order.restored is not None else GOES_ON,
+                order.closed,
+                STATE_NAMES.get(order.state, order.state),
+                words.OUTAGE_CAUSES.get(order.cause, order.cause) if order.cause else "未填写",
+                order.work or None,
+                len(order.outages),
+                order.counted,
+                order.limit,
+                "超期" if order.overdue else "否",
+                "免责" if order.exempted else "否",
+                order.cost_fen,
+            ],
+            link=anchor(order.site) if order.site in reading.sites else "",
+        )
+        for order in reading.facts.orders
+    ]
+    note = "本期开立的和期初未关闭的工单。恢复时间由监测测得，非人工填写；计入时长为其中最长一次中断。"
+    return Table("工单", columns, rows, note=note, empty="本期没有工单。")
+
+
+OUTAGE_COLUMNS = (
+    Column("站点", width=1.4),
+    Column("机位", width=0.9),
+    Column("起", "instant", 1.5),
+    Column("止", "instant", 1.5),
+    Column("计入时长", "length", 1.2),
+    Column("超时限", "length", 1.1),
+    Column("断开方式", width=0.9),
+    Column("最早开始", "instant", 1.5, fine=True),
+    Column("最晚开始", "instant", 1.5, fine=True),
+    Column("最早结束", "instant", 1.5, fine=True),
+    Column("最晚结束", "instant", 1.5, fine=True),
+    Column("恢复方式", width=0.9, fine=True),
+    Column("原因", width=1.1),
+    Column("工单", width=1.0),
+)
+
+
+def outage_row(reading: Reading, outage: OutageFacts, link: str = "") -> Row:
+    """In the order of OUTAGE_COLUMNS."""
+    return Row(
+        [
+            reading.site_name(outage.site),
+            reading.kind_name(outage.terminal),
+            outage.start,
+            outage.over if outage.over is not None else GOES_ON,
+            outage.counted_here,
+            outage.overdue_here,
+            words.HOW.get(outage.start_how, outage.start_how),
+            outage.start_earliest,
+            outage.start_latest,
+            outage.end_earliest,
+            outage.end_latest,
+            words.HOW.get(outage.end_how, outage.end_how) if outage.over is not None else None,
+            cause(outage),
+            outage.order or None,
+        ],
+        link=link,
+    )
+
+
+def _all(reading: Reading) -> Table:
+    def rows(found: Sequence[OutageFacts]) -> list[Row]:
+        return [outage_row(reading, outage, anchor(outage.site)) for outage in found]
+
+    notable = [outage for outage in reading.outages if outage.order or outage.overdue_here]
+    note = (
+        f"本期计入的机位中断共{len(reading.outages)}次，其中开立工单或者超过修复时限的{len(notable)}次。"
+        "纸面和网页列示后者；表格版列示全部，并附每次中断最早、最晚可能的起止时间。起止时间为自然时间，可早于本期；"
+        "计入时长、超时限只计本期应在线时间。"
+    )
+    empty = "本期没有开立工单或者超过修复时限的中断。"
+    return Table("中断明细", OUTAGE_COLUMNS, rows(reading.outages), rows(notable), note, empty, anchor="outages")
