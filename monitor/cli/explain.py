@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -29,8 +28,7 @@ from monitor.publish.reports.explain_outage import compose_outage
 from monitor.store.database import opened
 
 Explanation = SiteExplanation | GroupExplanation | OutageExplanation
-#: How each format is made of an explanation; those that take a library are imported when they are asked for.
-FORMATS = ("text", "json", "html", "xlsx", "pdf")
+FORMATS = ("text", "json", "html", "xlsx", "docx", "pdf")
 
 
 def register(program: typer.Typer) -> None:
@@ -47,7 +45,7 @@ def explain(
     level: Annotated[str | None, typer.Option(help="county, township, village or total: likewise.")] = None,
     outage: Annotated[str | None, typer.Option(help="An outage's key: from its evidence to the evaluation.")] = None,
     as_format: Annotated[str, typer.Option("--format", help=", ".join(FORMATS))] = "text",
-    out: Annotated[Path | None, typer.Option(help="The folder for the file; needed for html, xlsx and pdf.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder for the file; needed for all but text and json.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="On the terminal: all rows of every table.")] = False,
     log: Annotated[bool, typer.Option("--log/--no-log", help="Look the evidence up in the log.")] = True,
     as_json: AsJson = False,
@@ -122,23 +120,9 @@ def rendered(told: Explanation, format_name: str, everything: bool = False) -> b
     document = composed(told)
     if format_name == "text":
         return text.render(document, everything).encode()
-    return _renderer(format_name)(document)
+    from monitor.publish.documents.formats import FORMATS as RENDERERS  # its libraries take half a second
 
-
-def _renderer(format_name: str) -> Callable[[Document], bytes]:
-    match format_name:
-        case "html":
-            from monitor.publish.documents import html
-
-            return html.render
-        case "xlsx":
-            from monitor.publish.documents import xlsx
-
-            return xlsx.render
-        case _:
-            from monitor.publish.documents import pdf
-
-            return pdf.render
+    return RENDERERS[format_name](document)
 
 
 def _name(told: Explanation) -> str:

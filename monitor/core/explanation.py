@@ -187,6 +187,7 @@ class GroupExplanation:
     sum: Measure
     rate: Rate | None
     terminal_rate: Rate | None
+    coverage_min: float
 
     def adds_up(self) -> bool:
         """Do the members' measures give the group's?"""
@@ -203,6 +204,7 @@ class MonthFacts:
     overdue: int
     measure: Measure | None
     verdict: str
+    coverage_min: float
 
 
 @dataclass(frozen=True, slots=True)

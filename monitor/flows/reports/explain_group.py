@@ -69,6 +69,7 @@ async def explain_group(
         sums.get(which, Measure()),
         it.figures.site_rates[which] if rated else None,
         it.figures.terminal_rates[which] if rated else None,
+        it.counter.minima(it.period).coverage_min,
     )
 
 

@@ -134,7 +134,8 @@ def _month(
     members = counter.members(outage.site, month, checks) if month[0] < month[1] else []
     member = next((m for m in members if m.terminal == outage.terminal), None)
     measure, verdict = (None, "") if member is None else (member.measure, member.verdict)
-    return MonthFacts(name, sum(c.counted for c in mine), sum(c.overdue for c in mine), measure, verdict)
+    least = counter.minima(month).coverage_min
+    return MonthFacts(name, sum(c.counted for c in mine), sum(c.overdue for c in mine), measure, verdict, least)
 
 
 def _wanted(outage: Outage, starts: list[tuple[str, Edge]], ends: list[tuple[str, Edge]]) -> set[Wanted]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from unicodedata import east_asian_width
 from zoneinfo import ZoneInfo
 
-from monitor.core.money import in_yuan
-from monitor.core.text import NO_FIGURE, length
-from monitor.publish.documents.blocks import Block, Cell, Chart, Document, Heading, Kind, Table, Text
+from monitor.publish.documents.blocks import Block, Chart, Document, Heading, Kind, Table, Text
+from monitor.publish.documents.cells import head, words
 
 _RIGHT: tuple[Kind, ...] = ("count", "percent", "length", "yuan")
 
@@ -54,9 +52,9 @@ def _table(table: Table, zone: ZoneInfo, everything: bool) -> Iterator[str]:
     if not rows:
         yield table.empty
     else:
-        heads = [f"{c.title}（{c.unit}）" if c.unit else c.title for c in table.columns]
+        heads = [head(c) for c in table.columns]
         cells = [
-            [" ".join(_cell(c.kind, v, zone).split()) for c, v in zip(table.columns, row.cells, strict=True)]
+            [" ".join(words(c.kind, v, zone).split()) for c, v in zip(table.columns, row.cells, strict=True)]
             for row in rows
         ]
         widths = [max(map(_width, column)) for column in zip(heads, *cells, strict=True)]
@@ -82,21 +80,3 @@ def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) ->
 def _width(text: str) -> int:
     """Columns that a terminal takes: Chinese characters take two."""
     return sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def _cell(kind: Kind, value: Cell, zone: ZoneInfo) -> str:
-    if value is None:
-        return NO_FIGURE
-    if isinstance(value, str):
-        return value
-    match kind:
-        case "percent":
-            return f"{value // 100}.{value % 100:02d}%"
-        case "length":
-            return length(value)
-        case "yuan":
-            return in_yuan(value)
-        case "instant":
-            return f"{datetime.fromtimestamp(value // 1000, UTC).astimezone(zone):%Y-%m-%d %H:%M:%S}"
-        case _:
-            return f"{value:,}"

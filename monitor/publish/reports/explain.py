@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from monitor.core.explaining import Part
 from monitor.core.explanation import Chain, CheckFacts, SiteExplanation
 from monitor.core.measure import Measure
+from monitor.core.report_words import THIN, VERDICTS, part_of
 from monitor.core.sites import Check
 from monitor.publish.documents.blocks import Block, Column, Document, Row, Section, Table, Text
 from monitor.publish.reports import explain_account
@@ -14,16 +15,17 @@ from monitor.publish.reports.explain_account import rows_and_brief
 from monitor.publish.reports.explain_chain import chain_blocks
 from monitor.publish.reports.explain_group import columns, numbers, rate_tables
 from monitor.publish.reports.explain_words import (
-    LEVELS,
     LOOK_UP,
     VALUES,
-    VERDICTS,
     Unit,
     Words,
+    availability,
     document,
     fields,
+    headline,
     hours,
-    percent,
+    is_thin,
+    level,
     quotient,
     terminal,
     unit_for,
@@ -49,7 +51,7 @@ def compose_site(it: SiteExplanation) -> Document:
     which = f" {terminal(it.terminal)}" if it.terminal else ""
     head = [
         ("站点", f"{it.name}（{it.site}）{which}"),
-        ("层级", f"{LEVELS[it.level]}，{it.township_name}（{it.township}）"),
+        ("层级", f"{level(it.level)}，{it.township_name}（{it.township}）"),
         *fields(it.about, words),
     ]
     return document(f"数据说明：{it.name}{which} {it.about.period}", head, sections, it.about)
@@ -61,11 +63,15 @@ def compose_site(it: SiteExplanation) -> Document:
 def _conclusion(it: SiteExplanation, words: Words, unit: Unit) -> Iterator[Block]:
     if not it.adds_up():
         yield Text("各部分相加与统计结果不符：说明有误，请勿采用，并报告开发方。", warning=True)
-    yield Table("本期结果", _RESULT, [_result(terminal(a.terminal), a.measure, a.verdict) for a in it.accounts])
+    least = it.accounts[-1].minima[0]
+    yield Table("本期结果", _RESULT, [_result(terminal(a.terminal), a.measure, a.verdict, least) for a in it.accounts])
     for title, beside in (("不计事后补录的检修时", it.without_retroactive), ("扣除已批准免责后", it.after_exemptions)):
         if beside:
-            rows = [_result(terminal(b.terminal), b.measure, b.verdict) for b in beside]
+            rows = [_result(terminal(b.terminal), b.measure, b.verdict, least) for b in beside]
             yield Table(f"{title}（与上表不同的）", _RESULT, rows)
+    thin = [a for a in it.accounts if is_thin(a.measure, least)]
+    if thin:
+        yield Text(f"数据完整率低于 {least} 的，可用率一栏为{THIN}；其除法仍在演算中写出，供核对。")
     yield Text(f"以下长度均以{unit.name}计，时刻为当地时间；每张表的合计即算式中的数，可逐行复算。")
     if it.sealed is not None:
         if not it.sealed.differences:
@@ -100,13 +106,10 @@ _RESULT = (
 )
 
 
-def _result(what: str, m: Measure, verdict: str) -> Row:
-    def cut(part: int, whole: int) -> int | None:
-        return part * 10_000 // whole if whole else None
-
+def _result(what: str, m: Measure, verdict: str, coverage_min: float) -> Row:
     known = m.up + m.down
-    ratios = (cut(m.up, known), cut(m.up, m.total), cut(m.up + m.unknown, m.total), cut(known, m.total))
-    return Row((what, VERDICTS[verdict], *ratios, m.total, m.outages, m.overdue))
+    bounds = (part_of(m.up, m.total), part_of(m.up + m.unknown, m.total), part_of(known, m.total))
+    return Row((what, VERDICTS[verdict], headline(m, coverage_min), *bounds, m.total, m.outages, m.overdue))
 
 
 def _evidence(it: SiteExplanation, words: Words, unit: Unit) -> Iterator[Block]:
@@ -158,9 +161,7 @@ def _check(site: str, of: CheckFacts, words: Words, unit: Unit) -> Table:
 
 def _steps(it: SiteExplanation, unit: Unit) -> Iterator[Block]:
     for step in it.steps:
-        name = {"township": f"{step.name}（{step.id}）", "level": LEVELS.get(step.id, step.id), "total": "全县"}[
-            step.group
-        ]
+        name = f"{step.name}（{step.id}）" if step.group == "township" else level(step.id)
         rows = [
             Row((f"其他 {step.members - 1} 个站点", *numbers(step.others, unit))),
             Row((it.name, *numbers(step.own, unit))),
@@ -169,7 +170,7 @@ def _steps(it: SiteExplanation, unit: Unit) -> Iterator[Block]:
         yield Table(f"计入{name}", (Column("", width=1.4), *columns(unit)), rows)
         m = step.sum
         known = f"{unit.text(m.up)} ÷ {unit.text(m.up + m.down)} = {quotient(m.up, m.up + m.down)}"
-        yield Text(f"{name}可用率 = 在线 ÷（在线 + 中断）= {known}，即 {percent(m.up, m.up + m.down)}。")
+        yield Text(f"{name}可用率 = 在线 ÷（在线 + 中断）= {known}，即 {availability(m, it.accounts[-1].minima[0])}。")
     groups = [it.level, "total"]
     yield from rate_tables(
         {g: it.rates[g] for g in groups if g in it.rates}, {g: it.terminal_rates[g] for g in groups if g in it.rates}
@@ -191,7 +192,7 @@ def _held(it: SiteExplanation, words: Words, unit: Unit) -> Iterator[Block]:
                 (
                     words.instant(h.since),
                     words.instant(h.until),
-                    LEVELS[h.level],
+                    level(h.level),
                     f"{h.township_name}（{h.township}）",
                     hours(h.hours[""]) + (f"（{of}）" if of else ""),
                     unit.of(h.repair_limit),

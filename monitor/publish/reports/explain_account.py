@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from monitor.core.explaining import Account, Clock, Part
-from monitor.core.text import length
+from monitor.core.report_words import VERDICTS
+from monitor.core.report_words import hours as length
 from monitor.publish.documents.blocks import Block, Cell, Column, Row, Table, Text
-from monitor.publish.reports.explain_words import VALUES, VERDICTS, Unit, Words, percent, quotient, terminal
+from monitor.publish.reports.explain_words import VALUES, Unit, Words, availability, percent, quotient, terminal
 
 #: Rows that paper and terminals show; what is left is one row with its sums.
 BRIEF = 30
@@ -74,7 +75,9 @@ def _lines(account: Account, unit: Unit) -> Table:
         ("监测数据完整率", f"[({up}) + ({down})] ÷ ({total})", m.up + m.down, m.total),
     ):
         written = f"{how} = {unit.text(part)} ÷ {unit.text(whole)} = {quotient(part, whole)}"
-        line(what, written, None, "§5", percent(part, whole))
+        line(
+            what, written, None, "§5", percent(part, whole) if what != "可用率" else availability(m, account.minima[0])
+        )
     line("停机次数", "在本期有计入中断时间的停机", None, "§5", f"{m.outages} 次")
     late = [c.overdue for c in account.clocks if c.overdue]
     line("超期", _sum(late, unit, f"{len(late)} 段"), m.overdue, "§5", length(m.overdue))
@@ -116,7 +119,7 @@ def verdict(account: Account, unit: Unit) -> str:
     if account.decided == "availability":
         return "；".join([*steps, written, f"可用率 {quotient(m.up, known)} < {available}，由此判定"])
     if covered and known:
-        steps.append(f"可用率 {quotient(m.up, known)} ≥ {available}")
+        return "；".join([*steps, written, f"可用率 {quotient(m.up, known)} ≥ {available}，由此判定"])
     return "；".join([*steps, f"{written}，由此判定"])
 
 
@@ -244,7 +247,8 @@ def clock_table(title: str, clocks: Sequence[Clock], words: Words, unit: Unit) -
         Column("超期", "count", 1, unit.name),
         Column("", width=0.7),
     )
+    note = "累计 = 上一行累计 + 计入；超期 = 累计超出修复时限的部分，至多为本行的计入。"
     rest = [c for c in clocks[BRIEF:] if c.here]
     counts, late_rest = unit.of(sum(c.counted for c in rest)), unit.of(sum(c.overdue for c in rest))
     more = Row((None, "其余", f"{len(rows) - BRIEF} 行", counts, None, None, late_rest, "见 XLSX"))
-    return Table(title, columns, [*rows, whole], [*rows[:BRIEF], more, whole] if len(rows) > BRIEF + 1 else None)
+    return Table(title, columns, [*rows, whole], [*rows[:BRIEF], more, whole] if len(rows) > BRIEF + 1 else None, note)

@@ -7,15 +7,16 @@ from collections.abc import Iterator, Mapping
 from monitor.core.explanation import GroupExplanation
 from monitor.core.maintenance import Rate
 from monitor.core.measure import Measure
+from monitor.core.report_words import VERDICTS
 from monitor.publish.documents.blocks import Block, Column, Document, Row, Section, Table, Text
 from monitor.publish.reports.explain_account import BRIEF
 from monitor.publish.reports.explain_words import (
-    LEVELS,
-    VERDICTS,
     Unit,
     Words,
+    availability,
     document,
     fields,
+    level,
     percent,
     quotient,
     unit_for,
@@ -30,11 +31,11 @@ def compose_group(it: GroupExplanation) -> Document:
     words = Words(it.about.timezone)
     measures = [*(m.measure for m in it.members), it.sum]
     unit = unit_for([n for m in measures for n in (m.up, m.down, m.unknown, m.planned, m.overdue)])
-    name = LEVELS.get(it.id, it.name)
+    name = it.name or level(it.id)
     blocks: list[Block] = []
     if not it.adds_up():
         blocks.append(Text("各站点相加与汇总结果不符：说明有误，请勿采用，并报告开发方。", warning=True))
-    blocks += [_ratios(it.sum, unit), _members(it, unit)]
+    blocks += [_ratios(it, unit), _members(it, unit)]
     rates = list(
         rate_tables({it.id: it.rate} if it.rate else {}, {it.id: it.terminal_rate} if it.terminal_rate else {})
     )
@@ -75,7 +76,7 @@ def rate_tables(sites: Mapping[str, Rate], terminals: Mapping[str, Rate]) -> Ite
             rate = f"{r.maintained} ÷ {r.planned} = {quotient(r.maintained, r.planned)}"
             rate += f"，即 {percent(r.maintained, r.planned)}"
             high = percent(r.maintained + r.unproven, r.planned)
-            rows.append(Row((LEVELS[group], r.maintained, r.failed, r.unproven, r.planned, rate, high)))
+            rows.append(Row((level(group), r.maintained, r.failed, r.unproven, r.planned, rate, high)))
         if rows:
             yield Table(
                 title, heads, rows, note="计划为配置中的年度目标，不是清单里的个数；比率可以超过 100%。规则 §6。"
@@ -85,7 +86,8 @@ def rate_tables(sites: Mapping[str, Rate], terminals: Mapping[str, Rate]) -> Ite
 # --- a group ----------------------------------------------------------------------------------------------------------
 
 
-def _ratios(m: Measure, unit: Unit) -> Table:
+def _ratios(it: GroupExplanation, unit: Unit) -> Table:
+    m = it.sum
     known, total = m.up + m.down, m.total
     rows = [
         Row((name, f"{unit.text(part)} ÷ {unit.text(whole)} = {quotient(part, whole)}", percent(part, whole)))
@@ -96,6 +98,7 @@ def _ratios(m: Measure, unit: Unit) -> Table:
             ("数据完整率 =（在线 + 中断）÷ 计入", known, total),
         )
     ]
+    rows[0] = Row((*rows[0].cells[:2], availability(m, it.coverage_min)))
     columns = (Column("比率", width=1.4), Column("算式", width=3), Column("即", width=0.6))
     return Table("先相加、后相除（§5）", columns, rows)
 
@@ -108,7 +111,7 @@ def _members(it: GroupExplanation, unit: Unit) -> Table:
                 m.name + ("" if m.whole else "（部分时间）"),
                 VERDICTS[m.verdict],
                 *numbers(m.measure, unit),
-                percent(m.measure.up, m.measure.up + m.measure.down),
+                availability(m.measure, it.coverage_min),
                 "；".join(f"{k} {_WHY[w]}" for k, _, w in (why.partition(":") for why in m.why)),
             )
         )

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from monitor.core.explanation import OutageExplanation
+from monitor.core.report_words import NO_FIGURE, VERDICTS
+from monitor.core.report_words import hours as length
 from monitor.core.sites import Check
-from monitor.core.text import NO_FIGURE, length
 from monitor.core.timeline import Edge
 from monitor.core.workorder import SIGNS
 from monitor.publish.documents.blocks import Block, Column, Document, Row, Section, Table, Text
 from monitor.publish.reports.explain_account import clock_table
 from monitor.publish.reports.explain_chain import chain_blocks
 from monitor.publish.reports.explain_words import (
-    LEVELS,
     LOOK_UP,
     STATES,
-    VERDICTS,
     Unit,
     Words,
+    availability,
     document,
     fields,
-    percent,
+    level,
     terminal,
     unit_for,
 )
@@ -39,7 +39,7 @@ def compose_outage(it: OutageExplanation) -> Document:
     ]
     head = [
         ("停机", it.key),
-        ("机位", f"{it.name}（{it.site}）{terminal(it.terminal)}，{LEVELS[it.level]}"),
+        ("机位", f"{it.name}（{it.site}）{terminal(it.terminal)}，{level(it.level)}"),
         ("状态", STATES[it.state]),
         *fields(it.about, words),
     ]
@@ -108,7 +108,7 @@ def _months(it: OutageExplanation, unit: Unit) -> Iterator[Block]:
     rows = []
     for month in it.months:
         m = month.measure
-        rate = NO_FIGURE if m is None else percent(m.up, m.up + m.down)
+        rate = NO_FIGURE if m is None else availability(m, month.coverage_min)
         down, overdue = (None, None) if m is None else (unit.of(m.down), unit.of(m.overdue))
         verdict = VERDICTS.get(month.verdict, NO_FIGURE)
         cells = (month.period, unit.of(month.counted), down, unit.of(month.overdue), overdue, rate, verdict)

@@ -9,28 +9,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from monitor.core.explanation import About, LineFacts
-from monitor.core.text import NO_FIGURE
+from monitor.core.measure import Measure
+from monitor.core.report_words import HOW, KINDS, LEVELS, NO_FIGURE, THIN, part_of
+from monitor.core.report_words import percent as in_percent
 from monitor.core.timeline import BEGINNING, Edge
 from monitor.publish.documents.blocks import Document, Section
 
-KINDS = {"tv": "数字电视", "mobile": "移动终端", "pc": "PC端", "uplink": "乡镇线路"}
-LEVELS = {"county": "县级", "township": "乡镇级", "village": "村级", "total": "全县"}
-VERDICTS = {"maintained": "维护到位", "failed": "未维护到位", "unproven": "数据不足"}
+_KINDS = {**KINDS, "uplink": "乡镇线路"}
 VALUES = {"up": "在线", "down": "中断", "unknown": "未知"}
 STATES = {"open": "未结束", "ended": "已结束", "merged": "已并入", "gone": "不成立"}
-#: How contact ended or came back, or why nothing is known (docs/rules.md §8).
-HOWS = {
-    "goodbye": "主动关机",
-    "will": "失联",
-    "silence": "无心跳",
-    "probe": "探测失败",
-    "beat": "收到心跳",
-    "ok": "探测成功",
-    "channel": "通道失去观测",
-    "expired": "探测结果过期",
-    "undecided": "探测失败未确认",
-    "inventory": "站点清单变更",
-}
 DEMO = "演示数据"
 #: How a line of the log is shown to whoever looks for it.
 LOOK_UP = "查看日志原文：zstdcat 文件.zst | sed -n 行号p（当日未压缩的：sed -n 行号p 文件）。"
@@ -77,18 +64,19 @@ class Words:
         """How it changed and within which bounds: `无心跳，发生在 … 至 … 之间`."""
         if edge is None:
             return NO_FIGURE
-        how = HOWS.get(edge.how, edge.how)
+        how = HOW.get(edge.how, edge.how)
         if edge.earliest == edge.latest:
             return how
-        earliest = "不早于任何已知时刻" if edge.earliest is None else self.instant(edge.earliest)
-        return f"{how}，发生在 {earliest} 至 {self.instant(edge.latest)} 之间"
+        if edge.earliest is None:
+            return f"{how}，不晚于 {self.instant(edge.latest)}（此前没有证据）"
+        return f"{how}，发生在 {self.instant(edge.earliest)} 至 {self.instant(edge.latest)} 之间"
 
     def evidence(self, evidence: Any) -> str:
         """A beat, the end of contact, a result, or the results of a streak."""
         if not evidence:
             return NO_FIGURE
         if len(evidence) == 2 and isinstance(evidence[1], str):
-            return f"{HOWS.get(evidence[1], evidence[1])}通知 {self.instant(evidence[0])}"
+            return f"{HOW.get(evidence[1], evidence[1])}通知 {self.instant(evidence[0])}"
         if len(evidence) == 2 and isinstance(evidence[1], bool):
             return f"探测{'成功' if evidence[1] else '失败'} {self.instant(evidence[0])}"
         if len(evidence) == 5 and isinstance(evidence[2], str):
@@ -119,11 +107,29 @@ def place(line: LineFacts) -> str:
 
 
 def percent(part: int, whole: int) -> str:
-    """Cut to hundredths of a percent, by whole numbers: `99.12%`."""
-    if not whole:
-        return NO_FIGURE
-    hundredths = part * 10_000 // whole
-    return f"{hundredths // 100}.{hundredths % 100:02d}%"
+    """Cut to hundredths of a percent: `99.12%`."""
+    return in_percent(part_of(part, whole))
+
+
+def is_thin(m: Measure, coverage_min: float) -> bool:
+    """Too little evidence for a headline percentage, as the verdict has it (docs/rules.md §6)."""
+    return m.total > 0 and (m.up + m.down) / m.total < coverage_min
+
+
+def headline(m: Measure, coverage_min: float) -> str | int | None:
+    """Availability in hundredths of a percent, or 监测数据不足."""
+    return THIN if is_thin(m, coverage_min) else part_of(m.up, m.up + m.down)
+
+
+def availability(m: Measure, coverage_min: float) -> str:
+    """As `headline`, in words."""
+    found = headline(m, coverage_min)
+    return found if isinstance(found, str) else in_percent(found)
+
+
+def level(name: str) -> str:
+    """`total` is the county."""
+    return "全县" if name == "total" else LEVELS[name]
 
 
 def quotient(part: int, whole: int) -> str:
@@ -142,7 +148,7 @@ def hours(text: str) -> str:
 
 
 def terminal(kind: str | None) -> str:
-    return "站点" if kind is None else f"{KINDS.get(kind, kind)}（{kind}）"
+    return "站点" if kind is None else f"{_KINDS.get(kind, kind)}（{kind}）"
 
 
 def document(title: str, fields: Sequence[tuple[str, str]], sections: Sequence[Section], about: About) -> Document:
