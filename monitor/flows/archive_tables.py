@@ -54,7 +54,10 @@ def _span(row: Row) -> Iterable[Row]:
 
 def _digest(row: Row) -> Iterable[Row]:
     for number, counts in unpack_digest(row["body"]).items():
-        yield {"observer": row["observer"], "day": row["day"], "check_id": number, **counts._asdict()}
+        known = counts._asdict()
+        if not counts.said:
+            del known["said"]
+        yield {"observer": row["observer"], "day": row["day"], "check_id": number, **known}
 
 
 def _person(row: Row) -> Iterable[Row]:

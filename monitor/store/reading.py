@@ -13,7 +13,7 @@ from monitor.core.outage import ALIVE, Outage
 from monitor.core.sites import CHANNELS
 from monitor.core.timeline import DOWN, UNKNOWN, UP, Edge, Step, Timeline, Value, new_timeline
 from monitor.core.window import Window
-from monitor.store.digests import Counts, unpack
+from monitor.store.digests import Counts, said_in, unpack
 from monitor.store.edges import unpack as unpack_edge
 from monitor.store.tables import check, cut, digest, loss, outage, span, status
 from monitor.store.windows import in_force as windows_in_force
@@ -202,6 +202,28 @@ async def digests(connection: AsyncConnection, first: int, last: int) -> dict[tu
     query = select(digest.c.day, digest.c.body).where(digest.c.day.between(first, last)).order_by(digest.c.day)
     rows = await connection.execute(query)
     return {(row.day, number): counts for row in rows for number, counts in unpack(row.body).items()}
+
+
+async def said(connection: AsyncConnection, first: int, last: int) -> dict[str, dict[str, tuple[int, int]]]:
+    """What beats said of services on the local days `first` to `last`, both as 20261001 and included: service -> the
+    terminal (site/terminal) -> how many said ok, and fail. Days are known once they have ended."""
+    rows = await connection.execute(select(digest.c.body).where(digest.c.day.between(first, last)))
+    counts: dict[tuple[str, int], tuple[int, int]] = {}
+    for row in rows:
+        for number, words in said_in(row.body).items():
+            for service, ok, failed in words:
+                before = counts.get((service, number), (0, 0))
+                counts[service, number] = (before[0] + ok, before[1] + failed)
+    if not counts:
+        return {}
+    known = await connection.execute(select(check.c.id, check.c.site, check.c.terminal))
+    names = {number: f"{site}/{terminal}" for number, site, terminal in known}
+    result: dict[str, dict[str, tuple[int, int]]] = {}
+    for (service, number), (ok, failed) in counts.items():
+        of_service = result.setdefault(service, {})
+        before = of_service.get(names[number], (0, 0))
+        of_service[names[number]] = (before[0] + ok, before[1] + failed)
+    return result
 
 
 async def channels(connection: AsyncConnection, observer: str) -> list[tuple[str, bool, int | None]]:

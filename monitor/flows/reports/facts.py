@@ -112,10 +112,25 @@ async def _read(
         orders=of_orders,
         losses=await evidence.losses(connection, interval),
         observers=await evidence.observers(connection),
-        services=[],
+        services=await _services(connection, period),
         money=await money.facts(connection, period, until),
         evidence=await evidence.evidence(connection, period),
     )
+
+
+async def _services(connection: AsyncConnection, period: Period) -> list[ServiceFacts]:
+    first, last = (day.year * 10_000 + day.month * 100 + day.day for day in (period.first, period.last))
+    found = await reading.said(connection, first, last)
+    return [
+        ServiceFacts(
+            service,
+            sum(ok for ok, _ in said.values()),
+            sum(failed for _, failed in said.values()),
+            len(said),
+            sum(failed > 0 for _, failed in said.values()),
+        )
+        for service, said in sorted(found.items())
+    ]
 
 
 def _facts(
