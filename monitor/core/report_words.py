@@ -80,7 +80,12 @@ def points(after: int | None, before: int | None) -> str:
 
 
 def hours(ms: int) -> str:
-    """A length in hours, as counted time runs in service hours and not in days: `1,657小时30分`, `4分10秒`, `0秒`."""
+    """A length in hours, as counted time runs in service hours and not in days: `1,657小时30分`, `4分10秒`, `0秒`.
+
+    Cut, never rounded up: whole minutes from an hour on. The workbook has the seconds.
+    """
+    if 0 < ms < 1000:
+        return "不足1秒"
     seconds = max(ms, 0) // 1000
     whole, rest = divmod(seconds, 3600)
     minutes, left = divmod(rest, 60)

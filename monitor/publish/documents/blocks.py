@@ -49,7 +49,8 @@ class Row:
 class Table:
     """`brief`: the rows that paper and pages show where that are not all; `rows`: every one, for the workbook.
 
-    `empty`: what stands instead of a table without rows.
+    `empty`: what stands instead of a table without rows. `upright`: its texts may take several lines, and paper is not
+    turned for it.
     """
 
     title: str
@@ -59,6 +60,7 @@ class Table:
     note: str = ""
     empty: str = "无"
     anchor: str = ""
+    upright: bool = False
 
 
 @dataclass(frozen=True, slots=True)

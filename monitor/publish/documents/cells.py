@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from monitor.core.money import in_yuan
+from monitor.core.report_words import hours
 from monitor.core.text import NO_FIGURE
 from monitor.publish.documents.blocks import Cell, Column, Kind
 
@@ -61,16 +62,8 @@ def percent(hundredths: int) -> str:
 
 
 def length(ms: int) -> str:
-    """`3天4小时5分6秒`, whole seconds, cut; parts that are zero are left out. Shorter than a second: 不足1秒."""
-    if ms < 0:
-        return f"-{length(-ms)}"
-    if 0 < ms < 1000:
-        return "不足1秒"
-    minutes, seconds = divmod(ms // 1000, 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = ((days, "天"), (hours, "小时"), (minutes, "分"), (seconds, "秒"))
-    return "".join(f"{n}{unit}" for n, unit in parts if n) or "0秒"
+    """`1,657小时30分`: in hours, because counted time has days of eight hours as often as of twenty-four; cut."""
+    return f"-{hours(-ms)}" if ms < 0 else hours(ms)
 
 
 def local(ms: int, zone: ZoneInfo) -> datetime | None:

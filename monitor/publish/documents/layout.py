@@ -24,6 +24,8 @@ PADDING = 7.0
 _SLACK = 1.2
 #: Tried in this order: 五号, 小五 on an upright page, then on a turned one down to 七号.
 _SIZES = ((PORTRAIT, 10.5), (PORTRAIT, 9.0), (LANDSCAPE, 9.0), (LANDSCAPE, 8.0), (LANDSCAPE, 7.0), (LANDSCAPE, 5.5))
+#: The size in which a table stands that is not to turn the page.
+UPRIGHT = 9.0
 #: Longer unbroken runs than this get places to break (digests).
 LONGEST = 24
 _RUN = re.compile(r"[^\s\u2e80-\ufaff\uff00-\uffef\U00020000-\U0003ffff]+")
@@ -105,7 +107,7 @@ def _fit(table: Table, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> t
         least = sum(needs) * size + PADDING * len(needs)
         if size < 8.0 and least <= room:
             break
-        ease = 1.3 if room == PORTRAIT else 1.2
+        ease = (5.0 if table.upright and size == UPRIGHT else 1.3) if room == PORTRAIT else 1.2
         if least <= room and sum(likes) * size + PADDING * len(likes) <= room * ease:
             break
     space = room - PADDING * len(needs) - sum(needs) * size

@@ -10,10 +10,9 @@ from dataclasses import replace
 
 from monitor.core import report_words as words
 from monitor.core.report import SiteFacts, Sum
-from monitor.core.workorder import STATE_NAMES
 from monitor.publish.documents.blocks import Block, Cell, Column, Heading, Row, Section, Table, Text
 from monitor.publish.reports.levels import INSET
-from monitor.publish.reports.outages import GOES_ON, OUTAGE_COLUMNS, outage_row
+from monitor.publish.reports.outages import GOES_ON, OUTAGE_COLUMNS, order_state, outage_row
 from monitor.publish.reports.reading import Reading
 from monitor.publish.reports.sites import anchor, basis, fault
 
@@ -104,11 +103,9 @@ def _orders(reading: Reading, site: SiteFacts) -> Table:
         Column("开立", "instant", 1.5),
         Column("恢复", "instant", 1.5),
         Column("关闭", "instant", 1.5),
-        Column("状态", width=0.8),
+        Column("状态", width=1.2),
         Column("原因"),
         Column("处理情况", width=1.5),
-        Column("超期", width=0.7),
-        Column("免责", width=0.7),
         Column("费用", "yuan", 1.0, "元"),
     ]
     rows = []
@@ -121,11 +118,9 @@ def _orders(reading: Reading, site: SiteFacts) -> Table:
                     order.opened,
                     order.restored if order.restored is not None else GOES_ON,
                     order.closed,
-                    STATE_NAMES.get(order.state, order.state),
+                    order_state(order),
                     fault((), [order]) if order.cause else "未填写",
                     order.work or None,
-                    "超期" if order.overdue else "否",
-                    "免责" if order.exempted else "否",
                     order.cost_fen,
                 ]
             )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from monitor.core import report_words as words
-from monitor.core.report import OutageFacts
+from monitor.core.report import OrderFacts, OutageFacts
 from monitor.core.workorder import STATE_NAMES
 from monitor.publish.documents.blocks import Block, Chart, Column, Row, Section, Table
 from monitor.publish.reports.levels import INSET
@@ -113,25 +113,37 @@ def _longest(reading: Reading) -> Table:
         )
         for i, o in enumerate(longest, 1)
     ]
-    return Table(f"本期最长的中断（前{LONGEST}位）", columns, rows, note=reading.as_measured, empty="本期没有中断。")
+    return Table(
+        f"本期最长的中断（前{LONGEST}位）",
+        columns,
+        rows,
+        note=reading.as_measured,
+        empty="本期没有中断。",
+        upright=True,
+    )
+
+
+def order_state(order: OrderFacts) -> str:
+    """`已关闭`, `已派单（超期）`, `已关闭（超期、免责）`."""
+    marks = [word for word, holds in (("超期", order.overdue), ("免责", order.exempted)) if holds]
+    state = STATE_NAMES.get(order.state, order.state)
+    return f"{state}（{'、'.join(marks)}）" if marks else state
 
 
 def _orders(reading: Reading) -> Table:
     columns = [
         Column("工单", width=1.1),
         Column("站点", width=1.4),
-        Column("层级", width=0.7),
+        Column("层级", width=0.7, fine=True),
         Column("开立", "instant", 1.5),
         Column("恢复", "instant", 1.5),
         Column("关闭", "instant", 1.5, fine=True),
-        Column("状态", width=0.8),
+        Column("状态", width=1.2),
         Column("原因", width=0.9),
-        Column("处理情况", width=1.5),
-        Column("中断", "count", 0.6, "次"),
+        Column("处理情况", width=1.5, fine=True),
+        Column("中断", "count", 0.6, "次", fine=True),
         Column("计入时长", "length", 1.2),
-        Column("修复时限", "length", 1.0),
-        Column("超期", width=0.6),
-        Column("免责", width=0.6),
+        Column("修复时限", "length", 1.0, fine=True),
         Column("费用", "yuan", 0.9, "元"),
     ]
     rows = [
@@ -143,22 +155,23 @@ def _orders(reading: Reading) -> Table:
                 order.opened,
                 order.restored if order.restored is not None else GOES_ON,
                 order.closed,
-                STATE_NAMES.get(order.state, order.state),
+                order_state(order),
                 words.OUTAGE_CAUSES.get(order.cause, order.cause) if order.cause else "未填写",
                 order.work or None,
                 len(order.outages),
                 order.counted,
                 order.limit,
-                "超期" if order.overdue else "否",
-                "免责" if order.exempted else "否",
                 order.cost_fen,
             ],
             link=anchor(order.site) if order.site in reading.sites else "",
         )
         for order in reading.facts.orders
     ]
-    note = "本期开立的和期初未关闭的工单。恢复时间由监测测得，非人工填写；计入时长为其中最长一次中断。"
-    return Table("工单", columns, rows, note=note, empty="本期没有工单。")
+    note = (
+        "本期开立的和期初未关闭的工单；标有“超期”的超过修复时限。恢复时间由监测测得，非人工填写；"
+        "计入时长为其中最长一次中断。"
+    )
+    return Table("工单", columns, rows, note=note, empty="本期没有工单。", upright=True)
 
 
 OUTAGE_COLUMNS = (
@@ -213,4 +226,4 @@ def _all(reading: Reading) -> Table:
         "计入时长、超时限只计本期应在线时间。"
     )
     empty = "本期没有开立工单或者超过修复时限的中断。"
-    return Table("中断明细", OUTAGE_COLUMNS, rows(reading.outages), rows(notable), note, empty, anchor="outages")
+    return Table("中断明细", OUTAGE_COLUMNS, rows(reading.outages), rows(notable), note, empty, "outages", upright=True)

@@ -68,7 +68,14 @@ def _windows(reading: Reading) -> Table:
     )
     shown = brief if len(brief) < len(rows) else None
     return Table(
-        "计划检修时段", columns, rows, shown, note if rows else "", empty="本期没有计划检修。", anchor="windows"
+        "计划检修时段",
+        columns,
+        rows,
+        shown,
+        note if rows else "",
+        empty="本期没有计划检修。",
+        anchor="windows",
+        upright=True,
     )
 
 
@@ -128,7 +135,7 @@ def _exemptions(reading: Reading) -> Table:
             )
         )
     note = "免责不改变任何实测数字；实测口径与免责后口径始终并列。" if rows else ""
-    return Table("经批准的免责", columns, rows, note=note, empty="本期没有经批准的免责。")
+    return Table("经批准的免责", columns, rows, note=note, empty="本期没有经批准的免责。", upright=True)
 
 
 def _with_and_without(reading: Reading, name: str, title: str, nothing: str) -> Iterator[Block]:
@@ -149,7 +156,7 @@ def _with_and_without(reading: Reading, name: str, title: str, nothing: str) -> 
             Column("中断", "length", 1.2),
         ]
         brief = members[:BRIEF] if len(members) > BRIEF else None
-        yield Table(f"{title}（逐站点、机位）", columns, members, brief)
+        yield Table(f"{title}（逐站点、机位）", columns, members, brief, upright=True)
 
 
 def _levels(reading: Reading, way: Way, title: str) -> Table:

@@ -103,6 +103,11 @@ class Reading:
             return f"{self.township_name(site.removeprefix('township:'))}线路"
         return self.sites[site].name if site in self.sites else site
 
+    def place(self, site: SiteFacts) -> str:
+        """A site's name with its township's, where the name does not say it."""
+        township = self.township_name(site.township)
+        return site.name if township in site.name or site.level == "county" else f"{township} {site.name}"
+
     def kind_name(self, kind: str) -> str:
         return words.KINDS.get(kind, kind)
 

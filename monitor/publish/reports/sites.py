@@ -18,6 +18,8 @@ YELLOW_CARD = 3
 REPEATED = 3
 #: Rows of the heat map on paper: a page.
 HEAT_ROWS = 40
+#: Of a month in which nothing happened.
+HEAT_LEAST = 5
 
 
 def anchor(site: str) -> str:
@@ -47,12 +49,12 @@ def _listed(reading: Reading) -> Iterator[Block]:
     yield from (Text(text, warning=True) for text in _spared(reading))
     columns = [
         Column("站点", width=1.3),
-        Column("层级", width=0.7),
-        Column("乡镇", width=1.0),
+        Column("层级", width=0.7, fine=True),
+        Column("乡镇", width=1.0, fine=True),
         Column("结论", width=0.9),
         Column("认定依据", width=2.6),
         Column("故障原因", width=1.1),
-        Column("中断次数", "count", 0.6),
+        Column("中断次数", "count", 0.6, fine=True),
         Column("工单", width=1.1),
         Column("整改情况", width=1.7),
     ]
@@ -63,7 +65,7 @@ def _listed(reading: Reading) -> Iterator[Block]:
             verdict = words.VERDICTS.get(other.verdict, other.verdict) or words.NO_FIGURE
             cells = [INSET + way, "", "", verdict, f"可用率{reading.availability_text(other.sum)}"]
             rows.append(Row([*cells, None, None, None, None], link=anchor(site.site)))
-    yield Table("未维护到位和数据不足站点一览", columns, rows, anchor="failed")
+    yield Table("未维护到位和数据不足站点一览", columns, rows, anchor="failed", upright=True)
 
 
 def _spared(reading: Reading) -> Iterator[str]:
@@ -85,7 +87,7 @@ def _row(reading: Reading, site: SiteFacts) -> Row:
     orders = reading.orders_of.get(site.site, [])
     return Row(
         [
-            site.name,
+            reading.place(site),
             words.LEVELS[site.level],
             reading.township_name(site.township),
             words.VERDICTS[site.verdict],
@@ -106,7 +108,8 @@ def basis(reading: Reading, site: SiteFacts) -> str:
     for kind, why in site.why:
         name = [reading.kind_name(kind)] if kind else []
         told.setdefault(_because(reading, site, terminals.get(kind), why), []).extend(name)
-    return "；".join(f"{'、'.join(kinds)}：{why}" if kinds else why for why, kinds in told.items()) or f"{words.VERDICTS[site.verdict]}（机位{len(site.terminals)}个）"
+    sentences = [f"{'、'.join(kinds)}：{why}" if kinds else why for why, kinds in told.items()]
+    return "；".join(sentences) or f"{words.VERDICTS[site.verdict]}（机位{len(site.terminals)}个）"
 
 
 def _because(reading: Reading, site: SiteFacts, terminal: TerminalFacts | None, why: str) -> str:
@@ -161,7 +164,9 @@ def rectified(reading: Reading, site: SiteFacts, outages: Sequence[OutageFacts],
     elif open_orders:
         text = "已恢复，工单未关闭"
     else:
-        last = max((outage.over for outage in outages if outage.over is not None), default=None)
+        # What an order was for, or was overdue; else all that happened.
+        grave = [outage for outage in outages if outage.order or outage.overdue_here] or outages
+        last = max((outage.over for outage in grave if outage.over is not None), default=None)
         text = f"已整改（{reading.instant(last)}恢复）" if last is not None else "待整改"
     return f"{text}：{done}" if done else text
 
@@ -229,11 +234,12 @@ def heat(reading: Reading) -> Chart:
     everything = dict(zip(named, facts.heat, strict=False))
     brief = None
     if len(facts.sites) > HEAT_ROWS:
-        worst = sorted(range(len(facts.sites)), key=lambda i: (_order(facts.sites[i]), facts.sites[i].site))
-        brief = {named[i]: facts.heat[i] for i in sorted(worst[:HEAT_ROWS]) if i < len(facts.heat)}
+        worst = sorted(range(len(facts.heat)), key=lambda i: (_order(facts.sites[i]), facts.sites[i].site))
+        worth = [i for i in worst if any(0 <= value < 10_000 or value == -2 for value in facts.heat[i])]
+        brief = {named[i]: facts.heat[i] for i in sorted((worth or worst[:HEAT_LEAST])[:HEAT_ROWS])}
     note = f"横轴为日期，颜色为站点当日可用率；空白为无应在线时长，斜纹或灰色为监测数据不足。{reading.as_measured}"
     if brief is not None:
-        note += f"纸面只列可用情况最差的{len(brief)}个站点，全部站点见网页版和表格版。"
+        note += f"纸面只列其中{len(brief)}个（有中断或未知的，由差到好取至多{HEAT_ROWS}个），全部站点见网页版和表格版。"
     return Chart("各站点可用率（按日）", "heat", labels, everything, note=note, brief=brief)
 
 

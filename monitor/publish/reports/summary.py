@@ -90,7 +90,8 @@ def _outages(reading: Reading) -> str:
     text = (
         f"本期发生机位中断{len(outages)}次，累计{words.hours(sum(o.counted_here for o in outages))}；"
         + (f"超过修复时限{len(late)}次，超时限{words.hours(sum(o.overdue_here for o in late))}。" if late else NOT_LATE)
-        + f"开立工单{len(opened)}件" + (f"，上期结转{carried}件" if carried else "")
+        + f"开立工单{len(opened)}件"
+        + (f"，上期结转{carried}件" if carried else "")
     )
     closed = sum(order.closed is not None and order.closed < facts.end for order in facts.orders)
     exempted = sum(order.exempted for order in facts.orders)

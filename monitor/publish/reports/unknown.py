@@ -110,7 +110,7 @@ def _losses(reading: Reading) -> Table:
     rows.sort(key=lambda row: -_number(row.cells[4]))
     brief = rows[:BRIEF] if len(rows) > BRIEF else None
     note = "按自然时间计，由长到短；非服务时段的通道中断不产生未知时长。"
-    return Table("监测通道中断记录", columns, rows, brief, note, empty="本期监测通道没有中断。")
+    return Table("监测通道中断记录", columns, rows, brief, note, empty="本期监测通道没有中断。", upright=True)
 
 
 def _number(cell: object) -> int:
