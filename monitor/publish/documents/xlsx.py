@@ -98,6 +98,7 @@ class _Sheet:
     row: int = 0
     widths: dict[int, float] = field(default_factory=dict)
     lines: list[tuple[int, str, float, Any]] = field(default_factory=list)  # texts over all columns, with their size
+    heights: dict[int, int] = field(default_factory=dict)  # of table rows, in lines
     charts: bool = False
     long: bool = False  # a table that prints on several pages
 
@@ -264,6 +265,8 @@ class _Workbook:
             look |= {"align": "right"} if value == NO_FIGURE else {"text_wrap": True, "quote_prefix": True}
             sheet.page.write_string(sheet.row, i, value, self._form(**look))
             self._widen(sheet, i, max(map(_length, value.split("\n"))))
+            lines = sum(_length(line) // (_WIDEST - 4) + 1 for line in value.split("\n"))
+            sheet.heights[sheet.row] = max(sheet.heights.get(sheet.row, 1), lines)
             return
         form = self._form(**look, num_format=_FORMATS[kind])
         if isinstance(value, datetime | date):
@@ -389,6 +392,9 @@ class _Workbook:
             sheet.page.write_string(row, 0, words, form)
             lines = sum(int(_length(line) * size / 11 / (across * 0.9)) + 1 for line in words.split("\n"))
             sheet.page.set_row(row, min(lines * size * 1.45 + 4, 400))
+        for row, lines in sheet.heights.items():
+            if lines > 1:  # not every program makes room for a text that wraps
+                sheet.page.set_row(row, min(lines * 16, 400))
         page = sheet.page
         page.set_paper(9)
         if sheet.charts and not sheet.long:  # one page, so that no chart is cut in two
