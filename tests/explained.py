@@ -2,8 +2,9 @@
 
 V1 has a tv (MQTT), a mobile (MQTT) and a pc (pings); in service daily 08:30-12:00 and 14:00-18:00. It is of T1 until
 15 October at noon and of T2 afterwards. The repair limit of villages is 15 h in September and 3 h from October on.
-The tv is out of contact from 30 September 15:15 to 2 October 09:05. The pc's failure of 20 October lies in a window that
-was declared the day after. MQTT is lost on 25 October 09:00-11:00. The mobile is switched off on 27 October at 16:00.
+The tv is out of contact from 30 September 15:15 to 2 October 09:05. The pc's failure of 20 October lies in a window
+that was declared the day after. MQTT is lost on 25 October 09:00-11:00. The mobile is switched off on 27 October at
+16:00 until the next morning.
 """
 
 from __future__ import annotations

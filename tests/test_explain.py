@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from typer.testing import CliRunner
 from monitor import __version__, cli
 from monitor.cli import explain as command
 from monitor.cli.explain import Explanation, composed, rendered
-from monitor.core.explanation import GroupExplanation, OutageExplanation, SiteExplanation
+from monitor.core.explanation import GroupExplanation, OutageExplanation, SealedFacts, SiteExplanation
 from monitor.core.period import parse
 from monitor.core.report import ReportFacts
 from monitor.errors import MonitorError
 from monitor.evidence.reading import read_lines
-from monitor.flows.reports.explain import explain_site
+from monitor.flows.reports import facts_json
+from monitor.flows.reports.explain import differences, explain_site
 from monitor.flows.reports.explain_group import explain_group
 from monitor.flows.reports.explain_outage import explain_outage
 from monitor.flows.reports.facts import gather
@@ -53,7 +55,7 @@ def told(folder: Path) -> dict[str, Any]:
 
 async def explained(it: Staged) -> dict[str, Any]:
     facts = await gather(it.engine, it.loaded, OCTOBER, NOW)
-    sealed = ("2026年10月月报（定稿）", facts)
+    sealed = ("2026年10月月报（定稿）", json.loads(b"".join(facts_json.chunks(facts))))
     found: dict[str, Any] = {
         "site": await explain_site(it.engine, it.loaded, OCTOBER, "V1", None, NOW),
         "tv": await explain_site(it.engine, it.loaded, OCTOBER, "V1", "tv", NOW, sealed=sealed),
@@ -183,6 +185,14 @@ def test_what_was_sealed_is_compared(told: dict[str, Any]) -> None:
     tv: SiteExplanation = told["tv"]
     assert tv.sealed is not None
     assert tv.sealed.differences == []
+    kept = json.loads(b"".join(facts_json.chunks(told["facts"])))
+    of_tv = next(t for s in kept["sites"] if s["site"] == "V1" for t in s["terminals"] if t["terminal"] == "tv")
+    of_tv["sum"]["down"] += 1000
+    of_tv["verdict"] = "maintained"
+    found = differences(kept, "V1", tv.accounts)
+    assert [(d.terminal, d.figure) for d in found] == [("tv", "down"), ("tv", "verdict")]
+    different = replace(tv, sealed=SealedFacts("定稿", found))
+    assert "差异须以更正版说明" in rendered(different, "text").decode()
     assert "与2026年10月月报（定稿）一致。" in rendered(tv, "text").decode()
 
 

@@ -17,7 +17,8 @@ from monitor.core.timeline import Edge
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What every explanation says of itself. `known_until`: up to where evidence is judged; None: nothing is."""
+    """What every explanation says of itself. `known_until`: up to where evidence is judged; None: nothing is.
+    `settles_at`: from when on no late beat can change the period's figures any more."""
 
     period: str
     start: int
@@ -28,6 +29,7 @@ class About:
     method: int
     software: str
     demo: bool
+    settles_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,7 @@ from monitor.core.explanation import (
 )
 from monitor.core.figures import Counter, Figures, Held, Key, Member
 from monitor.core.measure import Measure
-from monitor.core.period import Period
-from monitor.core.report import ReportFacts, Sum
+from monitor.core.period import Period, settles_at
 from monitor.core.service import Profile
 from monitor.core.sites import Check, Site
 from monitor.core.timeline import BEGINNING, Interval, Timeline
@@ -88,7 +87,7 @@ async def about_of(connection: AsyncConnection, loaded: Loaded, period: Period, 
     known = (await reading.known_until(connection)).values()
     return About(
         period.name, start, min(end, now), now, min(known, default=None), loaded.settings.timezone, METHOD, __version__,
-        loaded.settings.demo,
+        loaded.settings.demo, settles_at(end, loaded.inventory.checks.values()),
     )  # fmt: skip
 
 
@@ -104,11 +103,12 @@ async def explain_site(
     now: int,
     *,
     locate: bool = True,
-    sealed: tuple[str, ReportFacts] | None = None,
+    sealed: tuple[str, Mapping[str, Any]] | None = None,
 ) -> SiteExplanation:
     """A site's figures of a period, or those of one of its terminals. `locate`: look the evidence up in the log.
 
-    `sealed`: name and facts of the sealed report of this period, if there is one, to be compared with what is counted.
+    `sealed`: name and facts (as their JSON has them) of the sealed report of this period, if there is one, to be
+    compared with what is counted now.
     Raises MonitorError for a site or terminal that never was, or was not in service in the period.
     """
     async with engine.connect() as connection:
@@ -342,20 +342,18 @@ async def located(
     return await asyncio.to_thread(find, folder, observers, day_of, site_id, wanted)
 
 
-def differences(facts: ReportFacts, site_id: str, told: Sequence[Account]) -> list[Difference]:
+def differences(facts: Mapping[str, Any], site_id: str, told: Sequence[Account]) -> list[Difference]:
     """What a sealed report says of the site that is not what is counted now."""
-    site = next((s for s in facts.sites if s.site == site_id), None)
-    if site is None:
-        return [Difference(None, "verdict", "", told[-1].verdict)]
-    sealed: dict[str | None, tuple[Sum, str]] = {t.terminal: (t.sum, t.verdict) for t in site.terminals}
-    sealed[None] = (site.sum, site.verdict)
+    site = next((s for s in facts["sites"] if s["site"] == site_id), {"terminals": []})
+    members: dict[str | None, Mapping[str, Any]] = {t["terminal"]: t for t in site["terminals"]}
+    members[None] = site
     result: list[Difference] = []
     for account in told:
-        was, verdict = sealed.get(account.terminal, (None, ""))
+        was = members.get(account.terminal, {})
         for name in ("up", "down", "unknown", "planned", "outages", "overdue"):
-            before, now = getattr(was, name, 0), getattr(account.measure, name)
+            before, now = was.get("sum", {}).get(name, 0), getattr(account.measure, name)
             if before != now:
                 result.append(Difference(account.terminal, name, before, now))
-        if verdict != account.verdict:
-            result.append(Difference(account.terminal, "verdict", verdict, account.verdict))
+        if was.get("verdict", "") != account.verdict:
+            result.append(Difference(account.terminal, "verdict", was.get("verdict", ""), account.verdict))
     return result

@@ -14,6 +14,7 @@ from monitor.core.explaining import Clock, outage_clock
 from monitor.core.explanation import About, MonthFacts, OutageExplanation
 from monitor.core.figures import Counter, Key
 from monitor.core.outage import ALIVE, Outage
+from monitor.core.period import settles_at
 from monitor.core.sites import Check, Site, Terminal
 from monitor.core.timeline import Edge, Interval, Timeline
 from monitor.errors import MonitorError
@@ -60,7 +61,18 @@ async def explain_outage(
     wanted = _wanted(outage, starts, ends) if locate else set()
     lines, files = await located(loaded, outage.site, observers, wanted)
     return OutageExplanation(
-        About("", lasts[0], lasts[1], now, known, loaded.settings.timezone, METHOD, __version__, loaded.settings.demo),
+        About(
+            "",
+            lasts[0],
+            lasts[1],
+            now,
+            known,
+            loaded.settings.timezone,
+            METHOD,
+            __version__,
+            loaded.settings.demo,
+            settles_at(lasts[1], loaded.inventory.checks.values()),
+        ),
         outage.key,
         outage.site,
         site.name,

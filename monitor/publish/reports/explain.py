@@ -42,7 +42,8 @@ def compose_site(it: SiteExplanation) -> Document:
     sections = [Section("结论", "结论", list(_conclusion(it, words, unit)))]
     for account in it.accounts:
         title = f"{terminal(account.terminal)}：为什么是这个数"
-        blocks = list(explain_account.blocks(account, words, unit))
+        others = it.accounts[:-1] if account.terminal is None and it.terminal is None else ()
+        blocks = list(explain_account.blocks(account, words, unit, others))
         sections.append(Section(title, f"演算 {account.terminal or '站点'}", blocks))
     sections.append(Section("证据：各检测项的每一段及其两端", "证据", list(_evidence(it, words, unit))))
     sections.append(Section("汇总：如何计入乡镇、层级与全县", "汇总", list(_steps(it, unit))))

@@ -26,11 +26,11 @@ def lengths(account: Account) -> Iterator[int]:
         yield from (c.counted, c.used, c.limit, c.overdue)
 
 
-def blocks(account: Account, words: Words, unit: Unit) -> Iterator[Block]:
-    """All of one account."""
+def blocks(account: Account, words: Words, unit: Unit, others: Sequence[Account] = ()) -> Iterator[Block]:
+    """All of one account. `others`: the terminals of which a site has the worst verdict, where all are known."""
     if not account.adds_up():
         yield Text("以下各部分相加与统计结果不符：说明有误，请勿采用，并报告开发方。", warning=True)
-    yield _lines(account, unit)
+    yield _lines(account, unit, others)
     if account.days:
         yield _days(account, unit)
     if account.windows:
@@ -43,7 +43,7 @@ def blocks(account: Account, words: Words, unit: Unit) -> Iterator[Block]:
 # --- the arithmetic ---------------------------------------------------------------------------------------------------
 
 
-def _lines(account: Account, unit: Unit) -> Table:
+def _lines(account: Account, unit: Unit, others: Sequence[Account]) -> Table:
     m, rows = account.measure, list[Row]()
 
     def line(what: str, how: str, value: int | None, rule: str, result: str = "") -> int:
@@ -81,7 +81,7 @@ def _lines(account: Account, unit: Unit) -> Table:
     line("停机次数", "在本期有计入中断时间的停机", None, "§5", f"{m.outages} 次")
     late = [c.overdue for c in account.clocks if c.overdue]
     line("超期", _sum(late, unit, f"{len(late)} 段"), m.overdue, "§5", length(m.overdue))
-    line("判定", verdict(account, unit), None, "§6", VERDICTS[account.verdict])
+    line("判定", verdict(account, unit, others), None, "§6", VERDICTS[account.verdict])
     columns = (
         Column("行", "count", 0.3),
         Column("项目", width=1.3),
@@ -101,11 +101,12 @@ def _sum(terms: Sequence[int], unit: Unit, many: str) -> str:
     return " + ".join(map(unit.text, terms))
 
 
-def verdict(account: Account, unit: Unit) -> str:
+def verdict(account: Account, unit: Unit, others: Sequence[Account] = ()) -> str:
     """The comparisons in their order, up to the one that decided."""
     m, (coverage, available) = account.measure, account.minima
     if account.decided is None:
-        return "取各机位中最差的判定"
+        named = "，".join(f"{terminal(o.terminal)}{VERDICTS[o.verdict]}" for o in others)
+        return "取各机位中最差的判定" + (f"：{named}" if named else "")
     if account.decided == "no_check":
         return "服务期间没有检测项，无从证明"
     if account.decided == "overdue":

@@ -166,7 +166,10 @@ def document(title: str, fields: Sequence[tuple[str, str]], sections: Sequence[S
 def fields(about: About, words: Words) -> list[tuple[str, str]]:
     """Of which time it speaks, and when it was made."""
     known = words.instant(about.known_until)
+    settled = "已定局"
+    if about.as_of < about.settles_at:
+        settled = f"尚未定局：{words.instant(about.settles_at)} 之前，迟到的心跳仍可改变结果"
     return [
-        ("期间", f"{words.instant(about.start)} 至 {words.instant(about.end)}（不含）"),
+        ("期间", f"{words.instant(about.start)} 至 {words.instant(about.end)}（不含），{settled}"),
         ("生成", f"{words.instant(about.as_of)}，证据已判至 {known}"),
     ]
