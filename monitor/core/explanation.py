@@ -160,7 +160,12 @@ class SiteExplanation:
 
     def adds_up(self) -> bool:
         """Do all parts give what was counted, and all members what stands for their groups?"""
-        return all(a.adds_up() for a in self.accounts) and all(s.others + s.own == s.sum for s in self.steps)
+        own = [s.own for s in self.steps if s.group == "total"]
+        return (
+            all(a.adds_up() for a in self.accounts)
+            and all(s.others + s.own == s.sum for s in self.steps)
+            and all(m == self.accounts[-1].measure for m in own)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from monitor.flows.reports.evidence_lines import Wanted, find, of_parts
 from monitor.flows.work_json import cost_json, exemption_json, iso, order_json
 from monitor.inventory.load import Loaded
 from monitor.store import orders, reading, versions
+from monitor.store.database import snapshot
 from monitor.store.exemptions import approved as exempted
 from monitor.store.ledger import entries
 from monitor.store.orders import Order
@@ -111,7 +112,7 @@ async def explain_site(
     compared with what is counted now.
     Raises MonitorError for a site or terminal that never was, or was not in service in the period.
     """
-    async with engine.connect() as connection:
+    async with snapshot(engine) as connection:
         it = await read(connection, loaded, period, now)
         site = find_site(it.counter, site_id)
         own = await reading.timelines(connection, *it.period, edges=True, sites=[site_id])
@@ -344,7 +345,7 @@ async def located(
 
 def differences(facts: Mapping[str, Any], site_id: str, told: Sequence[Account]) -> list[Difference]:
     """What a sealed report says of the site that is not what is counted now."""
-    site = next((s for s in facts["sites"] if s["site"] == site_id), {"terminals": []})
+    site: Mapping[str, Any] = next((s for s in facts["sites"] if s["site"] == site_id), {"terminals": []})
     members: dict[str | None, Mapping[str, Any]] = {t["terminal"]: t for t in site["terminals"]}
     members[None] = site
     result: list[Difference] = []

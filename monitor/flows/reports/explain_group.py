@@ -20,6 +20,7 @@ from monitor.core.sites import Level, Site
 from monitor.errors import MonitorError
 from monitor.flows.reports.explain import read
 from monitor.inventory.load import Loaded
+from monitor.store.database import snapshot
 
 
 async def explain_group(
@@ -29,7 +30,7 @@ async def explain_group(
 
     Raises MonitorError where there is no such group.
     """
-    async with engine.connect() as connection:
+    async with snapshot(engine) as connection:
         it = await read(connection, loaded, period, now)
     names = _group_names(it.counter.eras, group)
     if which not in names:

@@ -23,6 +23,7 @@ from monitor.flows.reports.evidence_lines import Wanted, of_edge
 from monitor.flows.reports.explain import METHOD, chain_of, find_site, located
 from monitor.inventory.load import Loaded
 from monitor.store import orders, reading
+from monitor.store.database import snapshot
 from monitor.store.exemptions import approved as exempted
 
 #: Keys that are offered where there is no such outage.
@@ -36,7 +37,7 @@ async def explain_outage(
 
     Raises MonitorError for a key that never was, with those that the terminal has.
     """
-    async with engine.connect() as connection:
+    async with snapshot(engine) as connection:
         outage = await _outage(connection, key)
         counter = Counter(await eras_in(connection, loaded), await reading.windows(connection))
         site = find_site(counter, outage.site)

@@ -166,6 +166,8 @@ def document(title: str, fields: Sequence[tuple[str, str]], sections: Sequence[S
 def fields(about: About, words: Words) -> list[tuple[str, str]]:
     """Of which time it speaks, and when it was made."""
     known = words.instant(about.known_until)
+    if about.known_until is not None and about.known_until < about.end:
+        known += "，其后暂按最后的状态计"
     settled = "已定局"
     if about.as_of < about.settles_at:
         settled = f"尚未定局：{words.instant(about.settles_at)} 之前，迟到的心跳仍可改变结果"
