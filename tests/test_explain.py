@@ -100,6 +100,17 @@ def test_what_an_auditor_reads(told: dict[str, Any], name: str) -> None:
     assert text == golden.read_text(encoding="utf-8")
 
 
+def test_the_examples_of_the_page_are_what_the_program_prints() -> None:
+    """docs/explain.md: every indented line that is no command."""
+    page = (Path(__file__).parent.parent / "docs" / "explain.md").read_text(encoding="utf-8")
+    printed = "".join(p.read_text(encoding="utf-8") for p in sorted(GOLDEN.glob("explain-*.txt")))
+    lines = [line.strip() for line in page.splitlines() if line.startswith("    ")]
+    examples = [line for line in lines if not line.startswith(("zhdj-monitor ", "zstdcat ", "sed "))]
+    assert len(examples) > 15
+    for line in examples:
+        assert line in printed, line
+
+
 def test_everything_adds_up(told: dict[str, Any]) -> None:
     for name in ("site", "tv", "village", "T1", "total", "outage", "september"):
         assert told[name].adds_up(), name
