@@ -29,7 +29,8 @@ from monitor.flows.reports.explain import differences, explain_site
 from monitor.flows.reports.explain_group import explain_group
 from monitor.flows.reports.explain_outage import explain_outage
 from monitor.flows.reports.facts import gather
-from monitor.publish.documents.blocks import Document, Table
+from monitor.publish.documents.blocks import Column, Document, Row, Section, Table, Text
+from monitor.publish.documents.text import render as render_text
 from tests.explained import NOW, Staged, october
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -223,6 +224,21 @@ def test_a_mistake_says_what_there_is(told: dict[str, Any]) -> None:
     assert "T1（镇一）" in told["no township"]
     assert OUTAGE in told["no outage"]
     assert all("\n" not in told[name] for name in ("never", "no terminal", "no outage"))
+
+
+def test_a_name_does_not_steer_the_terminal() -> None:
+    name = "\x1b[31m镇\u202e一\n村"
+    table = Table("表", [Column("名称"), Column("数", "count")], [Row((name, 1)), Row(("村", 12))])
+    text = render_text(Document(name, [Section("部分", "部分", [table, Text(name)])], [("站点", name)]))
+    assert not set(text) & {"\x1b", "\u202e"}
+    assert [line[-2:] for line in text.splitlines() if line.endswith(("1", "12"))] == [" 1", "12"]
+
+
+def test_a_quarter_has_no_verdict_of_its_own(told: dict[str, Any]) -> None:
+    tv: SiteExplanation = told["tv"]
+    quarter = replace(tv, about=replace(tv.about, period="2026-Q4", form="quarter"))
+    assert "维护到位与否只按自然月判定" in rendered(quarter, "text").decode()
+    assert "维护到位与否只按自然月判定" not in rendered(tv, "text").decode()
 
 
 def test_files(told: dict[str, Any]) -> None:

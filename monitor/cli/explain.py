@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.console import Console
 
 from monitor.cli.acting import AsJson, Config
 from monitor.clock import wall_ms
@@ -66,7 +67,9 @@ def explain(
     format_name = "json" if as_json else as_format
     if format_name not in ("text", "json") and out is None:
         raise MonitorError(f"--format {format_name} 须同时给出 --out 文件夹")
-    told = asyncio.run(_told(config, period, site, terminal, township, level, outage, log))
+    # Nothing of it is seen where stderr is no terminal.
+    with Console(stderr=True).status(f"{period or outage}：汇总"):
+        told = asyncio.run(_told(config, period, site, terminal, township, level, outage, log))
     data = rendered(told, format_name, everything)
     if out is None:
         sys.stdout.write(data.decode())

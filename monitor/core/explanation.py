@@ -18,9 +18,11 @@ from monitor.core.timeline import Edge
 @dataclass(frozen=True, slots=True)
 class About:
     """What every explanation says of itself. `known_until`: up to where evidence is judged; None: nothing is.
-    `settles_at`: from when on no late beat can change the period's figures any more."""
+    `settles_at`: from when on no late beat can change the period's figures any more. `form`: as `core.period.Period`
+    has it, "" for an outage."""
 
     period: str
+    form: str
     start: int
     end: int
     as_of: int

@@ -87,8 +87,8 @@ async def about_of(connection: AsyncConnection, loaded: Loaded, period: Period, 
         raise MonitorError(f"{period.name} 尚未开始，没有可以说明的数据")
     known = (await reading.known_until(connection)).values()
     return About(
-        period.name, start, min(end, now), now, min(known, default=None), loaded.settings.timezone, METHOD, __version__,
-        loaded.settings.demo, settles_at(end, loaded.inventory.checks.values()),
+        period.name, period.form, start, min(end, now), now, min(known, default=None), loaded.settings.timezone,
+        METHOD, __version__, loaded.settings.demo, settles_at(end, loaded.inventory.checks.values()),
     )  # fmt: skip
 
 

@@ -64,6 +64,7 @@ async def explain_outage(
     return OutageExplanation(
         About(
             "",
+            "",
             lasts[0],
             lasts[1],
             now,

@@ -13,12 +13,16 @@ from monitor.core.measure import Measure
 from monitor.core.report_words import HOW, KINDS, LEVELS, NO_FIGURE, THIN, part_of
 from monitor.core.report_words import percent as in_percent
 from monitor.core.timeline import BEGINNING, Edge
-from monitor.publish.documents.blocks import Document, Section
+from monitor.publish.documents.blocks import Document, Section, Text
 
 _KINDS = {**KINDS, "uplink": "乡镇线路"}
 VALUES = {"up": "在线", "down": "中断", "unknown": "未知"}
 STATES = {"open": "未结束", "ended": "已结束", "merged": "已并入", "gone": "不成立"}
 DEMO = "演示数据"
+#: A year follows from its monthly verdicts (docs/rules.md §6).
+NOT_A_MONTH = (
+    "本期间不是自然月：维护到位与否只按自然月判定，全年由各月判定得出；以下判定与维护率仅为同一规则在本期间上的试算。"
+)
 #: How a line of the log is shown to whoever looks for it.
 LOOK_UP = "查看日志原文：zstdcat 文件.zst | sed -n 行号p（当日未压缩的：sed -n 行号p 文件）。"
 #: So many digits of a quotient are written out.
@@ -160,6 +164,8 @@ def document(title: str, fields: Sequence[tuple[str, str]], sections: Sequence[S
         (DEMO,) if about.demo else (),
         made_by=f"zhdj-monitor {about.software}，可用率判定规则第 {about.method} 版（docs/rules.md）",
         timezone=about.timezone,
+        lead=[Text(NOT_A_MONTH, warning=True)] if about.form not in ("month", "") else [],
+        as_of=about.as_of,
     )
 
 
