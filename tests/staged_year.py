@@ -12,7 +12,7 @@ from monitor.clock import from_iso
 from monitor.core.changes import Changes
 from monitor.core.figures import Key
 from monitor.core.outage import Outage, outage_key, outages_in
-from monitor.core.timeline import BEGINNING, DOWN, UNKNOWN, UP, Edge, Step, Timeline
+from monitor.core.timeline import BEGINNING, DOWN, UNKNOWN, UP, Edge, Step, Timeline, Value
 from monitor.core.window import Window
 from monitor.inventory.load import Loaded
 from monitor.store import tables
@@ -38,7 +38,7 @@ def timelines(loaded: Loaded, seed: int, each: int) -> dict[Key, Timeline]:
                 continue
             before = [start - MINUTE, start - MINUTE, "mqtt", "b", 10]
             again = start + MINUTE * int(min(20 * 24 * 60, 5 * rng.paretovariate(0.35)))
-            value = rng.choice((DOWN, DOWN, DOWN, UNKNOWN))
+            value: Value = UNKNOWN if rng.random() < 0.25 else DOWN
             steps.append(Step(start, value, Edge(start - MINUTE, start, "silence", before)))
             if rng.random() < 0.2 and again - start > 2 * MINUTE:
                 steps.append(Step(start + MINUTE, UNKNOWN if value == DOWN else DOWN, Edge(start, again, "channel")))
@@ -67,6 +67,7 @@ async def stage(engine: AsyncEngine, seed: int = 1, each: int = 40) -> Loaded:
     view = View(engine, "bench")
     await view.number_checks(loaded.inventory)
     spans = [(key, steps[1].at, list(steps)) for key, steps in checks.items()]
+    losses: list[tuple[str, int, int, int | None]]
     losses = [("mqtt", 0, BEGINNING, YEAR[0]), ("mqtt", 1, YEAR[0] + 40 * DAY, YEAR[0] + 40 * DAY + HOUR)]
     await view.save(
         [Changes(spans=spans, outages=outages(checks), losses=losses)], Position("bench-2027-01-10.jsonl", 1, NOW)

@@ -134,8 +134,16 @@ class Course:
     def clock(self, timeline: Sequence[Step], outage: Interval, period: Interval, counted: Counted) -> Clock:
         """An outage `[start, over)` as of the period's end. `counted` must reach back to its start."""
         start, end = outage[0], min(outage[1], period[1])
+        limits = self._limits(period)
+        i = bisect_left(timeline, (start,))
+        is_plain = start >= period[0] and len(limits) == 1 and len(timeline) > i + 1
+        if is_plain and timeline[i][1] == DOWN and timeline[i][0] == start and timeline[i + 1][0] == end:
+            # Most outages: down once, and over within the period.
+            used = counted.inside(start, end)
+            return Clock(used, used, max(0, used - limits[0][2]), end)
+        if i == len(timeline) or timeline[i][0] > start:
+            i = max(i - 1, 0)
         down: list[Interval] = []
-        i = max(bisect_right(timeline, start, key=_at) - 1, 0)
         while i < len(timeline):
             at, value = timeline[i][0], timeline[i][1]
             i += 1
@@ -145,7 +153,6 @@ class Course:
                 until = timeline[i][0] if i < len(timeline) else end
                 down.append((max(at, start), min(until, end)))
         last = down[-1][1] if down else start
-        limits = self._limits(period)
         if start >= period[0] and len(limits) == 1:
             used = sum(counted.inside(a, b) for a, b in down)
             return Clock(used, used, max(0, used - limits[0][2]), last)
@@ -200,10 +207,6 @@ class Courses:
         if found is None:
             found = self._courses[key] = Course(pieces, self._windows)
         return found
-
-
-def _at(step: Step) -> int:
-    return step[0]
 
 
 def _is_steady(timeline: Sequence[Step], period: Interval) -> bool:

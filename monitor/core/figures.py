@@ -183,8 +183,10 @@ class Counter:
         return self._members(site_id, period, checks)
 
     def course(self, site_id: str, kind: str | None) -> Course:
-        """What decides how the time of a terminal counts, or (None) that of the site itself."""
+        """What decides how the time of a terminal (also of one not listed, a line) counts, or (None) that of the site."""
         spans = self._spans(site_id)
+        if _is_whole(spans) and (kind is None or kind in spans[0].terminals):
+            return self._whole(spans[0], None if kind is None else spans[0].terminals[kind])
         if kind is None or any(kind in span.terminals for span in spans):
             return self._course(spans, kind)
         return self._course(spans, kind, Terminal(site_id, kind))

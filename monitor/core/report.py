@@ -68,9 +68,9 @@ class TerminalFacts:
 
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """`why`: what decided a verdict other than maintained, in identifiers: `overdue`, `availability`, `coverage`,
-    `planned_only`, `no_check`, with the terminal: `("tv", "overdue")`; a site without any
-    terminal: `("", "no_check")`."""
+    """`why`: what decided a verdict other than maintained (of a failed site at its failed terminals), in identifiers:
+    `overdue`, `availability`, `coverage`, `planned_only`, `no_check`, with the terminal: `("tv", "overdue")`; a site
+    without any terminal: `("", "no_check")`."""
 
     site: str
     name: str
@@ -104,7 +104,7 @@ class ServiceFacts:
     terminals_failed: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would take six times as long to make: a large county's month has 750,000
 class OutageFacts:
     """An outage that lies in the period, from its very start; what comes after the period's end is not its matter, so
     `end`, `over` and what is known of the end are None where it was not over by then. `end`: the last moment at which

@@ -70,15 +70,18 @@ def find(
 
 
 def _in_file(path: Path, site: str, wanted: set[Wanted]) -> Iterator[LineFacts]:
-    name, offset = plain_name(path), 0
+    name, offset, left = plain_name(path), 0, set(wanted)
     own, channel = json.dumps(site, ensure_ascii=False).encode(), b'"channel"'
     channels = any(not w.terminal for w in wanted)
     with open_log(path) as stream:
         for number, data in enumerate(stream, 1):
             if own in data or (channels and channel in data):
                 for one in _said(data, site):
-                    if one in wanted:
+                    if one in left:
+                        left.discard(one)
                         yield LineFacts(one.terminal, one.check, one.at, name, number, offset)
+            if not left:
+                return
             offset += len(data)
 
 

@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor import __version__
 from monitor.core.days import start_of
-from monitor.core.eras import Era
 from monitor.core.figures import Counter, Figures, Key
 from monitor.core.period import Period, settles_at
 from monitor.core.report import (
@@ -28,7 +27,6 @@ from monitor.core.report import (
 )
 from monitor.core.sites import Level
 from monitor.core.timeline import Interval, Timeline
-from monitor.core.window import Window
 from monitor.errors import MonitorError
 from monitor.flows.collecting import no_search_for_cycles
 from monitor.flows.history import held_in
@@ -51,13 +49,10 @@ _FEW = 2_000
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What the database said."""
+    """What the database said, beside the timelines."""
 
     held: Sequence[Version]
-    eras: Sequence[Era]
-    checks: Mapping[Key, Timeline]
     declared: Sequence[Declared]
-    exempted: Sequence[Window]
     outages: outages.Found
     orders: orders.Found
     losses: Sequence[LossFacts]
@@ -88,26 +83,35 @@ async def _gather(connection: AsyncConnection, loaded: Loaded, period: Period, n
     if now <= start:
         raise MonitorError(f"期间 {period.name} 尚未开始")
     interval = (start, min(end, now))
-    counter, read = await _read(connection, loaded, period, interval)
-    facts, counted = await asyncio.to_thread(_facts, loaded, period, (start, end), now, counter, read)
+    held, eras = await held_in(connection, loaded)
+    counter = Counter(eras, await reading.windows(connection))
+    checks = await reading.timelines(connection, *interval)
+    exempted = await exemptions.approved(connection)
+    async with asyncio.TaskGroup() as together:
+        # Counted while the rest is read.
+        counting = together.create_task(asyncio.to_thread(counter.count_all, interval, checks, exempted))
+        read = await _read(connection, loaded, period, interval, counter, held)
+    counted = counting.result()
+    facts = await asyncio.to_thread(_facts, loaded, period, (start, end), now, counter, counted, checks, read)
+    del checks, read  # the periods beside it need as much room again
     compared, before = await _compared(connection, loaded, period, counter)
     running = await _running(connection, loaded, period, counter, counted, before)
     return replace(facts, compared=compared, failed_running=running)
 
 
 async def _read(
-    connection: AsyncConnection, loaded: Loaded, period: Period, interval: Interval
-) -> tuple[Counter, _Read]:
-    held, eras = await held_in(connection, loaded)
-    counter = Counter(eras, await reading.windows(connection))
+    connection: AsyncConnection,
+    loaded: Loaded,
+    period: Period,
+    interval: Interval,
+    counter: Counter,
+    held: Sequence[Version],
+) -> _Read:
     of_orders = await orders.find(connection, interval)
     until = min(period.last, _local_day(loaded, interval[1] - 1))
-    return counter, _Read(
+    return _Read(
         held=held,
-        eras=eras,
-        checks=await reading.timelines(connection, *interval),
         declared=await declared_windows.listed(connection, since=interval[0]),
-        exempted=await exemptions.approved(connection),
         outages=await outages.find(connection, interval, counter, of_orders.exempted),
         orders=of_orders,
         losses=await evidence.losses(connection, interval),
@@ -134,19 +138,25 @@ async def _services(connection: AsyncConnection, period: Period) -> list[Service
 
 
 def _facts(
-    loaded: Loaded, period: Period, whole: Interval, now: int, counter: Counter, read: _Read
-) -> tuple[ReportFacts, Figures]:
+    loaded: Loaded,
+    period: Period,
+    whole: Interval,
+    now: int,
+    counter: Counter,
+    counted: Figures,
+    checks: Mapping[Key, Timeline],
+    read: _Read,
+) -> ReportFacts:
     """All but what is beside this period."""
     settings = loaded.settings
-    interval = (whole[0], min(whole[1], now))
-    counted = counter.count_all(interval, read.checks, read.exempted)
+    interval = counted.period
     bare, lenient = counted.without_retroactive, counted.after_exemptions
     names, days = _days(loaded, period, interval)
-    heat = figures.heat(counted, counter, read.checks, names, days)
-    of_terminals, of_lines = outages.facts(read.outages, counter, read.checks, interval)
+    heat = figures.heat(counted, counter, checks, names, days)
+    of_terminals, of_lines = outages.facts(read.outages, counter, checks, interval)
     of_orders, of_exemptions = orders.facts(read.orders, counter, interval)
-    in_force = [era.inventory.checks.values() for era in read.eras if era.since < whole[1]]
-    settles = max(settles_at(whole[1], checks) for checks in in_force)
+    asked = [era.inventory.checks.values() for era in counter.eras if era.since < whole[1]]
+    settles = max(settles_at(whole[1], of_era) for of_era in asked)
     county = next((s.township_name for s in loaded.inventory.sites.values() if s.level is Level.COUNTY), "")
     return ReportFacts(
         v=VERSION,
@@ -178,13 +188,13 @@ def _facts(
         minima=figures.minima(counted, counter),
         compared=[],
         failed_running=[],
-        eras=evidence.eras(read.held, read.eras, interval),
+        eras=evidence.eras(read.held, counter.eras, interval),
         evidence=read.evidence,
         exemptions=of_exemptions,
         lines=of_lines,
-        unknown=evidence.unknown(counted, counter, read.checks, read.losses, read.observers),
+        unknown=evidence.unknown(counted, counter, checks, read.losses, read.observers),
         settles_at=settles,
-    ), counted
+    )
 
 
 def _local_day(loaded: Loaded, at: int) -> date:

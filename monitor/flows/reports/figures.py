@@ -135,7 +135,7 @@ def sites(figures: Figures, counter: Counter) -> list[SiteFacts]:
             why = [
                 (str(t.terminal), str(decider(counter, t, figures.period)))
                 for t in terminals
-                if t.verdict != "maintained"
+                if t.verdict == member.verdict
             ]
         result.append(
             SiteFacts(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.cause import cause_of
@@ -21,6 +21,18 @@ from monitor.store.edges import HOWS
 from monitor.store.tables import check, outage, span, work_order, work_order_outage
 
 ROWS_AT_ONCE = 2_000
+#: The same where a row holds all outages of a site.
+SITES_AT_ONCE = 500
+_COLUMNS = [column for column in outage.c if column.name not in ("state", "successor")]
+#: Key, site, terminal; start, end, over; of both edges earliest, latest, how.
+_Row = tuple[
+    str, str, str, int, int | None, int | None,
+    int | None, int | None, str | None, int | None, int | None, str | None,
+]  # fmt: skip
+_rows = msgspec.json.Decoder(list[_Row]).decode
+#: How a database puts values into a JSON list, and rows of a group into another.
+_row_of = {"sqlite": func.json_array, "postgresql": func.json_build_array}
+_list_of = {"sqlite": func.json_group_array, "postgresql": func.json_agg}
 _BEAT = HOWS.index("beat")
 _decode = msgspec.msgpack.Decoder(list).decode
 
@@ -36,7 +48,7 @@ class Ordered(NamedTuple):
 class Found(NamedTuple):
     """Rows of outages of a period by start and key; by key what an order says, and the edges that tell a cause."""
 
-    rows: list[Any]
+    rows: list[_Row]
     orders: Mapping[str, Ordered]
     signs: Mapping[str, str]
 
@@ -54,17 +66,20 @@ async def find(connection: AsyncConnection, period: Interval, counter: Counter, 
     orders = {
         key: Ordered(str(order), cause, order in exempted) for key, order, cause in await connection.execute(listing)
     }
-    columns = [column for column in outage.c if column.name not in ("state", "successor")]
-    query = select(*columns).where(_inside(period))
-    found: list[Any] = []
-    async with connection.stream(query.execution_options(yield_per=ROWS_AT_ONCE)) as rows:
+    # A row a site instead of one an outage: half of the time.
+    dialect = connection.dialect.name
+    packed = _list_of[dialect](_row_of[dialect](*_COLUMNS))
+    query = select(cast(packed, Text)).where(_inside(period)).group_by(outage.c.site)
+    found: list[_Row] = []
+    async with connection.stream(query.execution_options(yield_per=SITES_AT_ONCE)) as rows:
         async for part in rows.partitions():
-            found += map(tuple, part)
+            for (text,) in part:
+                found += _rows(text)
     found.sort(key=_start_and_key)
     return Found(found, orders, await _signs(connection, period, counter))
 
 
-def _start_and_key(row: Sequence[Any]) -> tuple[int, str]:
+def _start_and_key(row: _Row) -> tuple[int, str]:
     return row[3], row[0]
 
 
@@ -73,27 +88,31 @@ async def _signs(connection: AsyncConnection, period: Interval, counter: Counter
     back = (span.c.check_id == check.c.id) & (span.c.start_ms == outage.c.over_ms)
     mine = (check.c.site == outage.c.site) & (check.c.terminal == outage.c.terminal)
     query = (
-        select(outage.c.key, outage.c.site, outage.c.terminal, check.c.check, span.c.edge)
+        select(outage.c.key, check.c.id, span.c.edge)
         .join(check, mine)
         .join(span, back)
         .where(outage.c.over_ms > period[0], outage.c.over_ms <= period[1], outage.c.start_ms < period[1])
-        .where(outage.c.state.in_(ALIVE), check.c.check.in_(list(HEARTBEATS)))
+        .where(outage.c.state.in_(ALIVE))
     )
-    intervals = {
-        key: checks.interval_ms for era in reversed(counter.eras) for key, checks in era.inventory.checks.items()
-    }
+    known = await connection.execute(select(check.c.id, check.c.site, check.c.terminal, check.c.check))
+    intervals: dict[int, int] = {}
+    for number, site, terminal, name in known:
+        if name not in HEARTBEATS:
+            continue
+        of_it = (era.inventory.checks.get((site, terminal, name)) for era in reversed(counter.eras))
+        intervals[number] = next((one.interval_ms for one in of_it if one is not None), 60_000)
     found: dict[str, str] = {}
     async with connection.stream(query.execution_options(yield_per=ROWS_AT_ONCE)) as rows:
         async for part in rows.partitions():
-            for key, site, terminal, name, packed in part:
-                # Relative instants will do: `cause_of` takes their differences.
-                if packed is None:
+            for key, number, packed in part:
+                if packed is None or number not in intervals:
                     continue
                 earliest, latest, how, before, after = _decode(packed)
-                if how == _BEAT:
-                    edge = Edge(earliest, latest, "beat", before, after)
-                    if sign := cause_of(edge, intervals.get((site, terminal, name), 60_000)):
-                        found[key] = sign
+                # Instants relative to the edge will do: `cause_of` takes their differences.
+                if how == _BEAT and (
+                    sign := cause_of(Edge(earliest, latest, "beat", before, after), intervals[number])
+                ):
+                    found[key] = sign
     return found
 
 
@@ -124,8 +143,10 @@ def _facts(found: Found, counter: Counter, checks: Mapping[Key, Timeline], perio
                 counted = whole[id(course)] = course.counted(period, True)[1]
         else:
             counted = course.counted((start, end_of_period), False)[1]
-        is_over = over is not None and over <= end_of_period
-        clock = course.clock(timeline, (start, over if is_over else FOREVER), period, counted)
+        if over is not None and over > end_of_period:
+            over = None
+        is_over = over is not None
+        clock = course.clock(timeline, (start, FOREVER if over is None else over), period, counted)
         ordered = found.orders.get(key, nobody)
         sign = found.signs.get(key, "")
         yield OutageFacts(
@@ -134,7 +155,7 @@ def _facts(found: Found, counter: Counter, checks: Mapping[Key, Timeline], perio
             terminal,
             start,
             clock.last if clock.last < end_of_period or is_over else None,
-            over if is_over else None,
+            over,
             se,
             sl,
             sh or "",
