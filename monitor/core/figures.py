@@ -183,7 +183,7 @@ class Counter:
         return self._members(site_id, period, checks)
 
     def course(self, site_id: str, kind: str | None) -> Course:
-        """What decides how the time of a terminal (also of one not listed, a line) counts, or (None) that of the site."""
+        """What decides how the time of a terminal counts (also of one that is not listed), or (None) of the site."""
         spans = self._spans(site_id)
         if _is_whole(spans) and (kind is None or kind in spans[0].terminals):
             return self._whole(spans[0], None if kind is None else spans[0].terminals[kind])
