@@ -14,11 +14,13 @@ from typing import Any
 
 import openpyxl
 import pytest
+from sqlalchemy import insert
 from typer.testing import CliRunner
 
 from monitor import __version__, cli
 from monitor.cli import explain as command
 from monitor.cli.explain import Explanation, composed, rendered
+from monitor.core.explaining import heard
 from monitor.core.explanation import GroupExplanation, OutageExplanation, SealedFacts, SiteExplanation
 from monitor.core.period import parse
 from monitor.core.report import ReportFacts
@@ -31,6 +33,8 @@ from monitor.flows.reports.explain_outage import explain_outage
 from monitor.flows.reports.facts import gather
 from monitor.publish.documents.blocks import Column, Document, Row, Section, Table, Text
 from monitor.publish.documents.text import render as render_text
+from monitor.publish.reports.explain_words import Words
+from monitor.store.tables import outage
 from tests.explained import NOW, Staged, october
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -67,6 +71,11 @@ async def explained(it: Staged) -> dict[str, Any]:
         "september": await explain_site(it.engine, it.loaded, parse("2026-09"), "V1", "tv", NOW),
         "facts": facts,
     }
+    async with it.engine.begin() as connection:
+        for at, state, successor in ((1, "merged", OUTAGE), (2, "gone", "")):
+            row = {"key": f"V1/tv/{at}", "site": "V1", "terminal": "tv", "start_ms": at, "state": state}
+            await connection.execute(insert(outage).values(**row, successor=successor))
+    found["merged"] = await explain_outage(it.engine, it.loaded, "V1/tv/1", NOW, locate=False)
     for name, ask in refusals(it).items():
         with pytest.raises(MonitorError) as error:
             await ask()
@@ -85,6 +94,7 @@ def refusals(it: Staged) -> dict[str, Callable[[], Any]]:
         "future": site("2026-12", "V1"),
         "no level": lambda: explain_group(it.engine, it.loaded, OCTOBER, "level", "city", NOW),
         "no township": lambda: explain_group(it.engine, it.loaded, OCTOBER, "township", "T7", NOW),
+        "gone": lambda: explain_outage(it.engine, it.loaded, "V1/tv/2", NOW),
         "no outage": lambda: explain_outage(it.engine, it.loaded, "V1/tv/20261001T000000Z", NOW),
     }
 
@@ -146,9 +156,9 @@ def test_each_figure_is_that_of_the_month_s_report(told: dict[str, Any]) -> None
     assert village.sum.up == facts.counted.sums["village"].up
     assert village.rate is not None
     assert village.rate.maintained == facts.counted.sites["village"].maintained
-    [outage] = [o for o in facts.outages if o.key == OUTAGE]
+    [of_tv] = [o for o in facts.outages if o.key == OUTAGE]
     it: OutageExplanation = told["outage"]
-    assert (outage.counted, outage.counted_here, outage.overdue_here) == (
+    assert (of_tv.counted, of_tv.counted_here, of_tv.overdue_here) == (
         it.clocks[-1].used,
         it.months[1].counted,
         it.months[1].overdue,
@@ -170,8 +180,23 @@ def test_the_chain_of_an_outage(told: dict[str, Any]) -> None:
     assert it.chain.costs[0]["voucher"] == "记-0001"
     assert it.chain.costs[0]["amount_fen"] == 12_034
     text = rendered(it, "text").decode()
+    assert (told["merged"].key, told["merged"].clocks) == (OUTAGE, it.clocks)
+    assert "另见：V1/tv/1" in rendered(told["merged"], "text").decode()
     assert "监测数据不足" in text  # of September, in which hardly anything was known
     assert "2026-10-01 08:45:00" in text  # three hours are full
+
+
+def test_what_stands_on_the_sides_of_an_edge() -> None:
+    """A streak of five failures is no beat, one of two no result."""
+    assert heard([5, 4, "mqtt", "b", 1]) == ("beat", [5])
+    assert heard([5, 6, 7, 8, 9]) == ("results", [5, 6, 7, 8, 9])
+    assert heard([5, 6]) == ("results", [5, 6])
+    assert heard([5, False]) == ("results", [5])
+    assert heard([5, "goodbye"]) == ("end", [5])
+    assert heard(None) == ("results", [])
+    words = Words("UTC")
+    assert words.evidence([0, 60_000]) == "探测失败 1970-01-01 00:00:00、1970-01-01 00:01:00"
+    assert words.evidence([0, True]) == "探测成功 1970-01-01 00:00:00"
 
 
 def test_every_line_of_the_log_is_where_it_is_said_to_be(told: dict[str, Any], folder: Path) -> None:
@@ -223,6 +248,7 @@ def test_a_mistake_says_what_there_is(told: dict[str, Any]) -> None:
     assert told["no level"] == "没有层级 city，有：county、township、village、total"
     assert "T1（镇一）" in told["no township"]
     assert OUTAGE in told["no outage"]
+    assert told["gone"] == "停机 V1/tv/2 后来被证据否定：它从未发生（gone）"
     assert all("\n" not in told[name] for name in ("never", "no terminal", "no outage"))
 
 

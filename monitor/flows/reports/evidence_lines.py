@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from monitor.clock import from_iso
 from monitor.core.days import Day
-from monitor.core.explaining import Part
+from monitor.core.explaining import Part, heard
 from monitor.core.explanation import LineFacts
 from monitor.core.sites import HEARTBEATS
 from monitor.core.timeline import Edge
@@ -39,14 +39,8 @@ def of_edge(terminal: str, check: str, channel: str, edge: Edge, begun: int) -> 
     if edge.how == "channel":
         yield Wanted("", channel, begun)
     for evidence in (edge.before, edge.after):
-        if not evidence:
-            continue
-        if len(evidence) == 2 and isinstance(evidence[1], str):
-            yield Wanted(terminal, f"will-{channel}", evidence[0])
-        elif len(evidence) == 5:  # a beat: received, sent, via, boot, seq
-            yield Wanted(terminal, check, evidence[0])
-        else:  # a result with what it said, or the results of a streak
-            yield from (Wanted(terminal, check, at) for at in evidence if type(at) is int)
+        kind, instants = heard(evidence)
+        yield from (Wanted(terminal, f"will-{channel}" if kind == "end" else check, at) for at in instants)
 
 
 def find(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from monitor.core.explaining import heard
 from monitor.core.explanation import About, LineFacts
 from monitor.core.measure import Measure
 from monitor.core.report_words import HOW, KINDS, LEVELS, NO_FIGURE, THIN, part_of
@@ -79,16 +80,16 @@ class Words:
         """A beat, the end of contact, a result, or the results of a streak."""
         if not evidence:
             return NO_FIGURE
-        if len(evidence) == 2 and isinstance(evidence[1], str):
-            return f"{HOW.get(evidence[1], evidence[1])}通知 {self.instant(evidence[0])}"
-        if len(evidence) == 2 and isinstance(evidence[1], bool):
-            return f"探测{'成功' if evidence[1] else '失败'} {self.instant(evidence[0])}"
-        if len(evidence) == 5 and isinstance(evidence[2], str):
-            at, sent, via, boot, seq = evidence
-            parts = [f"发出 {self.instant(sent)}"] if sent is not None and sent != at else []
-            parts += [via] + [f"{name} {value}" for name, value in (("boot", boot), ("seq", seq)) if value is not None]
-            return f"心跳 {self.instant(at)}（{'，'.join(parts)}）"
-        return "探测失败 " + "、".join(self.instant(at) for at in evidence)
+        kind, instants = heard(evidence)
+        when = "、".join(map(self.instant, instants))
+        if kind == "end":
+            return f"{HOW.get(evidence[1], evidence[1])}通知 {when}"
+        if kind == "results":
+            return f"探测{'成功' if evidence[-1] is True else '失败'} {when}"
+        at, sent, via, boot, seq = evidence
+        parts = [f"发出 {self.instant(sent)}"] if sent is not None and sent != at else []
+        parts += [via] + [f"{name} {value}" for name, value in (("boot", boot), ("seq", seq)) if value is not None]
+        return f"心跳 {when}（{'，'.join(parts)}）"
 
     def places(self, terminal: str, check: str, channel: str, edge: Edge | None, begun: int) -> str:
         """Where its evidence stands in the log: `test-2026-10-12.jsonl 第 83 行（字节 10452）`."""
@@ -96,12 +97,8 @@ class Words:
             return NO_FIGURE
         keys = [("", channel, begun)] if edge.how == "channel" else []
         for evidence in (edge.before, edge.after):
-            if not evidence:
-                continue
-            beat = len(evidence) == 5 and isinstance(evidence[2], str)
-            kind = f"will-{channel}" if isinstance(evidence[-1], str) and len(evidence) == 2 else check
-            instants = evidence[:1] if beat or len(evidence) == 2 else evidence
-            keys += [(terminal, kind, at) for at in instants]
+            kind, instants = heard(evidence)
+            keys += [(terminal, f"will-{channel}" if kind == "end" else check, at) for at in instants]
         found = [self.lines[key] for key in keys if key in self.lines]
         return "；".join(place(line) for line in found) or NO_FIGURE
 
