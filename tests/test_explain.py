@@ -136,6 +136,14 @@ def test_everything_adds_up(told: dict[str, Any]) -> None:
                             assert sum(int(row.cells[i] or 0) for row in rows[:-1]) == total
 
 
+def test_what_does_not_add_up_says_so(told: dict[str, Any]) -> None:
+    tv: SiteExplanation = told["tv"]
+    [first, own] = tv.accounts
+    wrong = replace(tv, accounts=[replace(first, measure=replace(first.measure, up=first.measure.up + 1)), own])
+    assert not wrong.adds_up()
+    assert rendered(wrong, "text").decode().count("请勿采用") == 2
+
+
 def tables(document: Document) -> Iterator[Table]:
     for section in document.sections:
         yield from (block for block in section.blocks if isinstance(block, Table))
