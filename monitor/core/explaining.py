@@ -11,7 +11,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from monitor.core.course import Course
 from monitor.core.days import Day
@@ -136,6 +136,18 @@ class Account:
         parts = sum(p.in_service for p in self.parts)
         whole = self.measure.total + self.measure.planned
         return self.added() == self.measure and self.in_service == parts == whole
+
+
+def heard(evidence: Sequence[Any] | None) -> tuple[Literal["beat", "end", "results"], list[int]]:
+    """What kind of evidence stands on a side of an edge, and when it came in (ms): a beat (received, sent, via, boot,
+    seq), the end of contact (when, how), a result (when, was it ok), or the failures of a streak."""
+    if not evidence:
+        return "results", []
+    if len(evidence) == 5 and isinstance(evidence[2], str):
+        return "beat", [evidence[0]]
+    if len(evidence) == 2 and isinstance(evidence[1], str):
+        return "end", [evidence[0]]
+    return "results", [at for at in evidence if not isinstance(at, bool)]
 
 
 def accounts(

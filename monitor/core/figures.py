@@ -183,11 +183,13 @@ class Counter:
         return self._members(site_id, period, checks)
 
     def course(self, site_id: str, kind: str | None) -> Course:
-        """What decides how the time of a terminal counts, or (None) that of the site itself."""
+        """What decides how the time of a terminal counts (also of one that is not listed), or (None) of the site."""
         spans = self._spans(site_id)
         if _is_whole(spans) and (kind is None or kind in spans[0].terminals):
             return self._whole(spans[0], None if kind is None else spans[0].terminals[kind])
-        return self._course(spans, kind)
+        if kind is None or any(kind in span.terminals for span in spans):
+            return self._course(spans, kind)
+        return self._course(spans, kind, Terminal(site_id, kind))
 
     def site_timeline(self, site_id: str, checks: Mapping[Key, Timeline]) -> Timeline:
         """Up where any of the terminals is that had checks then (§4)."""

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Text, cast, func, select, true, union_all
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, func, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.core.outage import Outage
+from monitor.core.outage import ALIVE, Outage
 from monitor.core.sites import CHANNELS
 from monitor.core.timeline import DOWN, UNKNOWN, UP, Edge, Step, Timeline, Value, new_timeline
 from monitor.core.window import Window
@@ -136,6 +136,25 @@ async def first_evidence(connection: AsyncConnection) -> int | None:
     return at
 
 
+async def observers(connection: AsyncConnection, site: str) -> list[str]:
+    """Who judged the checks of a site: their logs hold its evidence."""
+    found = await connection.execute(select(check.c.observer).where(check.c.site == site).distinct())
+    return sorted(found.scalars())
+
+
+async def an_outage(connection: AsyncConnection, key: str) -> Outage | None:
+    """An outage by its key, whatever became of it; its edges without the evidence."""
+    row = (await connection.execute(select(outage).where(outage.c.key == key))).first()
+    return None if row is None else _outage(row)
+
+
+async def outage_keys(connection: AsyncConnection, prefix: str, most: int) -> list[str]:
+    """The newest keys that begin with `prefix` (`SITE/` or `SITE/TERMINAL/`), of outages that are."""
+    query = select(outage.c.key).where(outage.c.key.startswith(prefix, autoescape=True))
+    query = query.where(outage.c.state.in_(ALIVE)).order_by(outage.c.start_ms.desc()).limit(most)
+    return list((await connection.execute(query)).scalars())
+
+
 async def known_until(connection: AsyncConnection) -> dict[str, int]:
     """By site the instant (ms) up to which its rows follow the log of its observer; later nothing is decided yet."""
     query = select(check.c.site, func.min(cut.c.at_ms).label("at")).join(cut, cut.c.observer == check.c.observer)
@@ -156,14 +175,15 @@ async def statuses(connection: AsyncConnection) -> dict[tuple[str, str], tuple[s
 async def open_outages(connection: AsyncConnection) -> dict[tuple[str, str], Outage]:
     """The outages that go on, by (site, terminal); their edges without the evidence."""
     rows = await connection.execute(select(outage).where(outage.c.over_ms.is_(None), outage.c.state == "open"))
-    return {
-        (r.site, r.terminal): Outage(
-            r.key, r.site, r.terminal, r.start_ms, r.end_ms, r.over_ms, r.state,
-            _edge(r.start_earliest_ms, r.start_latest_ms, r.start_how),
-            _edge(r.end_earliest_ms, r.end_latest_ms, r.end_how), r.successor,
-        )
-        for r in rows
-    }  # fmt: skip
+    return {(r.site, r.terminal): _outage(r) for r in rows}
+
+
+def _outage(r: Row[Any]) -> Outage:
+    return Outage(
+        r.key, r.site, r.terminal, r.start_ms, r.end_ms, r.over_ms, r.state,
+        _edge(r.start_earliest_ms, r.start_latest_ms, r.start_how),
+        _edge(r.end_earliest_ms, r.end_latest_ms, r.end_how), r.successor,
+    )  # fmt: skip
 
 
 def _edge(earliest: int | None, latest: int | None, how: str | None) -> Edge | None:
