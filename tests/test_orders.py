@@ -282,7 +282,8 @@ async def test_an_order_shows_what_the_ledger_says_that_it_cost(tmp_path: Path, 
         waits = await drafted(it.engine, 100, work_order=str(made.id))
         given_up = await drafted(it.engine, 200, work_order=str(made.id))
         await give_up(ask(it.engine), [given_up], "重复")
-        await registered(it.engine, 300, work_order=f"{made.id}0")
+        other = (await order_acts.open_by_hand(it.engine, it.loaded, OPERATOR, "V1", "黑屏", it.clock.at)).order
+        await registered(it.engine, 300, work_order=str(other.id))
         costs = [cost_json(c) for c in (await order_acts.show(it.engine, it.loaded, made.id)).costs]
         assert [(c["entry"], c["number"], c["state"], c["amount_fen"], c["voucher"]) for c in costs] == [
             (paid, 1, "registered", 12_034, "记-0001"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -27,6 +27,7 @@ from monitor.core.inspection import (
     tidy,
 )
 from monitor.core.window import check_scope
+from monitor.core.workorder import no_such_order
 from monitor.errors import ConfigError, Mistake, MonitorError
 from monitor.flows.acting import acting
 from monitor.flows.register import keep_papers, local_day, sees, township_of
@@ -43,6 +44,7 @@ from monitor.inventory.round_tables import (
 from monitor.inventory.spreadsheet import read_file
 from monitor.publish.sheets import write_sheet
 from monitor.store import inspections as rows
+from monitor.store import orders
 from monitor.store.numbering import next_number
 from monitor.store.tables import inspection_round, inspection_visit
 
@@ -103,10 +105,17 @@ async def visit(
         of = await _one(connection, new.round) if new.round is not None else None
         kinds = [t.kind for t in loaded.inventory.terminals_of[new.site]]
         check(new, of, await rows.visits(connection, site=new.site), kinds, local_day(loaded, at_ms))
+        for number in await _unknown_orders(connection, [new]):
+            raise MonitorError(no_such_order(number))
         files = await keep_papers(connection, loaded, papers, actor, at_ms)
         made = replace(new, n=n, by=actor.name, at_ms=at_ms, papers=files)
         await rows.add_visit(connection, made)
     return made
+
+
+async def _unknown_orders(connection: AsyncConnection, visits: Iterable[Visit]) -> set[str]:
+    """The numbers of work orders that these name and that there are not."""
+    return await orders.unknown(connection, {f.work_order for v in visits for f in v.findings if f.work_order})
 
 
 async def find(engine: AsyncEngine, n: int) -> Round:
@@ -198,6 +207,7 @@ async def take_sheet(
         known = await rows.visits(connection, of_round=n)
         result = Taken([], 0)
         wrong = list(mistakes)
+        fresh: list[int] = []
         for number, read in rows_read:
             new = tidy(read)
             own = [v for v in (*known, *result.visits) if v.site == new.site]
@@ -211,8 +221,15 @@ async def take_sheet(
                 kinds = [t.kind for t in loaded.inventory.terminals_of.get(new.site, ())]
                 check(new, of, own, kinds, local_day(loaded, at_ms))
                 result.visits.append(replace(new, n=-len(result.visits) - 1))
+                fresh.append(number)
             except MonitorError as error:
                 wrong.append(Mistake(table.file, number, "site_id", str(error)))
+        unknown = await _unknown_orders(connection, result.visits)
+        wrong += [
+            Mistake(table.file, number, "work_order", no_such_order(order))
+            for number, new in zip(fresh, result.visits, strict=True)
+            for order in sorted({f.work_order for f in new.findings} & unknown)
+        ]
         if wrong:
             raise ConfigError(sorted(wrong))
         return result

@@ -65,7 +65,7 @@ def read_visits(table: Table, of_round: int) -> tuple[list[VisitRow], list[Mista
             continue
         site = cells.narrow(take.text("site_id"))
         on, reached = take.needed_day("visited_on"), _is_yes(take, "reached")
-        orders = _orders(take.text("work_order"))
+        orders = _orders(cells.narrow(take.text("work_order")))
         findings = tuple(_finding(kind, text, orders) for kind in sorted(Kind) if (text := take.text(kind)))
         if take.good:
             visit = Visit(0, of_round, site, on, take.text("who"), reached, findings, take.text("note"))
@@ -82,7 +82,7 @@ def _finding(kind: Kind, text: str, orders: dict[str, str]) -> Finding:
 
 
 def _orders(text: str) -> dict[str, str]:
-    """`GD-7`: of every fault of the row; `pc=GD-7 tv=GD-8`: of each."""
+    """`17`: of every fault of the row; `pc=17 tv=18`: of each."""
     pairs = [word.split("=", 1) for word in text.split()]
     if pairs and all(len(pair) == 2 and pair[0] in set(Kind) for pair in pairs):
         return {kind: order for kind, order in pairs}
