@@ -284,11 +284,23 @@ async def test_an_order_shows_what_the_ledger_says_that_it_cost(tmp_path: Path, 
         await give_up(ask(it.engine), [given_up], "重复")
         other = (await order_acts.open_by_hand(it.engine, it.loaded, OPERATOR, "V1", "黑屏", it.clock.at)).order
         await registered(it.engine, 300, work_order=str(other.id))
-        costs = [cost_json(c) for c in (await order_acts.show(it.engine, it.loaded, made.id)).costs]
+        costs = [cost_json(c) for c in (await order_acts.show(it.engine, it.loaded, APPROVER, made.id)).costs]
         assert [(c["entry"], c["number"], c["state"], c["amount_fen"], c["voucher"]) for c in costs] == [
             (paid, 1, "registered", 12_034, "记-0001"),
             (waits, None, "draft", 100, ""),
         ]
+        # Who may see sums only is told no entries; who is limited to another township is told nothing.
+        assert (await order_acts.show(it.engine, it.loaded, VIEWER, made.id)).costs == []
+        with pytest.raises(Forbidden, match="不含乡镇 T1"):
+            await order_acts.show(it.engine, it.loaded, OF_T2, made.id)
+        assert [o.id for o in await order_acts.listed(it.engine, it.loaded, VIEWER, site="V1")] == [made.id, other.id]
+        assert await order_acts.listed(it.engine, it.loaded, OF_T2) == []
+        with pytest.raises(MonitorError, match="没有站点 999"):
+            await order_acts.listed(it.engine, it.loaded, VIEWER, site="999")
+        with pytest.raises(MonitorError, match="没有乡镇 镇一：应为乡镇代码"):
+            await order_acts.listed(it.engine, it.loaded, VIEWER, township="镇一")
+        theirs = await stats(it.engine, it.loaded, OF_T2, (0, it.clock.at + 1), "township", it.clock.at + 1)
+        assert [(row.group, row.orders) for row in theirs] == [("T2", 0), ("total", 0)]
 
 
 async def test_an_exemption_stands_beside_what_was_measured(tmp_path: Path, database_url: str) -> None:
@@ -324,10 +336,10 @@ async def test_what_the_first_beat_says_of_the_cause(tmp_path: Path) -> None:
         await it.play(65, silent=("V1/tv",))
         await it.play(5)
         [order] = await it.orders()
-        told = await order_acts.show(it.engine, it.loaded, order.id)
+        told = await order_acts.show(it.engine, it.loaded, APPROVER, order.id)
         assert list(told.signs.values()) == ["line"]  # it had gone on counting its beats
         with pytest.raises(MonitorError, match="没有编号为 99"):
-            await order_acts.show(it.engine, it.loaded, 99)
+            await order_acts.show(it.engine, it.loaded, APPROVER, 99)
 
 
 async def test_statistics(tmp_path: Path, database_url: str) -> None:
@@ -340,7 +352,9 @@ async def test_statistics(tmp_path: Path, database_url: str) -> None:
         await it.play(31, silent=("V1/tv",))  # down for two hours: from the first due beat to the next one heard
         await it.play(9)
         await order_acts.set_cause(it.engine, OPERATOR, order.id, "线路", "", it.clock.at)
-        rows = {r.group: r for r in await stats(it.engine, it.loaded, (start, it.clock.at), "level", it.clock.at)}
+        rows = {
+            r.group: r for r in await stats(it.engine, it.loaded, VIEWER, (start, it.clock.at), "level", it.clock.at)
+        }
         village = rows["village"]
         assert (village.orders, village.responses, village.repairs, village.failures) == (1, 1, 1, 1)
         assert village.response_wall_s == village.response_counted_s == 1800
@@ -349,14 +363,16 @@ async def test_statistics(tmp_path: Path, database_url: str) -> None:
         assert village.mtbf_wall_s == (12 * minutes - 121) * 60  # twelve terminals in villages
         assert rows["township"].orders == 0
         assert rows["township"].mttr_wall_s is None
-        by_cause = {r.group: r for r in await stats(it.engine, it.loaded, (start, it.clock.at), "cause", it.clock.at)}
+        by_cause = {
+            r.group: r for r in await stats(it.engine, it.loaded, VIEWER, (start, it.clock.at), "cause", it.clock.at)
+        }
         assert (by_cause["line"].repairs, by_cause["power"].repairs, by_cause["total"].repairs) == (1, 0, 1)
         by_township = {
-            r.name: r for r in await stats(it.engine, it.loaded, (start, it.clock.at), "township", it.clock.at)
+            r.name: r for r in await stats(it.engine, it.loaded, VIEWER, (start, it.clock.at), "township", it.clock.at)
         }
         assert (by_township["镇一"].orders, by_township["镇二"].orders) == (1, 0)
         with pytest.raises(MonitorError, match="应为 level、township 或 cause"):
-            await stats(it.engine, it.loaded, (start, it.clock.at), "colour", it.clock.at)
+            await stats(it.engine, it.loaded, VIEWER, (start, it.clock.at), "colour", it.clock.at)
 
 
 async def test_an_order_that_was_closed_by_force_is_not_opened_again(tmp_path: Path, database_url: str) -> None:

@@ -251,7 +251,7 @@ async def test_what_cannot_be_declared_leaves_nothing(
     async with county(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/monitor.db") as it:
         with pytest.raises(MonitorError, match=says):
             await declare(it, scope, start, end)
-        assert await windows.listed(it.engine, since=None) == []
+        assert await windows.listed(it.engine, it.loaded, VIEWER, since=None) == []
         [made] = await declare(it, "county", datetime(2026, 10, 8), NOW)
         assert made.state == "proposed"
         with pytest.raises(MonitorError, match="已登记过"):

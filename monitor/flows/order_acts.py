@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from monitor.core.access import Action, Actor
+from monitor.core.access import Action, Actor, demand, may
 from monitor.core.cause import cause_of
 from monitor.core.workorder import CAUSES, EXEMPTIONS, OrderState, word_of
 from monitor.errors import MonitorError
@@ -43,10 +43,33 @@ class Told:
 COSTS = 100
 
 
-async def show(engine: AsyncEngine, loaded: Loaded, number: int) -> Told:
-    """Raises MonitorError where there is none of this number."""
+async def listed(
+    engine: AsyncEngine,
+    loaded: Loaded,
+    actor: Actor,
+    *,
+    closed: bool = False,
+    site: str | None = None,
+    township: str | None = None,
+) -> list[Order]:
+    """Orders by their number, of a site or a township alone. Raises MonitorError for one that nobody knows."""
+    demand(actor, Action.STATUS_READ)
+    async with engine.connect() as connection:
+        found = await orders.listed(connection, closed=closed, site=site, township=township)
+    # A site that is no more is known by its orders.
+    if site is not None and site not in loaded.inventory.sites and not found:
+        raise MonitorError(f"没有站点 {site}")
+    if township is not None and township not in loaded.inventory.townships and not found:
+        raise MonitorError(f"没有乡镇 {township}：应为乡镇代码，如 {next(iter(loaded.inventory.townships), '')}")
+    return [order for order in found if actor.sees(order.township)]
+
+
+async def show(engine: AsyncEngine, loaded: Loaded, actor: Actor, number: int) -> Told:
+    """An order; what it cost for who may read the ledger. Raises MonitorError where there is none of this number."""
+    demand(actor, Action.STATUS_READ)
     async with engine.connect() as connection:
         told = await _told(connection, number)
+        demand(actor, Action.STATUS_READ, township=told.order.township)
         signs: dict[str, str] = {}
         for o in told.order.outages:
             if o.over is None:
@@ -56,7 +79,10 @@ async def show(engine: AsyncEngine, loaded: Loaded, number: int) -> Told:
                 sign = cause_of(edge, check.interval_ms) if check is not None else ""
                 if sign:
                     signs[o.key] = sign
-        costs = await entries.wanted(connection, entries.Wanted(work_order=str(number), limit=COSTS))
+        if not may(actor, Action.LEDGER_READ):
+            return replace(told, signs=signs)
+        wanted = entries.Wanted(work_order=str(number), limit=COSTS, townships=actor.townships)
+        costs = await entries.wanted(connection, wanted)
         return replace(told, signs=signs, costs=[cost for cost in reversed(costs) if cost["state"] != "void"])
 
 

@@ -40,7 +40,8 @@ def township_of(loaded: Loaded, site: str) -> str | None:
 
 def sees(loaded: Loaded, actor: Actor, site: str) -> bool:
     """May `actor` read about this site? Somebody limited to townships reads about those alone."""
-    return actor.townships is None or township_of(loaded, site) in actor.townships
+    township = township_of(loaded, site)
+    return actor.townships is None or (township is not None and actor.sees(township))
 
 
 async def keep_papers(

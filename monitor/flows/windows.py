@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from monitor.core.access import Action, Actor
+from monitor.core.access import Action, Actor, demand
 from monitor.core.planning import (
     Repeat,
     check_declared,
@@ -115,10 +115,12 @@ async def cancel(
         return [await windows.get(connection, one) for one in numbers]
 
 
-async def listed(engine: AsyncEngine, *, since: int | None) -> Sequence[Declared]:
+async def listed(engine: AsyncEngine, loaded: Loaded, actor: Actor, *, since: int | None) -> Sequence[Declared]:
     """Those that end after `since` (ms; None: all there are), by when they begin."""
+    demand(actor, Action.STATUS_READ)
     async with engine.connect() as connection:
-        return await windows.listed(connection, since=since)
+        found = await windows.listed(connection, since=since)
+    return [one for one in found if actor.sees(township_of(one.window.scope, loaded))]
 
 
 async def _found(engine: AsyncEngine, number: int) -> tuple[Declared, list[Declared]]:
