@@ -140,7 +140,7 @@ def _tell(found: Sequence[Declared], zone: ZoneInfo, as_json: bool) -> None:
         return
     for one in found:
         window = one.window
-        marks = "，事后补录" if window.retroactive else ""
+        marks = f"，{window.mark}" if window.mark else ""
         marks += f"，系列 {one.series}" if one.series is not None else ""
         print(
             f"{one.id}\t{_STATES[one.state]}{marks}\t{window.scope}\t"
