@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from monitor.clock import from_iso
 from monitor.core.access import Forbidden
+from monitor.core.timeline import BEGINNING
 from monitor.errors import MonitorError
 from monitor.flows import order_acts
 from monitor.flows.ledger.stepping import give_up
@@ -20,10 +21,13 @@ from monitor.flows.order_stats import stats
 from monitor.flows.orders import keep_orders
 from monitor.flows.replay import figures
 from monitor.flows.work_json import cost_json
-from monitor.store import audit, orders
+from monitor.inventory.load import load
+from monitor.inventory.versions import pack
+from monitor.store import audit, orders, versions
 from monitor.store.tables import outage
+from monitor.store.versions import Held
 from tests.ledgers import ask, drafted, opened_fund, registered
-from tests.small_county import APPROVER, BOTH, HOUR, MINUTE, OF_T2, OPERATOR, VIEWER, county
+from tests.small_county import APPROVER, BOTH, HOUR, MINUTE, OF_T2, OPERATOR, VIEWER, county, write_county
 
 V1 = ("V1/tv", "V1/pc")
 
@@ -272,6 +276,27 @@ async def test_who_may_do_what(tmp_path: Path, database_url: str) -> None:
         assert outcomes.count((VIEWER.name, "refused")) == 1
         assert outcomes.count((OF_T2.name, "refused")) == 2
         assert outcomes.count((OPERATOR.name, "done")) == 3
+
+
+async def test_an_outage_over_a_change_of_the_limit_is_overdue_as_the_figures_say(tmp_path: Path) -> None:
+    """Within three hours it is in time; an hour and a half later one hour holds, and what lies beyond that is overdue
+    from then on, not from an hour after its beginning."""
+    top = "[maintenance]\nrepair_limit_h = {{ county = 4, township = 8, village = {} }}\n"
+    change = from_iso("2026-11-01T00:00:00+08:00")  # limits change with a month
+    async with county(tmp_path, "sqlite+aiosqlite://", top=top.format(3), at=change - 96 * MINUTE) as it:
+        start = it.clock.at
+        shorter = load(write_county(tmp_path / "shorter", top=top.format(1)), serving=False)
+        async with it.engine.begin() as connection:
+            told = ((1, BEGINNING, it.loaded), (2, change, shorter))
+            await versions.held(connection, [Held(n, s, one.digest, "", pack(one), "chen") for n, s, one in told])
+        await it.play(90, silent=("V1/tv",))
+        assert it.counts["village"] == (1, 0)
+        await it.play(30, silent=("V1/tv",))
+        [order] = await it.orders()
+        assert order.overdue == change
+        counted = await figures(it.engine, it.loaded, (start, it.clock.at))
+        [tv] = [m for m in counted.terminals if (m.site.site_id, m.terminal) == ("V1", "tv")]
+        assert tv.measure.overdue == it.clock.at - change
 
 
 async def test_an_order_shows_what_the_ledger_says_that_it_cost(tmp_path: Path, database_url: str) -> None:

@@ -76,7 +76,7 @@ class Course:
         in_service, counted = self.counted((back, period[1]), back == period[0])
         if not in_service.intervals or in_service.intervals[-1][1] <= period[0]:
             return None
-        first, *others = self._limits(period)
+        first, *others = self.limits(period)
         measured = measure_counted(timeline, period, in_service, counted, first[2])
         if not others:
             return measured
@@ -87,7 +87,7 @@ class Course:
         )
         return replace(measured, overdue=sum(overdue))
 
-    def _limits(self, period: Interval) -> list[tuple[int, int, int]]:
+    def limits(self, period: Interval) -> list[tuple[int, int, int]]:
         """The period cut where the repair limit changes: start, end, limit. Not empty where it is ever in service."""
         if len(self.pieces) == 1:
             return [(*period, self.pieces[0].repair_limit_ms)]

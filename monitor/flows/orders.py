@@ -19,7 +19,7 @@ from monitor.core.figures import Counter
 from monitor.core.heartbeat import LATE_LIMIT_MS
 from monitor.core.outage import ALIVE
 from monitor.core.sites import UPLINK, Inventory, Level, Site, Terminal
-from monitor.core.timeline import Timeline
+from monitor.core.timeline import Interval, Timeline
 from monitor.core.window import length, subtract
 from monitor.core.workorder import AGAIN_MS, LineNow, OrderState, Root, began_together, root_of
 from monitor.flows.acting import acting
@@ -64,6 +64,15 @@ def townships_of(inventory: Inventory) -> frozenset[str]:
     return frozenset(site.township_code for site in inventory.sites.values())
 
 
+class _Place(NamedTuple):
+    """Where an outage is, and how long it has lasted so far."""
+
+    outage: Listed
+    site: Site
+    terminal: Terminal
+    lasts: Interval
+
+
 class _News(NamedTuple):
     """What a pass has to say of an order. `overdue`: outage -> since when, None where it is not after all."""
 
@@ -90,7 +99,6 @@ class _Keeper:
     townships: frozenset[str] = field(init=False)
     open_after: Mapping[str, int] = field(init=False)
     counter: Counter = field(init=False)
-    limits: Mapping[str, int] = field(init=False)
     lines: Mapping[str, LineNow] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,7 +116,6 @@ class _Keeper:
             eras = [era for era in await eras_in(connection, self.loaded) if era.since <= self.now]
         # Also those that are no more: what is open there is still to be measured and closed.
         self.townships = frozenset().union(*(townships_of(era.inventory) for era in eras))
-        self.limits = eras[-1].parameters.repair_limit_ms
         self.counter = Counter(eras, windows)
         up = {
             site
@@ -154,7 +161,7 @@ class _Keeper:
         """Outages whose counted down time has passed `open_after`: into the order of their root, or into a new one."""
         async with self.engine.connect() as connection:
             free = await orders.unlisted(connection, self.at - self.back)
-            passed = await self._beyond(connection, free, lambda site: self.open_after[site.level])
+            passed = await self._opening(connection, free)
             roots: dict[Root, list[Listed]] = {}
             started = await self._line_starts(connection) if passed else {}
             for outage in passed:
@@ -170,32 +177,59 @@ class _Keeper:
                     await self._take(connection, root, together)
                     waiting = waiting[len(together) :]
 
-    async def _beyond(
-        self, connection: AsyncConnection, outages: Sequence[Listed], limit_of: Callable[[Site], int]
+    async def _opening(self, connection: AsyncConnection, outages: Sequence[Listed]) -> list[Listed]:
+        """Of these outages those whose counted down time has passed the limit for opening an order."""
+        counter = self.counter
+
+        def limit(place: _Place) -> int:
+            return self.open_after[place.site.level]
+
+        found = await self._passed(
+            connection, outages, limit, lambda p, timeline: counter.reached_at(*p[1:3], timeline, p.lasts, limit(p))
+        )
+        return list(found)
+
+    async def _overdue(self, connection: AsyncConnection, outages: Sequence[Listed]) -> dict[Listed, int]:
+        """Of these outages those with overdue seconds, and the first of them (ms)."""
+        counter = self.counter
+        return await self._passed(
+            connection,
+            outages,
+            lambda p: counter.least_repair_limit_ms(*p[1:]),
+            lambda p, timeline: counter.overdue_since(*p[1:3], timeline, p.lasts),
+        )
+
+    async def _passed(
+        self,
+        connection: AsyncConnection,
+        outages: Sequence[Listed],
+        least: Callable[[_Place], int],
+        since: Callable[[_Place, Timeline], int | None],
     ) -> dict[Listed, int]:
-        """Of these outages those whose counted down time has passed the limit, and when it did (ms)."""
+        """Those of which `since` says something; asked only of what may have passed the `least` limit, all counted."""
         known = [o for o in outages if o.state in ALIVE and o.site in self.inventory.sites]
         if not known:
             return {}
         reach = (min(o.start for o in known), max(self.at, max(o.start for o in known)))
-        may: list[tuple[Listed, Site, Terminal]] = []
-        for o in known:
-            site = self.inventory.sites[o.site]
-            terminal = self.inventory.terminals.get((o.site, o.terminal), Terminal(o.site, o.terminal))
-            if self.counter.at_most_ms(site, terminal, reach, o.start, self._until(o)) > limit_of(site):
-                may.append((o, site, terminal))
-        since: dict[tuple[str, str], int] = {}
-        for o, _, _ in may:
-            since[o.site, o.terminal] = min(o.start, since.get((o.site, o.terminal), o.start))
-        checks = await reading.some_timelines(connection, since)
+        places = [self._place(o) for o in known]
+        may = [p for p in places if self.counter.at_most_ms(p.site, p.terminal, reach, *p.lasts) > least(p)]
+        begun: dict[tuple[str, str], int] = {}
+        for o, *_ in may:
+            begun[o.site, o.terminal] = min(o.start, begun.get((o.site, o.terminal), o.start))
+        checks = await reading.some_timelines(connection, begun)
         result = {}
-        for o, site, terminal in may:
-            timeline: Timeline = self.counter.terminal_timeline(o.site, o.terminal, checks)
-            whole = (o.start, self._until(o))
-            reached = self.counter.reached_at(site, terminal, timeline, whole, limit_of(site))
-            if reached is not None:
-                result[o] = reached
+        for place in may:
+            o = place.outage
+            at = since(place, self.counter.terminal_timeline(o.site, o.terminal, checks))
+            if at is not None:
+                result[o] = at
         return result
+
+    def _place(self, outage: Listed) -> _Place:
+        site = self.inventory.sites[outage.site]
+        terminal = self.inventory.terminals.get((outage.site, outage.terminal))
+        terminal = terminal or Terminal(outage.site, outage.terminal)
+        return _Place(outage, site, terminal, (outage.start, self._until(outage)))
 
     def _until(self, outage: Listed) -> int:
         return max(outage.start, self.at if outage.over is None else min(outage.over, self.at))
@@ -313,12 +347,11 @@ class _Keeper:
 
     async def measure(self) -> None:
         """When orders became overdue, when they were restored, and those of which evidence has left nothing."""
-        limits = self.limits
         async with self.engine.connect() as connection:
             recent = await orders.open_or_since(connection, self.now - REVISED_MS)
             # The line of a township is no terminal: it has no overdue seconds.
             outages = [o for order in recent for o in order.outages if o.terminal != UPLINK]
-            overdue = await self._beyond(connection, outages, lambda site: limits[site.level])
+            overdue = await self._overdue(connection, outages)
         for order in recent:
             if order.township in self.townships and self._news(order, overdue):
                 async with self._write(f"工单 {order.id}：恢复、超期") as connection:
