@@ -156,7 +156,7 @@ async def test_a_real_run_with_one_mistake_brings_nothing(engine: AsyncEngine, t
             table(tmp_path / "repairs.csv", *[[*row(), use] for use in uses], header=[*HEADER, "用途"]),
         )
     assert await count(engine) == 0
-    with pytest.raises(ConfigError, match=r"expected the columns? 摘要"):
+    with pytest.raises(ConfigError, match=r"缺少列 摘要"):
         await taken(engine, table(tmp_path / "short.csv", ["1", "2"], header=["日期", "金额"]))
 
 

@@ -105,7 +105,7 @@ def test_sheets(say: Say, tmp_path: Path) -> None:
     assert "不变 2" in say("register", "import", tmp_path / "out.xlsx")
     with pytest.raises(ConfigError) as error:
         say("register", "import", tmp_path / "sites.csv", "--dry-run")
-    assert "terminal, model, installed_on" in str(error.value)
+    assert "缺少列 机位, 型号, 安装日期" in str(error.value)
 
     say("register", "count-sheet", 2026, tmp_path / "count.xlsx")
     assert "V1/pc 相符" in say("register", "count", 2026, "V1/pc", "√", "--on", "2026-10-08")
@@ -185,7 +185,7 @@ def test_a_rounds_sheet_is_taken_along_filled_in_and_taken_once(say: Say, tmp_pa
     with pytest.raises(ConfigError) as error:
         say("inspection", "import", 1, filled)
     assert [(m.row, m.column) for m in error.value.mistakes] == [
-        (2, "site_id"), (3, "reached"), (4, "site_id"), (5, "site_id"), (6, "site_id")
+        (2, "站点编号"), (3, "到达"), (4, "站点编号"), (5, "站点编号"), (6, "站点编号")
     ]  # fmt: skip
 
 
@@ -225,7 +225,7 @@ def test_a_meetings_sheet_is_filled_in_and_taken_once(say: Say, tmp_path: Path, 
     with pytest.raises(ConfigError) as error:
         say("meeting", "import", 1, filled)
     assert [(m.row, m.column) for m in error.value.mistakes] == [
-        (2, "joined"), (3, "reached"), (4, "site_id"), (5, "site_id")
+        (2, "加入"), (3, "参会"), (4, "站点编号"), (5, "站点编号")
     ]  # fmt: skip
 
 

@@ -310,7 +310,13 @@ def _tell(told: Told, loaded: Loaded, as_json: bool) -> None:
         ]
         exemptions = [exemption_json(e) for e in told.exemptions]
         costs = [cost_json(c) for c in told.costs]
-        parts = {"history": history, "papers": papers, "exemptions": exemptions, "costs": costs}
+        parts = {
+            "history": history,
+            "papers": papers,
+            "exemptions": exemptions,
+            "costs": costs,
+            "costs_cut": told.costs_cut,
+        }
         _json({**order_json(order, told.signs), **parts})
         return
     print(_line(order, loaded))
@@ -320,6 +326,8 @@ def _tell(told: Told, loaded: Loaded, as_json: bool) -> None:
         late = f"，{shown(o.overdue, zone)} 起超期" if o.overdue is not None else ""
         sign = f"，{SIGNS[told.signs[o.key]]}" if o.key in told.signs else ""
         print(f"  停机 {o.site}/{o.terminal}  {shown(o.start, zone)} 至 {shown(o.over, zone) or '今'}{late}{sign}")
+    if told.costs_cut:
+        print(f"  经费只列最近 {order_acts.COSTS} 笔，其余见 ledger list --work-order {order.id}")
     for c in told.costs:
         number = f"第 {c['number']} 号" if c["number"] is not None else f"分录 {c['id']}"
         state = ledger.STATE_NAMES[c["state"]]

@@ -65,14 +65,16 @@ class Walk:
         if self.fault is not None:
             return
         newest = max(self.anchors.values(), key=lambda a: a.n, default=None)
-        if newest is not None and newest.n > self.n:
-            says = f"{newest.at} 的锚点已记到第 {newest.n} 条，库中只到第 {self.n} 条：链尾被截去，或换回了旧的备份"
-            self._bad(self.n + 1, "older", says)
+        behind = f"{newest.at} 的锚点已记到第 {newest.n} 条" if newest is not None and newest.n > self.n else ""
+        if head is not None and head.n > self.n:
+            # Surer than what the anchors say: an old backup would have brought its head along.
+            also = f"；{behind}" if behind else ""
+            self._bad(self.n + 1, "cut", f"链头已到第 {head.n} 条，表中只到第 {self.n} 条：链尾的行被删除{also}")
+        elif behind:
+            self._bad(self.n + 1, "older", f"{behind}，库中只到第 {self.n} 条：链尾被截去，或换回了旧的备份")
         elif head is None:
             if self.n:
                 self._bad(self.n, "head", "链头的记录（chain_head）被删除")
-        elif head.n > self.n:
-            self._bad(self.n + 1, "cut", f"链头已到第 {head.n} 条，表中只到第 {self.n} 条：链尾的行被删除")
         elif head.n < self.n:
             self._bad(head.n + 1, "head", f"链头只到第 {head.n} 条，表中却有第 {self.n} 条：链头被改动，或行是后加的")
         elif head.hash != self.hash:

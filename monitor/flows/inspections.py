@@ -41,7 +41,7 @@ from monitor.inventory.round_tables import (
     orders_cell,
     read_visits,
 )
-from monitor.inventory.spreadsheet import read_file
+from monitor.inventory.sheets import by_headings, read_sheet
 from monitor.publish.sheets import write_sheet
 from monitor.store import inspections as rows
 from monitor.store import orders
@@ -197,7 +197,7 @@ async def take_sheet(
     engine: AsyncEngine, loaded: Loaded, actor: Actor, n: int, file: Path, at_ms: int, *, dry_run: bool = False
 ) -> Taken:
     """Write down the visits of a sheet of round `n`: all of it or nothing. Raises ConfigError with every mistake."""
-    table = await asyncio.to_thread(read_file, file, VISIT_COLUMNS, VISIT_OPTIONAL, VISIT_HEADINGS)
+    table = await asyncio.to_thread(read_sheet, file, VISIT_COLUMNS, VISIT_OPTIONAL, VISIT_HEADINGS)
     rows_read, mistakes = read_visits(table, n)
     codes = {township_of(loaded, row.visit.site) for row in rows_read}
     township = codes.pop() if len(codes) == 1 else None
@@ -231,7 +231,7 @@ async def take_sheet(
             for order in sorted({f.work_order for f in new.findings} & unknown)
         ]
         if wrong:
-            raise ConfigError(sorted(wrong))
+            raise ConfigError(by_headings(wrong, VISIT_HEADINGS))
         return result
 
     if dry_run:

@@ -33,7 +33,7 @@ from monitor.flows.inspections import scoped_sites
 from monitor.flows.register import keep_papers, local_day, sees, township_of
 from monitor.inventory.load import Loaded
 from monitor.inventory.round_tables import NOTE_COLUMNS, NOTE_HEADINGS, NOTE_OPTIONAL, clock_cell, read_notes
-from monitor.inventory.spreadsheet import read_file
+from monitor.inventory.sheets import by_headings, read_sheet
 from monitor.publish.sheets import write_sheet
 from monitor.store import meetings as rows
 from monitor.store import reading
@@ -179,7 +179,7 @@ async def take_sheet(
 ) -> Taken:
     """Note what a sheet says of meeting `n`: all of it or nothing. Raises ConfigError with every mistake."""
     of = await find(engine, n)
-    table = await asyncio.to_thread(read_file, file, NOTE_COLUMNS, NOTE_OPTIONAL, NOTE_HEADINGS)
+    table = await asyncio.to_thread(read_sheet, file, NOTE_COLUMNS, NOTE_OPTIONAL, NOTE_HEADINGS)
     sheet_rows, mistakes = read_notes(table, of, loaded.settings.zone)
     codes = {township_of(loaded, row.note.site) for row in sheet_rows}
     township = codes.pop() if len(codes) == 1 else None
@@ -200,7 +200,7 @@ async def take_sheet(
             result.notes.append(new)
             last[new.site] = new
         if wrong:
-            raise ConfigError(sorted(wrong))
+            raise ConfigError(by_headings(wrong, NOTE_HEADINGS))
         return result
 
     if dry_run:

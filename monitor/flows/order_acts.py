@@ -37,9 +37,11 @@ class Told:
     signs: Mapping[str, str] = field(default_factory=dict)
     #: Entries of the cost ledger that name the order, oldest first, as `store.ledger.entries.wanted` gives them.
     costs: list[dict[str, Any]] = field(default_factory=list)
+    #: There are older ones than these.
+    costs_cut: bool = False
 
 
-#: Entries of one order that are shown; more than this is a mistake in the ledger.
+#: Entries of one order that are shown, the newest; hardly an order has more, and what is left out is said.
 COSTS = 100
 
 
@@ -81,9 +83,10 @@ async def show(engine: AsyncEngine, loaded: Loaded, actor: Actor, number: int) -
                     signs[o.key] = sign
         if not may(actor, Action.LEDGER_READ):
             return replace(told, signs=signs)
-        wanted = entries.Wanted(work_order=str(number), limit=COSTS, townships=actor.townships)
+        wanted = entries.Wanted(work_order=str(number), limit=COSTS + 1, townships=actor.townships)
         costs = await entries.wanted(connection, wanted)
-        return replace(told, signs=signs, costs=[cost for cost in reversed(costs) if cost["state"] != "void"])
+        shown = [cost for cost in reversed(costs[:COSTS]) if cost["state"] != "void"]
+        return replace(told, signs=signs, costs=shown, costs_cut=len(costs) > COSTS)
 
 
 async def open_by_hand(engine: AsyncEngine, loaded: Loaded, actor: Actor, site_id: str, fault: str, now: int) -> Told:

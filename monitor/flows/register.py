@@ -19,7 +19,7 @@ from monitor.errors import ConfigError, Mistake, MonitorError
 from monitor.flows.acting import acting
 from monitor.inventory.load import Loaded
 from monitor.inventory.register_tables import CARD_COLUMNS, CARD_HEADINGS, CARD_OPTIONAL, read_cards
-from monitor.inventory.spreadsheet import read_file
+from monitor.inventory.sheets import by_headings, read_sheet
 from monitor.publish.sheets import Cell, write_sheet
 from monitor.store import papers as kept
 from monitor.store import register as rows
@@ -125,7 +125,7 @@ async def take_sheet(
 
     `dry_run`: only say what would be written.
     """
-    table = read_file(file, CARD_COLUMNS, CARD_OPTIONAL, CARD_HEADINGS)
+    table = read_sheet(file, CARD_COLUMNS, CARD_OPTIONAL, CARD_HEADINGS)
     sheet, mistakes = read_cards(table, loaded.inventory)
     codes = {township_of(loaded, row.site) for row in sheet}
     township = codes.pop() if len(codes) == 1 else None
@@ -135,7 +135,7 @@ async def take_sheet(
         found = plan(sheet, known, n, today)
         wrong = mistakes + [Mistake(table.file, w.row, w.column, w.message) for w in found.wrong]
         if wrong:
-            raise ConfigError(sorted(wrong))
+            raise ConfigError(by_headings(wrong, CARD_HEADINGS))
         return found
 
     if dry_run:

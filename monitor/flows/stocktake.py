@@ -24,7 +24,7 @@ from monitor.inventory.register_tables import (
     CountRow,
     read_counts,
 )
-from monitor.inventory.spreadsheet import read_file
+from monitor.inventory.sheets import by_headings, read_sheet
 from monitor.publish.sheets import write_sheet
 from monitor.store import register as rows
 from monitor.store.numbering import next_number
@@ -64,7 +64,7 @@ async def take_sheet(
     engine: AsyncEngine, loaded: Loaded, actor: Actor, year: int, file: Path, at_ms: int, *, dry_run: bool = False
 ) -> Counted:
     """Write down a sheet that was filled in: all of it or nothing. Raises ConfigError with every mistake."""
-    table = read_file(file, COUNT_COLUMNS, COUNT_OPTIONAL, COUNT_HEADINGS)
+    table = read_sheet(file, COUNT_COLUMNS, COUNT_OPTIONAL, COUNT_HEADINGS)
     sheet, mistakes = read_counts(table)
     codes = {township_of(loaded, row.site) for row in sheet}
     township = codes.pop() if len(codes) == 1 else None
@@ -89,7 +89,7 @@ async def take_sheet(
                 result.counts.append(made)
                 last[made.position] = made
         if wrong:
-            raise ConfigError(sorted(wrong))
+            raise ConfigError(by_headings(wrong, COUNT_HEADINGS))
         return result
 
     if dry_run:

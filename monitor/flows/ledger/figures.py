@@ -16,8 +16,11 @@ from monitor.flows.ledger.asking import Where
 from monitor.publish.views import MoneyFigures
 from monitor.store.ledger import funds, sums
 
-#: What a sum can be broken down by, as commands and reports name it.
-BREAKDOWNS = ("econ_class", "month", "township", "cause", "site", "work_order")
+#: What a sum can be broken down by, as commands name it and as people do.
+BREAKDOWNS: Mapping[str, str] = {
+    "econ_class": "支出经济分类", "month": "月份", "township": "乡镇", "cause": "原因", "site": "站点",
+    "work_order": "工单",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ from monitor.flows.ledger.asking import Answer, Asking, Where, once
 from monitor.flows.ledger.drafting import NewEntry, books_to_draft, prepared, townships_of
 from monitor.flows.ledger.places import SPLIT_NAMES, Split, parse_weights, sites_of
 from monitor.inventory.cells import a_date, narrow
-from monitor.inventory.spreadsheet import Row, read_file
+from monitor.inventory.sheets import read_sheet
+from monitor.inventory.spreadsheet import Row
 from monitor.store.ledger import entries, funds, requests
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ class Read:
 
 def read(path: Path, where: Where, inventory: Inventory, classes: Mapping[str, str]) -> Read:
     """Understand a table by itself. Raises ConfigError where it is none."""
-    table = read_file(path, REQUIRED, OPTIONAL)
+    table = read_sheet(path, REQUIRED, OPTIONAL)
     if len(table.rows) > MAX_ROWS:
         raise ConfigError([Mistake(table.file, 0, "", f"最多 {MAX_ROWS} 行，实为 {len(table.rows)} 行")])
     mistakes = list(table.mistakes)
