@@ -29,8 +29,8 @@ from monitor.core.inspection import (
 from monitor.core.window import check_scope
 from monitor.core.workorder import no_such_order
 from monitor.errors import ConfigError, Mistake, MonitorError
-from monitor.flows.acting import acting
-from monitor.flows.register import keep_papers, local_day, sees, township_of
+from monitor.flows.acting import acting, acting_or_trying
+from monitor.flows.register import keep_papers, local_day, one_township, sees, township_of
 from monitor.inventory.load import Loaded
 from monitor.inventory.register_tables import KINDS
 from monitor.inventory.round_tables import (
@@ -199,8 +199,7 @@ async def take_sheet(
     """Write down the visits of a sheet of round `n`: all of it or nothing. Raises ConfigError with every mistake."""
     table = await asyncio.to_thread(read_sheet, file, VISIT_COLUMNS, VISIT_OPTIONAL, VISIT_HEADINGS)
     rows_read, mistakes = read_visits(table, n)
-    codes = {township_of(loaded, row.visit.site) for row in rows_read}
-    township = codes.pop() if len(codes) == 1 else None
+    township = one_township(loaded, (row.visit.site for row in rows_read))
 
     async def taken(connection: AsyncConnection) -> Taken:
         of = await _one(connection, n)
@@ -234,12 +233,12 @@ async def take_sheet(
             raise ConfigError(by_headings(wrong, VISIT_HEADINGS))
         return result
 
-    if dry_run:
-        demand(actor, Action.WORKORDER_WRITE, township=township)
-        async with engine.connect() as connection:
-            return await taken(connection)
     what = f"巡检 第 {n} 号 导入 {file.name}"
-    async with acting(engine, actor, Action.WORKORDER_WRITE, what, at_ms, township=township) as connection:
+    async with acting_or_trying(
+        engine, actor, Action.WORKORDER_WRITE, what, at_ms, township=township, dry_run=dry_run
+    ) as connection:
+        if dry_run:
+            return await taken(connection)
         first = await next_number(connection, inspection_visit)
         found = await taken(connection)
         made = [replace(v, n=i, by=actor.name, at_ms=at_ms) for i, v in enumerate(found.visits, first)]

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from monitor.core.access import Action, Actor, demand
+from monitor.core.access import Action, Actor
 from monitor.core.register import ACT_NAMES, Act, Card, Device, Position, Record, cards, check, in_force, on_day
 from monitor.core.register_sheet import Plan, plan
 from monitor.core.sites import Inventory
 from monitor.errors import ConfigError, Mistake, MonitorError
-from monitor.flows.acting import acting
+from monitor.flows.acting import acting, acting_or_trying
 from monitor.inventory.load import Loaded
 from monitor.inventory.register_tables import CARD_COLUMNS, CARD_HEADINGS, CARD_OPTIONAL, read_cards
 from monitor.inventory.sheets import by_headings, read_sheet
@@ -36,6 +36,12 @@ def township_of(loaded: Loaded, site: str) -> str | None:
     """The township whose right an act at a site needs; None (the whole county's) for a site that is not known."""
     found = loaded.inventory.sites.get(site)
     return found.township_code if found else None
+
+
+def one_township(loaded: Loaded, sites: Iterable[str]) -> str | None:
+    """The township whose right an act at all of these needs: their one township, or the whole county's (None)."""
+    codes = {township_of(loaded, site) for site in sites}
+    return codes.pop() if len(codes) == 1 else None
 
 
 def sees(loaded: Loaded, actor: Actor, site: str) -> bool:
@@ -127,8 +133,7 @@ async def take_sheet(
     """
     table = read_sheet(file, CARD_COLUMNS, CARD_OPTIONAL, CARD_HEADINGS)
     sheet, mistakes = read_cards(table, loaded.inventory)
-    codes = {township_of(loaded, row.site) for row in sheet}
-    township = codes.pop() if len(codes) == 1 else None
+    township = one_township(loaded, (row.site for row in sheet))
     today = local_day(loaded, at_ms)
 
     def planned(known: Sequence[Record], n: int) -> Plan:
@@ -138,12 +143,13 @@ async def take_sheet(
             raise ConfigError(by_headings(wrong, CARD_HEADINGS))
         return found
 
-    if dry_run:
-        demand(actor, Action.WORKORDER_WRITE, township=township)
-        known = await read(engine)
-        return planned(known, len(known) + 1)
     what = f"机位台账 导入 {file.name}"
-    async with acting(engine, actor, Action.WORKORDER_WRITE, what, at_ms, township=township) as connection:
+    async with acting_or_trying(
+        engine, actor, Action.WORKORDER_WRITE, what, at_ms, township=township, dry_run=dry_run
+    ) as connection:
+        if dry_run:
+            known = await rows.records(connection)
+            return planned(known, len(known) + 1)
         n = await next_number(connection, position_record)
         found = planned(await rows.records(connection), n)
         found.records = [replace(record, by=actor.name, at_ms=at_ms) for record in found.records]
