@@ -163,7 +163,7 @@ async def _is_paid(it: Office, number: str) -> None:
     [township] = totals["by"]["township"]
     assert (township["key"], township["spent_fen"]) == ("T1", 12_050)
     [cause] = [c for c in totals["by"]["cause"] if c["spent_fen"]]
-    assert (cause["key"], cause["spent_fen"]) == ("power", 12_050)
+    assert (cause["key"], cause["name"], cause["spent_fen"]) == ("power", "市电", 12_050)
     order = await it.say("workorder", "show", number)
     assert [(c["number"], c["amount_fen"], c["voucher"]) for c in order["costs"]] == [(1, 12_050, "记-0101")]
     assert [o["site"] for o in order["outages"]] == ["V1"]

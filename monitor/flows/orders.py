@@ -7,7 +7,7 @@ goes on where the last one stopped. What has an order cannot get a second one: a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -18,12 +18,11 @@ from monitor.core.access import SYSTEM, Action
 from monitor.core.figures import Counter
 from monitor.core.heartbeat import LATE_LIMIT_MS
 from monitor.core.outage import ALIVE
-from monitor.core.sites import UPLINK, Inventory, Level, Site, Terminal
-from monitor.core.timeline import Interval, Timeline
-from monitor.core.window import length, subtract
+from monitor.core.sites import UPLINK, Inventory, Level
 from monitor.core.workorder import AGAIN_MS, LineNow, OrderState, Root, began_together, root_of
 from monitor.flows.acting import acting
 from monitor.flows.history import eras_in
+from monitor.flows.order_limits import Limits
 from monitor.flows.overview import township_lines
 from monitor.inventory.load import Loaded
 from monitor.store import orders, reading
@@ -64,15 +63,6 @@ def townships_of(inventory: Inventory) -> frozenset[str]:
     return frozenset(site.township_code for site in inventory.sites.values())
 
 
-class _Place(NamedTuple):
-    """Where an outage is, and how long it has lasted so far."""
-
-    outage: Listed
-    site: Site
-    terminal: Terminal
-    lasts: Interval
-
-
 class _News(NamedTuple):
     """What a pass has to say of an order. `overdue`: outage -> since when, None where it is not after all."""
 
@@ -97,15 +87,12 @@ class _Keeper:
     back: int
     inventory: Inventory = field(init=False)
     townships: frozenset[str] = field(init=False)
-    open_after: Mapping[str, int] = field(init=False)
-    counter: Counter = field(init=False)
+    limits: Limits = field(init=False)
     lines: Mapping[str, LineNow] = field(init=False)
 
     def __post_init__(self) -> None:
         self.inventory = self.loaded.inventory
         self.townships = townships_of(self.inventory)
-        rules = self.loaded.settings.maintenance
-        self.open_after = {level: round(rules.open_after_min.of(level) * 60_000) for level in Level}
 
     async def look(self) -> None:
         """What is true now: windows, lines, and the sites of which nothing is up."""
@@ -116,7 +103,7 @@ class _Keeper:
             eras = [era for era in await eras_in(connection, self.loaded) if era.since <= self.now]
         # Also those that are no more: what is open there is still to be measured and closed.
         self.townships = frozenset().union(*(townships_of(era.inventory) for era in eras))
-        self.counter = Counter(eras, windows)
+        self.limits = Limits(Counter(eras, windows), self.loaded, self.at)
         up = {
             site
             for (site, terminal), (value, _, _) in statuses.items()
@@ -161,7 +148,7 @@ class _Keeper:
         """Outages whose counted down time has passed `open_after`: into the order of their root, or into a new one."""
         async with self.engine.connect() as connection:
             free = await orders.unlisted(connection, self.at - self.back)
-            passed = await self._opening(connection, free)
+            passed = await self.limits.passed(connection, free)
             roots: dict[Root, list[Listed]] = {}
             started = await self._line_starts(connection) if passed else {}
             for outage in passed:
@@ -176,63 +163,6 @@ class _Keeper:
                     together = waiting if root.kind == "line" else waiting[:1]
                     await self._take(connection, root, together)
                     waiting = waiting[len(together) :]
-
-    async def _opening(self, connection: AsyncConnection, outages: Sequence[Listed]) -> list[Listed]:
-        """Of these outages those whose counted down time has passed the limit for opening an order."""
-        counter = self.counter
-
-        def limit(place: _Place) -> int:
-            return self.open_after[place.site.level]
-
-        found = await self._passed(
-            connection, outages, limit, lambda p, timeline: counter.reached_at(*p[1:3], timeline, p.lasts, limit(p))
-        )
-        return list(found)
-
-    async def _overdue(self, connection: AsyncConnection, outages: Sequence[Listed]) -> dict[Listed, int]:
-        """Of these outages those with overdue seconds, and the first of them (ms)."""
-        counter = self.counter
-        return await self._passed(
-            connection,
-            outages,
-            lambda p: counter.least_repair_limit_ms(*p[1:]),
-            lambda p, timeline: counter.overdue_since(*p[1:3], timeline, p.lasts),
-        )
-
-    async def _passed(
-        self,
-        connection: AsyncConnection,
-        outages: Sequence[Listed],
-        least: Callable[[_Place], int],
-        since: Callable[[_Place, Timeline], int | None],
-    ) -> dict[Listed, int]:
-        """Those of which `since` says something; asked only of what may have passed the `least` limit, all counted."""
-        known = [o for o in outages if o.state in ALIVE and o.site in self.inventory.sites]
-        if not known:
-            return {}
-        reach = (min(o.start for o in known), max(self.at, max(o.start for o in known)))
-        places = [self._place(o) for o in known]
-        may = [p for p in places if self.counter.at_most_ms(p.site, p.terminal, reach, *p.lasts) > least(p)]
-        begun: dict[tuple[str, str], int] = {}
-        for o, *_ in may:
-            begun[o.site, o.terminal] = min(o.start, begun.get((o.site, o.terminal), o.start))
-        checks = await reading.some_timelines(connection, begun)
-        result = {}
-        for place in may:
-            o = place.outage
-            at = since(place, self.counter.terminal_timeline(o.site, o.terminal, checks))
-            if at is not None:
-                result[o] = at
-        return result
-
-    def _place(self, outage: Listed) -> _Place:
-        site = self.inventory.sites[outage.site]
-        terminal = self.inventory.terminals.get((outage.site, outage.terminal))
-        terminal = terminal or Terminal(outage.site, outage.terminal)
-        return _Place(outage, site, terminal, (outage.start, self._until(outage)))
-
-    def _until(self, outage: Listed) -> int:
-        return max(outage.start, self.at if outage.over is None else min(outage.over, self.at))
 
     async def _line_starts(self, connection: AsyncConnection) -> dict[str, list[int]]:
         """When the outages of lines began whose orders are not closed, by township."""
@@ -256,7 +186,7 @@ class _Keeper:
             return
         first = min(o.start for o in outages)
         last = await orders.last_repair(connection, root, {(o.site, o.terminal) for o in outages}, first)
-        if last is not None and self._counted_between(last[1], first) <= AGAIN_MS:
+        if last is not None and self.limits.counted_between(last[1], first) <= AGAIN_MS:
             order = last[0]
             await orders.list_outages(connection, order.id, keys, self.now)
             await self._reopen(connection, order, keys)
@@ -284,16 +214,6 @@ class _Keeper:
         sites = self.inventory.sites.values()
         own = (s.site_id for s in sites if s.level is Level.TOWNSHIP and s.township_code == root.which)
         return next(own, "")
-
-    def _counted_between(self, repaired: Listed, start: int) -> int:
-        """Counted ms from a repair to the next outage of that terminal."""
-        site = self.inventory.sites.get(repaired.site)
-        if site is None or repaired.over is None:
-            return AGAIN_MS + 1
-        terminal = self.inventory.terminals.get((repaired.site, repaired.terminal))
-        terminal = terminal or Terminal(repaired.site, repaired.terminal)
-        hours = self.counter.in_service(site, terminal, repaired.over, start)
-        return length(subtract(hours, self.counter.planned(site, terminal)))
 
     async def _reopen(self, connection: AsyncConnection, order: Order, keys: Sequence[str]) -> None:
         """返修: the terminal is down again. An order that nobody has called repaired goes on as it is."""
@@ -351,7 +271,7 @@ class _Keeper:
             recent = await orders.open_or_since(connection, self.now - REVISED_MS)
             # The line of a township is no terminal: it has no overdue seconds.
             outages = [o for order in recent for o in order.outages if o.terminal != UPLINK]
-            overdue = await self._overdue(connection, outages)
+            overdue = await self.limits.overdue(connection, outages)
         for order in recent:
             if order.township in self.townships and self._news(order, overdue):
                 async with self._write(f"工单 {order.id}：恢复、超期") as connection:

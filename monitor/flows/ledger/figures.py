@@ -12,6 +12,7 @@ from monitor.core.ledger import SOURCE_NAMES, Fund
 from monitor.core.ledger_rules import forecast_fen
 from monitor.core.money import in_percent
 from monitor.core.sites import Inventory
+from monitor.core.workorder import CAUSES
 from monitor.flows.ledger.asking import Where
 from monitor.publish.views import MoneyFigures
 from monitor.store.ledger import funds, sums
@@ -89,6 +90,7 @@ async def figures(
             "econ_class": await funds.classes(connection, fund.year),
             "township": {site.township_code: site.township_name for site in sites.values()},
             "site": {site.site_id: site.name for site in sites.values()},
+            "cause": {kept: name for name, kept in CAUSES.items()},
         },
     )
 
