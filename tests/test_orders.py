@@ -299,7 +299,9 @@ async def test_an_outage_over_a_change_of_the_limit_is_overdue_as_the_figures_sa
         assert tv.measure.overdue == it.clock.at - change
 
 
-async def test_an_order_shows_what_the_ledger_says_that_it_cost(tmp_path: Path, database_url: str) -> None:
+async def test_an_order_shows_what_the_ledger_says_that_it_cost(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with county(tmp_path, database_url) as it:
         made = (await order_acts.open_by_hand(it.engine, it.loaded, OPERATOR, "V1", "花屏", it.clock.at)).order
         await opened_fund(it.engine)
@@ -314,6 +316,10 @@ async def test_an_order_shows_what_the_ledger_says_that_it_cost(tmp_path: Path, 
             (paid, 1, "registered", 12_034, "记-0001"),
             (waits, None, "draft", 100, ""),
         ]
+        told = await order_acts.show(it.engine, it.loaded, APPROVER, made.id)
+        monkeypatch.setattr(order_acts, "COSTS", 2)
+        cut = await order_acts.show(it.engine, it.loaded, APPROVER, made.id)
+        assert (told.costs_cut, cut.costs_cut, [c["id"] for c in cut.costs]) == (False, True, [waits])
         # Who may see sums only is told no entries; who is limited to another township is told nothing.
         assert (await order_acts.show(it.engine, it.loaded, VIEWER, made.id)).costs == []
         with pytest.raises(Forbidden, match="不含乡镇 T1"):
