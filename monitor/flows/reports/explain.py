@@ -37,7 +37,7 @@ from monitor.core.timeline import BEGINNING, Interval, Timeline
 from monitor.errors import MonitorError
 from monitor.flows.collecting import no_search_for_cycles
 from monitor.flows.history import eras_in
-from monitor.flows.order_acts import show
+from monitor.flows.order_acts import whole
 from monitor.flows.reports.evidence_lines import Wanted, find, of_parts
 from monitor.flows.work_json import cost_json, exemption_json, iso, order_json
 from monitor.inventory.load import Loaded
@@ -303,7 +303,7 @@ def _concerns(order: Order, site_id: str, terminal: str | None, period: Interval
 
 async def chain_of(engine: AsyncEngine, loaded: Loaded, number: int) -> Chain:
     """A work order with its history, papers, exemptions and costs."""
-    told = await show(engine, loaded, number)
+    told = await whole(engine, loaded, number)
     return Chain(
         order_json(told.order, told.signs),
         [{**event, "at": iso(event["at_ms"])} for event in told.history],
