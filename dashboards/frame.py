@@ -37,7 +37,7 @@ class Board:
             .description(description)
             .tags(["zhdj"])
             .timezone("browser")
-            .refresh("30s")
+            .refresh("5m" if since else "30s")
             .time(since or "now-24h", "now")
             .tooltip(d.DashboardCursorSync.CROSSHAIR)
             .readonly()
@@ -115,9 +115,9 @@ class Board:
             windows = dashboard.AnnotationQuery().name("计划检修").datasource(SOURCE).enable(True).icon_color(BLUE)
             windows.expr(planned).step("60s").title_format("计划检修").text_format("{{name}}").tag_keys("township")
             self.board.annotation(windows)
-        sealed = dashboard.AnnotationQuery().name("月报封存").datasource(SOURCE).enable(True).icon_color(GREEN)
+        sealed = dashboard.AnnotationQuery().name("月报定稿").datasource(SOURCE).enable(True).icon_color(GREEN)
         sealed.expr("zhdj_report_sealed_timestamp_seconds * 1000").step("1h").use_value_for_time(True)
-        sealed.title_format("月报封存").text_format("{{month}}")
+        sealed.title_format("月报定稿").text_format("{{month}}")
         self.board.annotation(sealed)
 
 

@@ -93,6 +93,7 @@ class FakeBoard:
     )
     money: MoneyFigures | None = None
     sealed: dict[str, int] = field(default_factory=dict)
+    restatements_due: int | None = 0
     reasons: list[str] = field(default_factory=list)
     warnings: dict[str, str] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)

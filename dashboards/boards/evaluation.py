@@ -52,7 +52,7 @@ def plan(board: Board) -> None:
 
 
 def months(board: Board) -> None:
-    said = "最近一年，每月取月末的数，本月为至今；以封存的月报为准。"
+    said = "最近一年，每月取月末的数，本月为至今；以定稿的月报为准。"
     text = f"{said}维护到位的站点 ÷ 当年计划站点。{CUT_SAID}"
     expr = "sum by(level) ({})"
     panel = by_month(expr.format(CUT.format(f"zhdj_maintenance_rate_ratio{{{LEVEL}}}")), "level", LEVELS, 2)
@@ -94,7 +94,7 @@ def board() -> Board:
     made = Board(
         "evaluation",
         "绩效评价",
-        "运行维护率、维护结论、可用率和监测数据完整率：本月至今与计划对照，按月，按乡镇。以封存的月报为准。",
+        "运行维护率、维护结论、可用率和监测数据完整率：本月至今与计划对照，按月，按乡镇。以定稿的月报为准。",
         ("level", "township"),
         since="now-30d",
     )
@@ -103,14 +103,17 @@ def board() -> Board:
     plan(made)
     text = "完整率须达到的下限，低于它的月份没有依据。"
     minimum = number(CUT.format("zhdj_coverage_min_ratio"), (None, GREY), decimals=2)
-    made.add(minimum, "数据完整率下限", text, units.PercentUnit, 6, 4)
+    made.add(minimum, "数据完整率下限", text, units.PercentUnit, 5, 4)
     open_orders, overdue = (f'sum(zhdj_workorders_{which}{{level=~"$level"}})' for which in ("open", "overdue"))
-    made.add(number(open_orders, (None, GREY)), "未关闭工单", "所选级别未关闭的工单数。", units.Short, 6, 4)
+    made.add(number(open_orders, (None, GREY)), "未关闭工单", "所选级别未关闭的工单数。", units.Short, 5, 4)
     panel = number(overdue, (None, GREEN), (1, RED))
-    made.add(panel, "超期工单", "所选级别停机已超修复时限、尚未关闭的工单数。", units.Short, 6, 4)
-    text = "封存的、仍有效的月报份数。封存的时刻标在各图上。"
+    made.add(panel, "超期工单", "所选级别停机已超修复时限、尚未关闭的工单数。", units.Short, 5, 4)
+    text = "已定稿的月报份数，更正版只计一次。定稿的时刻标在各图上。"
     sealed = number("count(zhdj_report_sealed_timestamp_seconds)", (None, GREEN)).no_value("没有")
-    made.add(sealed, "已封存月报", text, units.Short, 6, 4)
+    made.add(sealed, "已定稿月报", text, units.Short, 5, 4)
+    text = "已定稿而数字如今有变化的月报份数，请核对并更正。"
+    due = number("zhdj_report_restatement_due", (None, GREY), (1, RED))
+    made.add(due, "待更正月报", text, units.Short, 4, 4)
     made.row("按月")
     months(made)
     made.row("按乡镇与站点，所选时间")

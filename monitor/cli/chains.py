@@ -19,9 +19,10 @@ from monitor.core.access import Actor
 from monitor.errors import MonitorError
 from monitor.flows.archive import archive as write_archive
 from monitor.flows.auditing import audited
+from monitor.flows.reports.verify import called, verify_reports
 from monitor.flows.verify import Found
 from monitor.flows.verify import verify as verify_chains
-from monitor.inventory.load import Loaded
+from monitor.inventory.load import Loaded, load
 from monitor.settings import Settings
 
 audit = typer.Typer(no_args_is_help=True, help="Who did what, and what became of it.")
@@ -40,9 +41,13 @@ def verify(
     anchors: Annotated[
         Path | None, typer.Option(help="An auditor's own copy of the anchors, in place of the configured file.")
     ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Work sealed reports out from the stored timelines, not from the logs.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Walk every hash chain from its rows, compare with the anchors, read the kept evidence logs again.
+    """Walk every hash chain from its rows, compare with the anchors, read the kept evidence logs again, and work out
+    the figures of sealed reports from these.
 
     Exit status 1 if anything does not hold; the first bad record of each chain is named. Whoever can read the
     configuration may run it: it changes nothing.
@@ -51,8 +56,10 @@ def verify(
         raise MonitorError(f"--anchors {anchors}: no such file")
 
     async def work(engine: AsyncEngine, loaded: Loaded) -> Found:
-        settings = loaded.settings
-        return await verify_chains(engine, settings, wall_ms(), anchors_file=anchors, progress=Progress())
+        progress = Progress()
+        found = await verify_chains(engine, loaded.settings, wall_ms(), anchors_file=anchors, progress=progress)
+        await verify_reports(engine, loaded, found, quick=quick, progress=progress)
+        return found
 
     found = in_database(config, work)
     if as_json:
@@ -63,6 +70,10 @@ def verify(
             state = "相符" if walk.fault is None else "不符"
             print(f"链 {walk.tag}：{walk.n} 条，锚点至第 {walk.anchored} 条，{state}")
         print(f"证据日志：核对 {found.days} 天")
+        for report in found.reports:
+            how = "按证据日志重算" if report.how == "log" else "按时间线重算"
+            state = "不符" if report.parts else "相符"
+            print(f"报告 {called(report.period, report.revision)}：{how}，{state}")
         for fault in found.faults:
             print(fault.says)
         for note in found.notes:
@@ -74,7 +85,7 @@ def verify(
 
 def archive(
     config: Config,
-    year: Annotated[int, typer.Argument(help="A local year, such as 2026.", min=2000, max=2099)],
+    year: Annotated[int, typer.Argument(help="A local year that has begun, such as 2026.")],
     out: Annotated[Path, typer.Option(help="A folder that is empty or not there yet.")],
     evidence: Annotated[bool, typer.Option("--evidence", help="With the evidence logs that are still kept.")] = False,
     as_name: As = None,
@@ -111,13 +122,15 @@ def list_audit(
         period = (_instant(start, settings), _instant(end, settings, last=True))
         return await audited(engine, actor, wall_ms(), start_ms=period[0], end_ms=period[1], who=who)
 
+    zone = load(config, serving=False).settings.zone
     found = [{**row, "at": to_iso(row["at_ms"])} for row in act(config, as_name, password_file, work)]
     if as_json:
         json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
         print()
         return
     for row in found:
-        said = [row["n"], row["at"], row["who"], row["action"], row["outcome"], row["what"], row["reason"]]
+        at = datetime.fromtimestamp(row["at_ms"] / 1000, zone).isoformat(timespec="seconds")
+        said = [row["n"], at, row["who"], row["action"], row["outcome"], row["what"], row["reason"]]
         print("\t".join(" ".join(str(one).split()) for one in said))
 
 
