@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as d
 from grafana_foundation_sdk.models.dashboard import GridPos
-from parts import SOURCE, Panel
+from parts import SOURCE, Panel, over_time
 from promql import CHOSEN, LEVEL, TOWNSHIP, with_name
 from words import BLUE, GREEN, KINDS, LEVELS
 
@@ -112,13 +112,16 @@ class Board:
         )
         planned = with_name(f"max by(township) (zhdj_site_planned{{{where}}}) == 1")
         if where:
-            windows = dashboard.AnnotationQuery().name("计划检修").datasource(SOURCE).enable(True).icon_color(BLUE)
-            windows.expr(planned).step("60s").title_format("计划检修").text_format("{{name}}").tag_keys("township")
-            self.board.annotation(windows)
-        sealed = dashboard.AnnotationQuery().name("月报定稿").datasource(SOURCE).enable(True).icon_color(GREEN)
-        sealed.expr("zhdj_report_sealed_timestamp_seconds * 1000").step("1h").use_value_for_time(True)
-        sealed.title_format("月报定稿").text_format("{{month}}")
-        self.board.annotation(sealed)
+            windows = _mark("计划检修", planned, "60s", BLUE)
+            self.board.annotation(windows.text_format("{{name}}").tag_keys("township"))
+        sealed = _mark("月报定稿", "zhdj_report_sealed_timestamp_seconds * 1000", "1h", GREEN)
+        self.board.annotation(sealed.text_format("{{month}}").use_value_for_time(True))
+
+
+def _mark(name: str, expr: str, step: str, color: str) -> dashboard.AnnotationQuery:
+    """A region while `expr` is above 0. Grafana before 11 reads `expr` and `step`, later ones `target`."""
+    made = dashboard.AnnotationQuery().name(name).datasource(SOURCE).enable(True).icon_color(color).title_format(name)
+    return made.expr(expr).step(step).target(over_time(expr, "", "Anno").interval(step))
 
 
 def _ask(name: str, label: str, query: str, value: str) -> dashboard.QueryVariable:

@@ -139,6 +139,9 @@ def test_every_panel_says_what_it_shows(path: Path) -> None:
     board = load(path)
     assert all(CHINESE.search(text) for text in (board["title"], board["description"]))
     assert board["uid"] == f"zhdj-{path.stem}"
+    for each in board["annotations"]["list"]:
+        assert CHINESE.search(each["name"])
+        assert each["target"]["expr"] == each["expr"]
     for panel in panels(board):
         defaults = panel["fieldConfig"]["defaults"]
         assert CHINESE.search(panel["title"]), panel["id"]
