@@ -11,7 +11,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,7 +30,10 @@ from monitor.flows.ledger.figures import money_so_far
 from monitor.flows.month import month_so_far
 from monitor.flows.observe import Observer
 from monitor.flows.orders import keep_orders
+from monitor.flows.outbox import Outbox
 from monitor.flows.overview import load_overview
+from monitor.flows.space import space
+from monitor.intake.alertmanager import AlertmanagerIntake
 from monitor.intake.broker import EmbeddedBroker
 from monitor.intake.http import HttpIntake
 from monitor.intake.http_server import listen
@@ -66,6 +69,8 @@ SAVE_S = 1.0
 #: How often the chains' heads are looked at, and the folder of the evidence log, seconds.
 ANCHORS_S = 5.0
 DAYS_S = 60.0
+#: How often the outbox of alerts is looked at without being woken, seconds.
+OUTBOX_S = 1.0
 #: Connections of HTTP and of the embedded broker, twice over.
 OPEN_FILES = 16_384
 
@@ -139,6 +144,9 @@ async def running(
 
         application = create_app(board=observer.board, settings=settings, load_overview=overview)
         HttpIntake(observer, known).add_to(application)
+        alerts = settings.alerts
+        outbox = Outbox(engine, settings, observer.board, config) if alerts.token_file else None
+        AlertmanagerIntake(alerts.token_file, outbox.take if outbox else None).add_to(application)
         host, _, port = settings.http.listen.rpartition(":")
         listener = await stack.enter_async_context(listen(application, host.strip("[]"), int(port)))
 
@@ -150,7 +158,7 @@ async def running(
             "figures": lambda: _figures(observer, engine),
             "orders": lambda: _orders(observer, engine),
             "versions": lambda: _versions(observer, poller, config, reload),
-            "tables": lambda: _tables(observer, known, engine, files, settings.zone),
+            "tables": lambda: _tables(observer, known, engine, files, settings),
             "anchors": lambda: _anchors(anchoring, clock),
             "days": lambda: _days(engine, settings, clock),
             "mqtt": receiver.run,
@@ -158,6 +166,8 @@ async def running(
             "selfwatch": watch.rounds,
             "clock": watch.guard_clock,
         }
+        if outbox is not None:
+            loops["outbox"] = partial(_outbox, outbox)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(loop(), name=name) for name, loop in loops.items()]
             log.info("service.started", http=f"{host}:{listener.port}", sites=len(observer.inventory.sites))
@@ -260,6 +270,7 @@ async def _save(observer: Observer) -> NoReturn:
     while True:
         await _pause(SAVE_S)
         await observer.save()
+        observer.board.queues = observer.queues()
 
 
 async def _figures(observer: Observer, engine: AsyncEngine) -> NoReturn:
@@ -337,19 +348,20 @@ async def _reload(observer: Observer, config: Path) -> None:
 
 
 async def _tables(
-    observer: Observer, known: Tokens, engine: AsyncEngine, files: MosquittoFiles | None, zone: tzinfo
+    observer: Observer, known: Tokens, engine: AsyncEngine, files: MosquittoFiles | None, settings: Settings
 ) -> NoReturn:
     """What people change while we run: tokens, mosquitto's files from them, planned windows, which the log is told, and
-    the year's money.
+    the year's money; and how much room is left on the disks.
 
     Survives a database that is away, and files that cannot be written (MosquittoFiles says so).
     """
     while True:
+        observer.board.space = await asyncio.to_thread(space, settings)
         try:
             async with looking(engine) as connection:
                 rows = await tokens.rows_of(connection)
                 windows = await in_force(connection)
-                observer.board.money = await money_so_far(connection, zone, observer.clock.now())
+                observer.board.money = await money_so_far(connection, settings.zone, observer.clock.now())
             known.replace(map(Token.of_row, rows))
             if files is not None:
                 await asyncio.to_thread(files.follow, rows, observer.clock.now())
@@ -384,3 +396,17 @@ async def _days(engine: AsyncEngine, settings: Settings, clock: Clock) -> NoRetu
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("days.failed", error=type(error).__name__)
         await _pause(DAYS_S)
+
+
+async def _outbox(outbox: Outbox) -> NoReturn:
+    """Survives a database that is away; what an outlet does not take, Outbox tells itself."""
+    while True:
+        try:
+            await outbox.step()
+        except (SQLAlchemyError, OSError, TimeoutError, MonitorError) as error:
+            log.warning("outbox.waiting", error=(str(error) or type(error).__name__).splitlines()[0])
+        with suppress(TimeoutError):
+            async with asyncio.timeout(OUTBOX_S):
+                await outbox.woken.wait()
+        outbox.woken.clear()
+        await _pause(0)

@@ -12,10 +12,10 @@ import tomllib
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from monitor.core.sites import Kind, Level
@@ -223,6 +223,40 @@ class WorkOrders(_Part):
     responsible: NamesByLevel = NamesByLevel()
 
 
+class Outlet(_Part):
+    """[alerts.outlets.NAME] One way out to people (docs/alerts.md). Secrets stand in files, never here."""
+
+    kind: Literal["dingtalk", "feishu", "wecom", "apprise", "http", "command"]
+    url_file: str = ""
+    secret_file: str = ""
+    command: tuple[str, ...] = ()
+    takes: Annotated[tuple[str, ...], Field(min_length=1)] = ("duty",)
+    per_min: Annotated[float, Field(gt=0, le=600)] = 20
+
+    @model_validator(mode="after")
+    def _has_its_way(self) -> Self:
+        if self.kind == "command" and not self.command:
+            raise ValueError("a command needs `command`, such as ['/usr/local/bin/send-sms']")
+        if self.kind != "command" and not self.url_file:
+            raise ValueError(f"{self.kind} needs `url_file`, the path of a file that holds its address")
+        return self
+
+
+class Alerts(_Part):
+    """[alerts] What comes from Alertmanager, and through which outlets it goes to people."""
+
+    token_file: str = ""
+    outlets: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")], Outlet] = {}
+    watchdog_s: Annotated[float, Field(ge=0, le=86_400)] = 300
+    outside_url_file: str = ""
+
+    @model_validator(mode="after")
+    def _can_be_told(self) -> Self:
+        if self.outlets and not self.token_file:
+            raise ValueError("outlets need `token_file`, the path of a file with the token that Alertmanager shows")
+        return self
+
+
 class Settings(BaseSettings):
     """All of monitor.toml. `folder` is where it was read; relative paths are meant from the working directory."""
 
@@ -252,6 +286,7 @@ class Settings(BaseSettings):
     anchors: Anchors = Anchors()
     retention: Retention = Retention()
     workorders: WorkOrders = WorkOrders()
+    alerts: Alerts = Alerts()
 
     @property
     def zone(self) -> ZoneInfo:

@@ -13,11 +13,11 @@ from pydantic import BaseModel
 
 from monitor.inventory import tables
 from monitor.inventory.kinds import CHECKS
-from monitor.settings import Calendar, ServiceHours, Settings
+from monitor.settings import Calendar, Outlet, ServiceHours, Settings
 
 TEXT = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
 #: What stands for any name in the documented key of a table of tables.
-ANY_NAME = {ServiceHours: "LEVEL", Calendar: "YEAR"}
+ANY_NAME = {ServiceHours: "LEVEL", Calendar: "YEAR", Outlet: "NAME"}
 
 
 def keys(model: type[BaseModel], before: str = "") -> Iterator[str]:

@@ -6,14 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from monitor.publish.views import (
+    CalendarYear,
     ChannelRow,
     Counters,
     LevelFigures,
     MoneyFigures,
     MonthFigures,
+    OutboxFigures,
     Overview,
     SiteRow,
     SiteView,
+    Space,
     TerminalRow,
     TerminalView,
     TownshipRow,
@@ -91,6 +94,24 @@ class FakeBoard:
     money: MoneyFigures | None = None
     reasons: list[str] = field(default_factory=list)
     warnings: dict[str, str] = field(default_factory=dict)
+    troubles: dict[str, str] = field(default_factory=dict)
+    outbox: OutboxFigures | None = field(
+        default_factory=lambda: OutboxFigures(
+            waiting={"duty-group": 1}, oldest_ms=NOW, sent={"duty-group": 3}, failed={"duty-group": 1}, taken=4,
+            watchdog_ms=NOW, outside_ms=NOW,
+        )
+    )  # fmt: skip
+    space: dict[str, Space] = field(default_factory=lambda: {"evidence": Space(40 << 30, 100 << 30)})
+    queues: dict[str, int] = field(default_factory=lambda: {"log": 0, "database": 12})
+
+    def now(self) -> int:
+        return NOW
+
+    def open_after(self) -> Mapping[str, float]:
+        return {"county": 600, "township": 1800, "village": 3600}
+
+    def years(self) -> list[CalendarYear]:
+        return [CalendarYear(2026, "this", True), CalendarYear(2027, "next", False)]
 
     def sites(self) -> Iterable[SiteView]:
         return self.site_views
@@ -113,6 +134,8 @@ def county_board() -> FakeBoard:
     money = MoneyFigures(25_000_000, {"30213": 12_345_601, "30227": 5_000_000}, 100_050, 24_000_000)
     board = FakeBoard(money=money, month=figures(), lines={code: code != "511723109" for code, _, _ in TOWNSHIPS})
     board.lines["511723205"] = None
+    board.warnings["roster"] = "nobody is on duty"
+    board.troubles["database"] = "away"
     for i, (site, name, level, code, township) in enumerate(places()):
         state = {7: "offline", 40: "impaired", 90: "unknown", 120: "offline", 121: "offline"}.get(i, "online")
         board.site_views.append(SiteView(site, name, level, code, state, NOW - HOUR, i != 120, i == 121, township))

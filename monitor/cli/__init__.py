@@ -8,6 +8,7 @@ import typer
 
 from monitor.cli import (
     agent,
+    alerts,
     chains,
     evidence,
     inspections,
@@ -39,6 +40,7 @@ tokens.program.command("kit")(kit.write_kit)
 program.add_typer(windows.program, name="window", help="Planned windows 计划检修.")
 program.add_typer(workorders.program, name="workorder", help="Work orders 工单.")
 program.add_typer(inventory.program, name="inventory", help="Versions of the inventory 站点清单.")
+program.add_typer(alerts.program, name="alerts", help="Alerts on their way to people: outbox, outlets, roster 值班表.")
 program.add_typer(tokens.program, name="token", help="Tokens of devices, relays and pings.")
 program.add_typer(people.program, name="user", help="People: who may do what, signing in and out.")
 program.add_typer(ledger.program, name="ledger", help="经费台账: the cost ledger, an auxiliary register.")

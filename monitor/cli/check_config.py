@@ -12,7 +12,9 @@ from typing import Any
 from monitor.core import text
 from monitor.errors import ConfigError
 from monitor.inventory.load import Loaded, load, local_today
+from monitor.inventory.roster import read_roster
 from monitor.inventory.summary import Summary, summarize
+from monitor.settings import Alerts
 
 _LEVELS = {"county": "县级", "township": "乡镇", "village": "村级"}
 _KINDS = {"tv": "数字电视", "mobile": "移动终端", "pc": "PC端"}
@@ -27,6 +29,7 @@ def run(folder: Path, *, json: bool, today: date | None = None) -> int:
     """Prints the summary to stdout, mistakes and warnings to stderr. `today`: local; else the clock's."""
     try:
         loaded = load(folder, today=today)
+        read_roster(folder, loaded.settings.zone, set(loaded.inventory.townships))
     except ConfigError as error:
         if json:
             _print_json({"ok": False, "mistakes": [asdict(mistake) for mistake in error.mistakes]})
@@ -40,9 +43,17 @@ def run(folder: Path, *, json: bool, today: date | None = None) -> int:
         _print_json(as_json(loaded, summary))
     else:
         print("\n".join(as_text(loaded, summary)))
-    for warning in summary.warnings:
+    for warning in (*summary.warnings, *_missing(loaded.settings.alerts)):
         print(f"warning 警告: {warning}", file=sys.stderr)
     return 0
+
+
+def _missing(alerts: Alerts) -> list[str]:
+    """Files of secrets that are not there (yet): without them nobody is told."""
+    named = {"token_file": alerts.token_file, "outside_url_file": alerts.outside_url_file}
+    for name, outlet in alerts.outlets.items():
+        named |= {f"outlets.{name}.url_file": outlet.url_file, f"outlets.{name}.secret_file": outlet.secret_file}
+    return [f"alerts.{key}: {file} is not there" for key, file in named.items() if file and not Path(file).is_file()]
 
 
 def as_json(loaded: Loaded, summary: Summary) -> dict[str, Any]:

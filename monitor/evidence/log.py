@@ -93,6 +93,11 @@ class EvidenceLog:
         _, _, self._day_end = self._day_of(at)
 
     @property
+    def waiting_bytes(self) -> int:
+        """What the disk has not taken yet."""
+        return self._size
+
+    @property
     def is_full(self) -> bool:
         """Has the disk taken nothing for so long that nothing more can be kept? A day's head alone is no sign of it."""
         return self._size - self._head > LIMIT_BYTES

@@ -453,6 +453,10 @@ class Observer:
                 self._fall_behind()
         self._look_around()
 
+    def queues(self) -> dict[str, int]:
+        """What waits: bytes of the log for the disk, rows for the database (0 while it catches up from the log)."""
+        return {"log_bytes": self.log.waiting_bytes, "database_rows": self._rows}
+
     def _fall_behind(self) -> None:
         """Drop what waits for the database: it is in the log."""
         self._waiting.clear()

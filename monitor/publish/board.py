@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 
 from monitor.clock import Clock
 from monitor.core.beats import HeartbeatWatch
@@ -10,13 +11,22 @@ from monitor.core.engine import Engine, TerminalWatch
 from monitor.core.eras import Era
 from monitor.core.figures import Counter
 from monitor.core.outage import Outage
-from monitor.core.sites import Site, Terminal
+from monitor.core.sites import UPLINK, Level, Site, Terminal
 from monitor.core.status import site_state
-from monitor.core.timeline import UP, Value
-from monitor.core.uplink import Line, lines
+from monitor.core.timeline import BEGINNING, DOWN, RANK, UP, Value
+from monitor.core.uplink import FIXED, Line, lines
 from monitor.core.window import Window
 from monitor.inventory.load import Loaded
-from monitor.publish.views import Counters, MoneyFigures, MonthFigures, SiteView, TerminalView
+from monitor.publish.views import (
+    CalendarYear,
+    Counters,
+    MoneyFigures,
+    MonthFigures,
+    OutboxFigures,
+    SiteView,
+    Space,
+    TerminalView,
+)
 
 _SERVICE = {"ok": True, "fail": False, "na": None}
 
@@ -37,6 +47,9 @@ class Board:
         self.money: MoneyFigures | None = None  # of this year's funds; None where there is none
         self.windows: Sequence[Window] = ()
         self.orders: Mapping[str, tuple[int, int]] | None = None  # level -> work orders not closed, of these overdue
+        self.outbox: OutboxFigures | None = None  # None: alerts go nowhere from here
+        self.space: Mapping[str, Space] = {}  # of our folders, by what they hold
+        self.queues: dict[str, int] = {}  # what waits inside, by what it waits for
         self.troubles: dict[str, str] = {}  # what keeps the service from its job, by part
         self.warnings: dict[str, str] = {}  # what somebody should look at meanwhile, likewise
 
@@ -91,6 +104,45 @@ class Board:
         blind = {c.channel for c in self.inventory.checks.values()}
         lost = [f"channel {name}: lost" for name, observed in self.channels().items() if not observed and name in blind]
         return [f"{part}: {what}" for part, what in self.troubles.items()] + lost
+
+    def now(self) -> int:
+        """Milliseconds UTC."""
+        return self.clock.now()
+
+    def open_after(self) -> dict[str, float]:
+        """By level: counted seconds of an outage after which it has a work order, and people are told."""
+        limits = self.loaded.settings.maintenance.open_after_min
+        return {str(level): limits.of(level) * 60 for level in Level}
+
+    def back_since(self, township: str, after: int) -> int | None:
+        """When the first sign came, after that instant (ms), that the line of a township works again; None: no sign."""
+        villages = self.inventory.villages_of.get(township, ())
+        own = [s.site_id for s in self.inventory.sites.values() if s.township_code == township]
+        found = [self.standing(v, FIXED) for v in villages] + [self.standing(site, (UPLINK,)) for site in own]
+        return min(
+            (since for value, since in found if value == UP and since is not None and since > after), default=None
+        )
+
+    def years(self) -> list[CalendarYear]:
+        """Are the working days of this local year and of the next known?"""
+        year = datetime.fromtimestamp(self.clock.now() / 1000, self.loaded.settings.zone).year
+        covers = self.loaded.calendar.covers
+        return [CalendarYear(year, "this", covers(year)), CalendarYear(year + 1, "next", covers(year + 1))]
+
+    def standing(self, site: str, kinds: Collection[str] = ()) -> tuple[Value | None, int | None]:
+        """What is true now of a site, or of these terminals of it together: `up` if any is, and since when (ms).
+
+        None: nothing of it is watched any more.
+        """
+        watched = [self.engine.terminals.get((site, kind)) for kind in kinds]
+        found = [w.timeline for w in watched if w is not None] if kinds else self.engine.site_timelines(site)
+        if not found:
+            return None, None
+        values = [t[-1].value for t in found]
+        best = max(values, key=lambda v: RANK[v])
+        since = [t[-1].at for t in found if t[-1].value == best and t[-1].at != BEGINNING]
+        # All down since the last of them went; up since the first of them came.
+        return best, (max(since) if best == DOWN else min(since)) if since else None
 
     def channels(self) -> dict[str, bool]:
         """Is the channel observed?"""

@@ -26,6 +26,7 @@ from monitor.publish.views import (
     VERDICTS,
     MoneyFigures,
     MonthFigures,
+    OutboxFigures,
     Telling,
 )
 
@@ -43,6 +44,10 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "zhdj_terminal_last_seen_timestamp_seconds": ("gauge", "When a terminal last gave a sign of life."),
     "zhdj_outage_counted_seconds": ("gauge", "Counted down seconds of the outage that is going on."),
     "zhdj_repair_limit_seconds": ("gauge", "The limit that the outage going on is held against."),
+    "zhdj_open_after_seconds": (
+        "gauge",
+        "Counted seconds of an outage after which people are told and an order opens.",
+    ),
     "zhdj_uplink_up": ("gauge", "1 while the line of a township is up, 0 while it is down."),
     "zhdj_service_ok": ("gauge", "What a device last said of a service: 1 ok, 0 failed."),
     "zhdj_certificate_expiry_timestamp_seconds": ("gauge", "When the certificate that a probe last saw expires."),
@@ -56,6 +61,7 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "zhdj_unknown_seconds": ("gauge", "Counted seconds without evidence, this month so far."),
     "zhdj_maintenance_rate_ratio": ("gauge", "Maintained sites by planned sites, this month so far."),
     "zhdj_sites_verdict": ("gauge", "Sites by verdict, this month so far."),
+    "zhdj_coverage_min_ratio": ("gauge", "The least coverage with which a month's figures are proven."),
     "zhdj_workorders_open": ("gauge", "Work orders that are not closed."),
     "zhdj_workorders_overdue": ("gauge", "Work orders that are not closed and overdue."),
     "zhdj_budget_yuan": ("gauge", "Adjusted budget of this year's funds."),
@@ -72,6 +78,19 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
         "histogram",
         "From the moment an outage could be confirmed to the moment it was.",
     ),
+    "zhdj_trouble": ("gauge", "1 for a part that keeps the service from its job; absent otherwise."),
+    "zhdj_warning": ("gauge", "1 for a part that somebody should look at; absent otherwise."),
+    "zhdj_queue_length": ("gauge", "What waits inside the service, by what it waits for."),
+    "zhdj_folder_free_bytes": ("gauge", "Free bytes of the file system that a folder lies on."),
+    "zhdj_folder_size_bytes": ("gauge", "Size of the file system that a folder lies on."),
+    "zhdj_calendar_known": ("gauge", "1 if the working days of a year are known, else 0."),
+    "zhdj_outbox_waiting": ("gauge", "Tellings of alerts that are not sent yet."),
+    "zhdj_outbox_oldest_timestamp_seconds": ("gauge", "Since when the oldest of them waits."),
+    "zhdj_outbox_sent": ("counter", "Messages that an outlet took."),
+    "zhdj_outbox_failed": ("counter", "Messages that an outlet did not take; they are tried again."),
+    "zhdj_outbox_alerts": ("counter", "Alerts that Alertmanager told, by what became of them."),
+    "zhdj_watchdog_timestamp_seconds": ("gauge", "When Alertmanager last told of the alert that always fires."),
+    "zhdj_outside_timestamp_seconds": ("gauge", "When the switch outside was last told that all is well."),
     "process_start_time_seconds": ("gauge", "When the process began."),
     "process_cpu_seconds": ("counter", "Processor time used, user and system."),
     "process_resident_memory_bytes": ("gauge", "Memory in use."),
@@ -181,6 +200,8 @@ def _families(board: Telling, coverage_min: float) -> _Told:
     yield "zhdj_build", [_line("zhdj_build_info", 1, version=__version__)]
     yield from _of_sites(board)
     yield from _of_terminals(board)
+    name = "zhdj_open_after_seconds"
+    yield name, [_line(name, seconds, level=level) for level, seconds in board.open_after().items()]
     name = "zhdj_uplink_up"
     uplinks: list[str] = []
     for township, up in board.uplinks():
@@ -206,9 +227,12 @@ def _families(board: Telling, coverage_min: float) -> _Told:
         ),
     )
     yield from _of_month(board.month, coverage_min)
+    yield "zhdj_coverage_min_ratio", [_line("zhdj_coverage_min_ratio", coverage_min)]
     yield from _of_orders(board.orders)
     yield from _of_money(board.money)
     yield from _of_intake(board)
+    yield from _of_parts(board)
+    yield from _of_alerts(board.outbox)
     yield from _of_process()
 
 
@@ -339,6 +363,37 @@ def _of_intake(board: Telling) -> Iterator[tuple[str, list[str]]]:
     yield name, [line for lines in probes for line in lines]
     name = "zhdj_detection_delay_seconds"
     yield name, _buckets(name, counted.detection_delay)
+
+
+def _of_parts(board: Telling) -> Iterator[tuple[str, list[str]]]:
+    yield "zhdj_trouble", [_line("zhdj_trouble", 1, part=part) for part in board.troubles]
+    yield "zhdj_warning", [_line("zhdj_warning", 1, part=part) for part in board.warnings]
+    name = "zhdj_queue_length"
+    yield name, [_line(name, n, queue=queue) for queue, n in board.queues.items()]
+    name = "zhdj_folder_free_bytes"
+    yield name, [_line(name, space.free, folder=folder) for folder, space in board.space.items()]
+    name = "zhdj_folder_size_bytes"
+    yield name, [_line(name, space.size, folder=folder) for folder, space in board.space.items()]
+    name = "zhdj_calendar_known"
+    yield name, [_line(name, y.known, year=str(y.year), which=y.which) for y in board.years()]
+
+
+def _of_alerts(outbox: OutboxFigures | None) -> Iterator[tuple[str, list[str]]]:
+    if outbox is None:
+        return
+    name = "zhdj_outbox_waiting"
+    yield name, [_line(name, n, outlet=outlet) for outlet, n in outbox.waiting.items()]
+    for name, counted in (("zhdj_outbox_sent", outbox.sent), ("zhdj_outbox_failed", outbox.failed)):
+        yield name, [_line(f"{name}_total", n, outlet=outlet) for outlet, n in counted.items()]
+    name, became = "zhdj_outbox_alerts", {"taken": outbox.taken, "known": outbox.known, "refused": outbox.refused}
+    yield name, [_line(f"{name}_total", n, became=what) for what, n in became.items()]
+    for name, at in (
+        ("zhdj_outbox_oldest_timestamp_seconds", outbox.oldest_ms),
+        ("zhdj_watchdog_timestamp_seconds", outbox.watchdog_ms),
+        ("zhdj_outside_timestamp_seconds", outbox.outside_ms),
+    ):
+        if at is not None:
+            yield name, [_line(name, at / 1000)]
 
 
 def _buckets(name: str, histogram: Histogram, **values: str) -> list[str]:

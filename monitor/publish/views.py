@@ -143,6 +143,42 @@ class Counters:
         self.probe_seconds[key].observe(duration_s)
 
 
+@dataclass(slots=True)
+class OutboxFigures:
+    """Of the outbox of alerts (docs/alerts.md). Counters by outlet; instants are ms UTC, None: never.
+
+    `waiting`: tellings by outlet that are not sent yet; `oldest_ms`: when the oldest of these was heard of.
+    `watchdog_ms`: when Alertmanager last told of the alert that always fires; `outside_ms`: when the outside was told.
+    """
+
+    waiting: dict[str, int] = field(default_factory=dict)
+    oldest_ms: int | None = None
+    sent: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+    taken: int = 0
+    known: int = 0
+    refused: int = 0
+    watchdog_ms: int | None = None
+    outside_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Of the file system that a folder of ours lies on, in bytes."""
+
+    free: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarYear:
+    """`which`: `this` or `next` local year; are its working days known?"""
+
+    year: int
+    which: str
+    known: bool
+
+
 class Telling(Protocol):
     """The part of the board that metrics and the health pages read (docs/architecture.md)."""
 
@@ -160,6 +196,24 @@ class Telling(Protocol):
 
     @property
     def warnings(self) -> Mapping[str, str]: ...
+
+    @property
+    def troubles(self) -> Mapping[str, str]: ...
+
+    @property
+    def outbox(self) -> OutboxFigures | None: ...
+
+    @property
+    def space(self) -> Mapping[str, Space]: ...
+
+    @property
+    def queues(self) -> Mapping[str, int]: ...
+
+    def now(self) -> int: ...
+
+    def open_after(self) -> Mapping[str, float]: ...
+
+    def years(self) -> Iterable[CalendarYear]: ...
 
     def terminals(self) -> Iterable[TerminalView]: ...
 

@@ -658,3 +658,28 @@ inventory_version = Table(
     Column("approved_ms", BigInteger),
     Column("held_ms", BigInteger),
 )
+
+# --- the outbox of alerts (docs/alerts.md) ----------------------------------------------------------------------------
+
+#: One alert to tell through one outlet (core/alerts.Telling). `alert`: labels and annotations as JSON.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("n", Integer, primary_key=True),
+    Column("observer", String(32), nullable=False),
+    Column("outlet", String(64), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("status", String(8), nullable=False),  # firing, resolved
+    Column("starts_ms", BigInteger, nullable=False),
+    Column("ends_ms", BigInteger),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("alert", Text, nullable=False),
+    Column("reminder", Boolean, nullable=False),
+    Column("state", String(8), nullable=False),  # waiting, held, sent, dropped
+    Column("tries", Integer, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("sent_ms", BigInteger),
+    Column("error", Text, nullable=False),
+    Index("ix_outbox_state", "observer", "state"),
+    Index("ix_outbox_fingerprint", "observer", "outlet", "fingerprint"),
+)

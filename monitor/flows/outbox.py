@@ -1,0 +1,380 @@
+"""The story of an alert on its way to people: taken from Alertmanager, kept, told at least once (docs/alerts.md).
+
+    Outbox.take()   the webhook: what is new goes into the table, in one transaction, before Alertmanager is answered
+    Outbox.step()   every second: ends that were held back, messages through the outlets, the watchdog
+
+Where the database takes nothing, `take` tells at once and is done only when every outlet took it: until then
+Alertmanager tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from monitor.clock import to_iso
+from monitor.core.alerts import (
+    DROPPED,
+    FIRING,
+    HELD,
+    RESOLVED,
+    WAITING,
+    WATCHDOG,
+    Alert,
+    Telling,
+    message,
+    pause_ms,
+    townships,
+    what_to_do,
+)
+from monitor.core.roster import Duty, on_duty
+from monitor.core.sites import UPLINK
+from monitor.core.timeline import DOWN, UP
+from monitor.core.uplink import FIXED
+from monitor.errors import ConfigError, MonitorError
+from monitor.inventory.roster import NAME, read_roster
+from monitor.publish.board import Board
+from monitor.publish.outlets import LONGEST, NotSent, ping, send
+from monitor.publish.views import OutboxFigures
+from monitor.settings import Settings
+from monitor.store import outbox
+from monitor.store.database import looking, writing
+
+log = structlog.get_logger()
+
+#: Tellings that may be open at once; more than a county with everything down needs through ten outlets.
+MOST_OPEN = 20_000
+#: What was not taken after this long is given up, and counted; what is over is forgotten after a month.
+GIVE_UP_MS, KEEP_MS = 7 * 86_400_000, 31 * 86_400_000
+#: How long the database may take to keep what came in: Alertmanager waits.
+KEEP_S = 5.0
+#: So many failures in a row are a warning that the service shows.
+TRIES = 3
+#: While a message waits for longer than this, the switch outside is not told that all is well.
+STUCK_MS = 600_000
+#: Between two looks at what is held, at the roster's file, and at old rows (ms).
+LOOK_MS, PRUNE_MS = 5_000, 3_600_000
+#: Alerts of our own, which need no Prometheus.
+OWN = "own"
+DUTY = "duty"
+DATABASE_AWAY = (SQLAlchemyError, OSError, TimeoutError)
+
+
+class Outbox:
+    """Of one service. `folder`: of monitor.toml, where the roster is; None: there is none."""
+
+    def __init__(self, engine: AsyncEngine, settings: Settings, board: Board, folder: Path | None) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.board = board
+        self.folder = folder
+        self.figures = board.outbox = OutboxFigures()
+        self.woken = asyncio.Event()
+        outlets = settings.alerts.outlets
+        self.figures.sent = dict.fromkeys(outlets, 0)
+        self.figures.failed = dict.fromkeys(outlets, 0)
+        self.figures.waiting = dict.fromkeys(outlets, 0)
+        self._began = board.now()
+        self._roster: list[Duty] = []
+        self._roster_stamp: object = None
+        self._taking = asyncio.Lock()
+        self._busy = asyncio.Lock()  # an outlet has one message at a time, also while the database is away
+        self._free_at: dict[str, int] = {}
+        self._failures: dict[str, int] = {}
+        self._sent_unmarked: dict[int, int] = {}  # n -> when, of what the database was not told of yet
+        self._told: dict[tuple[str, str, str, int], Telling] = {}  # without the database: outlet, alert, status, start
+        self._looked = self._pruned = self._pinged = 0
+        self._silent = False
+
+    # --- in -----------------------------------------------------------------------------------------------------
+
+    async def take(self, receiver: str, alerts: Sequence[Alert]) -> None:
+        """What Alertmanager tells `receiver`: done when it cannot be lost any more.
+
+        Raises MonitorError where it can: Alertmanager is to try again.
+        """
+        now = self.board.now()
+        if any(alert.name == WATCHDOG and alert.status == FIRING for alert in alerts):
+            self.figures.watchdog_ms = now
+        alerts = [alert for alert in alerts if alert.name != WATCHDOG]
+        outlets = [name for name, outlet in self.settings.alerts.outlets.items() if receiver in outlet.takes]
+        if not alerts:
+            return
+        if not outlets:
+            self.board.warn(f"receiver_{receiver}", "no outlet of [alerts.outlets] takes what is for it")
+            return
+        self.board.warn(f"receiver_{receiver}", "")
+        try:
+            # One after the other: Alertmanager's second try must see what the first one kept.
+            async with asyncio.timeout(KEEP_S), self._taking:
+                count = await self._keep(outlets, alerts, now)
+        except DATABASE_AWAY as error:
+            log.warning("outbox.without_database", error=type(error).__name__, alerts=len(alerts))
+            count = await self._tell_at_once(outlets, alerts, now)
+        self.figures.taken += count
+        self.figures.known += len(alerts) * len(outlets) - count
+        self.woken.set()
+
+    async def _keep(self, outlets: Sequence[str], alerts: Sequence[Alert], now: int) -> int:
+        observer = self.settings.observer
+        new: list[Telling] = []
+        async with writing(self.engine) as connection:
+            if await outbox.count_open(connection, observer) + len(alerts) * len(outlets) > MOST_OPEN:
+                self.figures.refused += len(alerts)
+                raise MonitorError(f"{MOST_OPEN} tellings wait already")
+            for outlet in outlets:
+                known = await outbox.newest(connection, observer, outlet, (a.fingerprint for a in alerts))
+                for alert in alerts:
+                    last = known.get(alert.fingerprint) or self._told_last(outlet, alert)
+                    if (telling := await self._new(connection, outlet, alert, last, now)) is not None:
+                        known[alert.fingerprint] = telling
+                        new.append(telling)
+            await outbox.add(connection, observer, new)
+        return len(new)
+
+    async def _new(
+        self, connection: AsyncConnection, outlet: str, alert: Alert, last: Telling | None, now: int
+    ) -> Telling | None:
+        todo = what_to_do(last, alert, now)
+        if todo == "goes_on" and last is not None:
+            begun = await outbox.begun(connection, self.settings.observer, outlet, alert.fingerprint)
+            await outbox.goes_on(connection, last.n, begun and begun.n, alert.starts_ms)
+            last = begun and begun._replace(alert=begun.alert._replace(starts_ms=alert.starts_ms))
+            todo = what_to_do(last, alert, now)
+        if todo == "known":
+            return None
+        telling = self._telling(outlet, alert, last, now)
+        return telling._replace(reminder=todo == "remind")
+
+    def _told_last(self, outlet: str, alert: Alert) -> Telling | None:
+        """While the database was away."""
+        found = [t for (o, f, _, _), t in self._told.items() if (o, f) == (outlet, alert.fingerprint)]
+        return max(found, key=lambda t: t.made_ms, default=None)
+
+    def _telling(self, outlet: str, alert: Alert, last: Telling | None, now: int) -> Telling:
+        value, since = self._standing(alert)
+        if alert.status == FIRING:
+            began = since if value == DOWN and since is not None else alert.starts_ms
+            if last is not None and last.alert.status == FIRING:
+                began = min(began, last.since_ms)
+            return Telling(0, outlet, alert, began, WAITING, now)
+        began = last.since_ms if last is not None else alert.starts_ms
+        if value is None:  # nobody can look: Prometheus' word
+            return Telling(0, outlet, alert, began, WAITING, now)
+        if alert.labels.get("about") == "line" and value == UP:
+            since = self.board.back_since(alert.township, began)
+        if value == UP and since is not None:
+            alert = alert._replace(ends_ms=max(since, began))
+        return Telling(0, outlet, alert, began, WAITING if self._is_over(alert, value) else HELD, now)
+
+    def _standing(self, alert: Alert) -> tuple[str | None, int | None]:
+        """What the board says now of the thing: its value and since when. None: it is nothing that the board knows."""
+        site, terminal = alert.labels.get("site", ""), alert.labels.get("terminal", "")
+        match alert.labels.get("about"):
+            case "site":
+                return self.board.standing(site)
+            case "fixed":
+                return self.board.standing(site, FIXED)
+            case "terminal" if terminal != UPLINK:
+                return self.board.standing(site, (terminal,))
+            case "line":
+                line = self.board.lines().get(alert.township)
+                if line is not None:
+                    return {True: UP, False: DOWN, None: "unknown"}[line.is_up], line.since
+        return None, None
+
+    def _is_over(self, alert: Alert, value: str) -> bool:
+        """Back, and at a time when people are told: service hours end alerts, and bring nothing back."""
+        if value != UP:
+            return False
+        site = self.board.inventory.sites.get(alert.labels.get("site", ""))
+        return site is None or self.board.service.is_in_service(site, None, self.board.now())
+
+    # --- out ----------------------------------------------------------------------------------------------------
+
+    async def step(self) -> None:
+        """One round. Raises what a database that is away raises; what was sent is remembered and not sent again."""
+        now = self.board.now()
+        await self._mind_the_watchdog(now)
+        if now - self._looked >= LOOK_MS:
+            self._looked = now
+            await self._read_roster(now)
+        await self._mark(now)
+        async with looking(self.engine) as connection:
+            tellings = await outbox.open_ones(connection, self.settings.observer)
+        waiting = [t for t in tellings if t.state == WAITING and t.n not in self._sent_unmarked]
+        waiting += await self._release([t for t in tellings if t.state == HELD], now)
+        old = [t.n for t in waiting if now - t.made_ms > GIVE_UP_MS]
+        if old or now - self._pruned >= PRUNE_MS:
+            self._pruned = now
+            async with writing(self.engine) as connection:
+                await outbox.put(connection, old, DROPPED)
+                await outbox.prune(connection, now - KEEP_MS)
+            waiting = [t for t in waiting if t.n not in old]
+        by_outlet = {name: [t for t in waiting if t.outlet == name] for name in self.settings.alerts.outlets}
+        self.figures.waiting = {name: len(some) for name, some in by_outlet.items()}
+        self.figures.oldest_ms = min((t.made_ms for t in waiting), default=None)
+        async with self._busy:
+            due = [name for name, some in by_outlet.items() if some and self._free_at.get(name, 0) <= now]
+            await asyncio.gather(*(self._send(name, by_outlet[name], now) for name in due))
+        await self._mark(now)
+
+    async def _release(self, held: Sequence[Telling], now: int) -> list[Telling]:
+        """Those whose thing is back by now."""
+        over: list[Telling] = []
+        seen: list[tuple[int, int]] = []
+        for t in held:
+            value, since = self._standing(t.alert)
+            if value == UP and since is not None and (t.alert.ends_ms or 0) < t.made_ms < since:
+                seen.append((t.n, since))  # back while nobody is told: its end stands, whatever the night brings
+                t = t._replace(alert=t.alert._replace(ends_ms=since))
+            if value is None or self._is_over(t.alert, value):
+                over.append(t._replace(state=WAITING))
+        if over or seen:
+            async with writing(self.engine) as connection:
+                for n, since in seen:
+                    await outbox.ended(connection, n, since)
+                await outbox.put(connection, [t.n for t in over], WAITING)
+        return over
+
+    async def _send(self, name: str, tellings: Sequence[Telling], now: int) -> bool:
+        """One message, as much as it takes; then the outlet rests."""
+        outlet = self.settings.alerts.outlets[name]
+        text, told = message(tellings, self.settings.zone, now, LONGEST[outlet.kind])
+        people = on_duty(self._roster, now, townships(told))
+        self._free_at[name] = now + int(60_000 / outlet.per_min)
+        try:
+            await send(outlet, text, people)
+        except NotSent as error:
+            self._failures[name] = failures = self._failures.get(name, 0) + 1
+            self.figures.failed[name] += 1
+            self._free_at[name] = max(self._free_at[name], now + pause_ms(failures))
+            log.warning("outbox.failed", outlet=name, tries=failures, alerts=len(told), error=str(error))
+            if failures >= TRIES:
+                self.board.warn(f"outlet_{name}", f"{failures} failures in a row: {error}")
+            if told[0].n:
+                with suppress(*DATABASE_AWAY):  # it only says why; the others that are being sent go on
+                    async with writing(self.engine) as connection:
+                        await outbox.failed(connection, [t.n for t in told], str(error))
+            return False
+        self._failures[name] = 0
+        self.figures.sent[name] += 1
+        self.board.warn(f"outlet_{name}", "")
+        self._sent_unmarked |= dict.fromkeys((t.n for t in told if t.n), now)
+        log.info("outbox.sent", outlet=name, alerts=len(told), people=len(people))
+        return True
+
+    async def _mark(self, now: int) -> None:
+        """Tell the database what was sent."""
+        if not self._sent_unmarked:
+            return
+        done = dict(self._sent_unmarked)
+        async with writing(self.engine) as connection:
+            await outbox.sent(connection, list(done), max(done.values()))
+        for n in done:
+            self._sent_unmarked.pop(n, None)
+        if self._sent_unmarked:
+            self.woken.set()
+
+    async def _tell_at_once(self, outlets: Sequence[str], alerts: Sequence[Alert], now: int) -> int:
+        """Without the database: done when every outlet took it. Raises MonitorError otherwise."""
+        count, missing = 0, []
+        async with self._busy:
+            for name in outlets:
+                new = [
+                    self._telling(name, a, last, now)
+                    for a in alerts
+                    if what_to_do(last := self._told_last(name, a), a, now) in ("tell", "remind")
+                    # The end of what the database may know of.
+                    or (a.status == RESOLVED and last is None)
+                ]
+                if any(t.state == HELD for t in new):  # resolved, and not back: only the database can keep it
+                    missing.append(name)
+                    new = [t for t in new if t.state == WAITING]
+                while new:
+                    if self._free_at.get(name, 0) > self.board.now():
+                        missing.append(name)
+                        break
+                    _, told = message(new, self.settings.zone, now, LONGEST[self.settings.alerts.outlets[name].kind])
+                    if not await self._send(name, told, self.board.now()):
+                        missing.append(name)
+                        break
+                    for t in told:
+                        self._told[name, t.alert.fingerprint, t.alert.status, t.alert.starts_ms] = t
+                    count += len(told)
+                    new = [t for t in new if t not in told]
+        for key in list(self._told)[:-MOST_OPEN]:
+            del self._told[key]
+        if missing:
+            self.figures.refused += len(alerts)
+            raise MonitorError(f"the database is away, and not all could be told through {', '.join(missing)}")
+        return count
+
+    # --- the watchdog and the roster ----------------------------------------------------------------------------
+
+    async def _mind_the_watchdog(self, now: int) -> None:
+        """Tell the outside that the whole way works; say so ourselves when the alert that always fires is missing."""
+        alerts, last = self.settings.alerts, self.figures.watchdog_ms
+        if last is not None and last > self._pinged and alerts.outside_url_file and not self._is_stuck(now):
+            self._pinged = last
+            try:
+                await ping(alerts.outside_url_file)
+                self.figures.outside_ms = now
+                self.board.warn("outside", "")
+            except NotSent as error:
+                self.board.warn("outside", f"the switch outside could not be told: {error}")
+        if not alerts.watchdog_s:
+            return
+        since = max(last or 0, self._began)
+        silent = now - since > alerts.watchdog_s * 1000
+        if silent != self._silent:
+            said = f"nothing from Prometheus and Alertmanager since {to_iso(since)}" if silent else ""
+            self.board.warn("watchdog", said)
+            log.warning("watchdog.silent" if silent else "watchdog.back", since=to_iso(since))
+            await self.take(DUTY, [_own_alert(silent, since, last or now)])
+            self._silent = silent  # after it was taken: else it is tried again
+
+    def _is_stuck(self, now: int) -> bool:
+        return self.figures.oldest_ms is not None and now - self.figures.oldest_ms > STUCK_MS
+
+    async def _read_roster(self, now: int) -> None:
+        """Its file, if it changed. One with mistakes changes nothing."""
+        if self.folder is None:
+            return
+        stamp = await asyncio.to_thread(_stamp, self.folder)
+        if stamp != self._roster_stamp:
+            self._roster_stamp = stamp
+            zone, codes = self.settings.zone, set(self.board.inventory.townships)
+            try:
+                self._roster = await asyncio.to_thread(read_roster, self.folder, zone, codes)
+                self.board.warn(NAME, "")
+            except ConfigError as error:
+                log.error("roster.refused", mistakes=[str(m) for m in error.mistakes])
+                self.board.warn(NAME, f"what held holds on: {error.mistakes[0]}")
+        if stamp and NAME not in self.board.warnings and not on_duty(self._roster, now, ("",)):
+            self.board.warn("duty", "nobody is on duty now")
+        else:
+            self.board.warn("duty", "")
+
+
+def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    paths = (folder / f"{NAME}.{suffix}" for suffix in ("csv", "xlsx"))
+    return tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in paths if p.exists())
+
+
+def _own_alert(silent: bool, since: int, ends: int) -> Alert:
+    labels = {"alertname": "ZhdjAlertingSilent", "severity": "critical", "about": "monitor"}
+    annotations = {
+        "place": "监测系统",
+        "title": "告警通道中断",
+        "object": "Prometheus、Alertmanager",
+        "description": "收不到 Prometheus 和 Alertmanager 的例行信号，站点离线时不会有人收到告警。请检查这两个服务。",
+    }
+    status = FIRING if silent else RESOLVED
+    return Alert(f"{OWN}-watchdog", status, since, None if silent else ends, labels, annotations)
