@@ -32,6 +32,7 @@ from monitor.flows.observe import Observer
 from monitor.flows.orders import keep_orders
 from monitor.flows.outbox import Outbox
 from monitor.flows.overview import load_overview
+from monitor.flows.reports.keeping import Keeping
 from monitor.flows.space import space
 from monitor.intake.alertmanager import AlertmanagerIntake
 from monitor.intake.broker import EmbeddedBroker
@@ -71,6 +72,8 @@ ANCHORS_S = 5.0
 DAYS_S = 60.0
 #: How often the outbox of alerts is looked at without being woken, seconds.
 OUTBOX_S = 1.0
+#: How often it is looked whether a month is to be sealed, or a sealed one to be restated, seconds.
+REPORTS_S = 60.0
 #: Connections of HTTP and of the embedded broker, twice over.
 OPEN_FILES = 16_384
 
@@ -161,6 +164,7 @@ async def running(
             "tables": lambda: _tables(observer, known, engine, files, settings),
             "anchors": lambda: _anchors(anchoring, clock),
             "days": lambda: _days(engine, settings, clock),
+            "reports": lambda: _reports(observer, Keeping(engine, observer.board)),
             "mqtt": receiver.run,
             "poller": poller.run,
             "selfwatch": watch.rounds,
@@ -410,3 +414,14 @@ async def _outbox(outbox: Outbox) -> NoReturn:
                 await outbox.woken.wait()
         outbox.woken.clear()
         await _pause(0)
+
+
+async def _reports(observer: Observer, keeping: Keeping) -> NoReturn:
+    """Survives a database that is away; what it cannot seal it says itself."""
+    await _pause(TABLES_S)  # after everything else that a start asks of the database
+    while True:
+        try:
+            await keeping.step(observer.judge.loaded, observer.clock.now())
+        except (SQLAlchemyError, OSError, TimeoutError, MonitorError) as error:
+            log.warning("reports.failed", error=(str(error) or type(error).__name__).splitlines()[0])
+        await _pause(REPORTS_S)

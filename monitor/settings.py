@@ -257,6 +257,12 @@ class Alerts(_Part):
         return self
 
 
+class Reports(_Part):
+    """[reports] The local day on which the month before seals itself, once an approver allowed it; 0: never."""
+
+    seal_on_day: Annotated[int, Field(ge=0, le=28)] = 5
+
+
 class Settings(BaseSettings):
     """All of monitor.toml. `folder` is where it was read; relative paths are meant from the working directory."""
 
@@ -287,6 +293,7 @@ class Settings(BaseSettings):
     retention: Retention = Retention()
     workorders: WorkOrders = WorkOrders()
     alerts: Alerts = Alerts()
+    reports: Reports = Reports()
 
     @property
     def zone(self) -> ZoneInfo:

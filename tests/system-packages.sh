@@ -27,6 +27,9 @@ missing() {
     command -v chromium >/dev/null || echo chromium
     has_chinese_font || echo fonts-noto-cjk
     command -v bean-check >/dev/null || echo beancount # GPL-2.0: run as a program by tests, never imported or shipped
+    # LibreOffice without a screen opens the workbooks and Word files that we write; poppler looks into PDFs.
+    command -v soffice >/dev/null || printf '%s\n' libreoffice-calc-nogui libreoffice-writer-nogui
+    command -v pdftoppm >/dev/null || echo poppler-utils
     command -v curl >/dev/null || echo curl
     command -v openssl >/dev/null || echo openssl
     compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || echo faketime

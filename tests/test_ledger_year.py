@@ -21,11 +21,16 @@ from monitor.cli import program
 from monitor.clock import wall_ms
 from monitor.core.access import Actor, Role
 from monitor.core.allocation import allocate
+from monitor.core.indicators import same_text
 from monitor.errors import MonitorError
 from monitor.flows.people import add_person
+from monitor.flows.reports.year import assemble
+from monitor.flows.reports.year_gather import money_of
+from monitor.publish.reports.template_files import templates_of
 from monitor.store.database import opened
 from tests.ledgers import ROOT, county
 from tests.services import program as found_program
+from tests.year_like_2020 import declared_2020, known, table_2020
 
 PASSWORD = "Kaijiang-2020-ledger"
 REFUSED = "专项资金余额不足：可用 0.00 元，本笔 0.01 元"
@@ -37,6 +42,21 @@ async def people(url: str) -> None:
         admin = Actor("admin", frozenset({Role.ADMIN}))
         await add_person(engine, admin, "li", [Role.FINANCE], None, PASSWORD, wall_ms())
         await add_person(engine, admin, "wang", [Role.APPROVER], None, PASSWORD, wall_ms())
+
+
+async def the_yearly_table_says_what_2020_said(url: str) -> None:
+    """All 21 rows and the head, with 219 + 13 + 2 sites maintained."""
+    async with opened(url) as engine, engine.connect() as connection:
+        money, funds, by_month = await money_of(connection, 2020)
+    staged = known(declared=declared_2020(), ledger=money, funds=funds)
+    facts = assemble(staged, templates_of(2020))
+    table = table_2020()
+    for got, wanted in zip(facts.goals, table["rows"], strict=True):
+        assert same_text(got.actual, wanted["actual"]), wanted["row"]
+    assert same_text(facts.annual_actual, table["annual_actual"])
+    assert sum(one.executed or 0 for one in facts.money) == table["executed_wan"] * 1_000_000
+    assert sum(one.budget or 0 for one in facts.money) == table["budget_wan"] * 1_000_000
+    assert sum(by_month.values()) == 25_000_000
 
 
 def repairs(path: Path) -> None:
@@ -124,6 +144,7 @@ async def test_the_year_2020_can_be_played_to_the_fen(
     orders = {one["key"]: one["spent_fen"] for one in figures["by"]["work_order"]}
     assert orders.pop("") == 19_920_000
     assert (len(orders), sum(orders.values())) == (234, 5_080_000)
+    await the_yearly_table_says_what_2020_said(url)
     sheet = load_workbook(tmp_path / "ledger-2020.xlsx")["台账"]
     amounts = [row[3] for row in sheet.iter_rows(min_row=3, values_only=True)]
     assert len(amounts) == 238

@@ -48,6 +48,7 @@ PROMISED = {
     "zhdj_spent_yuan": {"econ_class"},
     "zhdj_approved_unpaid_yuan": set(),
     "zhdj_forecast_yuan": set(),
+    "zhdj_report_restatement_due": set(),
     "zhdj_channel_observed": {"channel"},
     "zhdj_heartbeats_received_total": {"via"},
     "zhdj_heartbeats_missing_total": {"via"},

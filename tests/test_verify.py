@@ -36,7 +36,7 @@ async def test_what_nobody_touched_holds(database_url: str, tmp_path: Path) -> N
         assert found.faults == []
         assert found.notes == []
         told = {w.tag: (w.n, w.anchored) for w in found.chains}
-        assert told == {"audit": (23, 20), "evidence/kaijiang": (20, 20), "ledger": (0, 0)}
+        assert told == {"audit": (23, 20), "evidence/kaijiang": (20, 20), "ledger": (0, 0), "report": (0, 0)}
 
 
 @pytest.mark.parametrize(("tag", "table", "column"), EVERY_COLUMN)

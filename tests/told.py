@@ -92,6 +92,7 @@ class FakeBoard:
         default_factory=lambda: {"county": (0, 0), "township": (1, 0), "village": (4, 2)}
     )
     money: MoneyFigures | None = None
+    restatements_due: int | None = 0
     reasons: list[str] = field(default_factory=list)
     warnings: dict[str, str] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)

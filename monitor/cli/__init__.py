@@ -11,6 +11,7 @@ from monitor.cli import (
     alerts,
     chains,
     evidence,
+    explain,
     inspections,
     inventory,
     kit,
@@ -18,6 +19,9 @@ from monitor.cli import (
     meetings,
     people,
     register,
+    reports,
+    reports_kept,
+    reports_year,
     service,
     tokens,
     windows,
@@ -34,7 +38,7 @@ Exit status: 0 done; 1 it ran and what it checked does not hold; 2 the call or t
 USAGE: type[Exception] = typer.BadParameter.__bases__[0]
 
 program = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
-for family in (service, evidence, chains, agent):
+for family in (service, evidence, explain, chains, agent):
     family.register(program)
 tokens.program.command("kit")(kit.write_kit)
 program.add_typer(windows.program, name="window", help="Planned windows 计划检修.")
@@ -46,6 +50,9 @@ program.add_typer(people.program, name="user", help="People: who may do what, si
 program.add_typer(ledger.program, name="ledger", help="经费台账: the cost ledger, an auxiliary register.")
 program.add_typer(register.program, name="register", help="机位台账: which device stands where; 盘点.")
 program.add_typer(inspections.program, name="inspection", help="巡检: planned rounds and visits.")
+reports_kept.register(reports.program)
+reports_year.register(reports.program)
+program.add_typer(reports.program, name="report", help="报告: reports of a month, or of any other period.")
 program.add_typer(meetings.program, name="meeting", help="会议保障: meetings and who joined.")
 
 

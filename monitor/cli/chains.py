@@ -19,6 +19,7 @@ from monitor.core.access import Actor
 from monitor.errors import MonitorError
 from monitor.flows.archive import archive as write_archive
 from monitor.flows.auditing import audited
+from monitor.flows.reports.verify import called, verify_reports
 from monitor.flows.verify import Found
 from monitor.flows.verify import verify as verify_chains
 from monitor.inventory.load import Loaded
@@ -40,9 +41,13 @@ def verify(
     anchors: Annotated[
         Path | None, typer.Option(help="An auditor's own copy of the anchors, in place of the configured file.")
     ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Work sealed reports out from the stored timelines, not from the logs.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Walk every hash chain from its rows, compare with the anchors, read the kept evidence logs again.
+    """Walk every hash chain from its rows, compare with the anchors, read the kept evidence logs again, and work out
+    the figures of sealed reports from these.
 
     Exit status 1 if anything does not hold; the first bad record of each chain is named. Whoever can read the
     configuration may run it: it changes nothing.
@@ -51,8 +56,10 @@ def verify(
         raise MonitorError(f"--anchors {anchors}: no such file")
 
     async def work(engine: AsyncEngine, loaded: Loaded) -> Found:
-        settings = loaded.settings
-        return await verify_chains(engine, settings, wall_ms(), anchors_file=anchors, progress=Progress())
+        progress = Progress()
+        found = await verify_chains(engine, loaded.settings, wall_ms(), anchors_file=anchors, progress=progress)
+        await verify_reports(engine, loaded, found, quick=quick, progress=progress)
+        return found
 
     found = in_database(config, work)
     if as_json:
@@ -63,6 +70,10 @@ def verify(
             state = "相符" if walk.fault is None else "不符"
             print(f"链 {walk.tag}：{walk.n} 条，锚点至第 {walk.anchored} 条，{state}")
         print(f"证据日志：核对 {found.days} 天")
+        for report in found.reports:
+            how = "按证据日志重算" if report.how == "log" else "按时间线重算"
+            state = "不符" if report.parts else "相符"
+            print(f"报告 {called(report.period, report.revision)}：{how}，{state}")
         for fault in found.faults:
             print(fault.says)
         for note in found.notes:

@@ -52,6 +52,7 @@ class Action(StrEnum):
     EXEMPTION_APPROVE = "exemption.approve"
     MONTH_PROPOSE = "month.propose"
     MONTH_SEAL = "month.seal"
+    MONTH_SCHEDULE = "month.schedule"  # that settled months seal themselves
 
     INVENTORY_PROPOSE = "inventory.propose"
     INVENTORY_APPROVE = "inventory.approve"
@@ -96,6 +97,7 @@ RIGHTS: Mapping[Action, frozenset[Role]] = MappingProxyType(
         Action.EXEMPTION_APPROVE: frozenset({_P}),
         Action.MONTH_PROPOSE: frozenset({_O}),
         Action.MONTH_SEAL: frozenset({_P}),
+        Action.MONTH_SCHEDULE: frozenset({_P}),
         Action.INVENTORY_PROPOSE: frozenset({_O}),
         Action.INVENTORY_APPROVE: frozenset({_A}),
         Action.LEDGER_TOTALS: _ALL,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from monitor.core.measure import Counted, Measure, measure_counted, reaches_back_to
 from monitor.core.service import Profile, ServiceTimes
-from monitor.core.timeline import UP, Interval, Step, Value
+from monitor.core.timeline import DOWN, UP, Interval, Step, Value, spans
 from monitor.core.window import Window, subtract, union
 
 
@@ -27,6 +28,16 @@ class Piece(NamedTuple):
         return self.until == since and self.profile is profile and self[4:] == (scopes, repair_limit_ms)
 
 
+class Clock(NamedTuple):
+    """Of an outage: its counted down ms from its very start; of these, and of the overdue ones, those in the period;
+    until when it was known to be down."""
+
+    counted: int
+    here: int
+    overdue: int
+    last: int
+
+
 class Course:
     """One or more members whose time counts alike. It keeps what they share."""
 
@@ -41,6 +52,7 @@ class Course:
         )
         self._intervals: dict[Interval, tuple[Counted, Counted]] = {}
         self._steady: dict[tuple[Interval, Value], Measure | None] = {}
+        self._well: dict[Interval, list[Measure]] = {}
 
     def in_service(self, start: int, end: int) -> list[Interval]:
         """In-service intervals inside `[start, end)`."""
@@ -86,6 +98,71 @@ class Course:
             for start, end, limit in (first, *others)
         )
         return replace(measured, overdue=sum(overdue))
+
+    def by_day(
+        self, timeline: Sequence[Step], days: Sequence[Interval]
+    ) -> tuple[Sequence[Measure], dict[int, Measure]]:
+        """A member's measure of each of these days, which follow on each other: of a day in which all was up, the same
+        for all of its members; and of those days on which it was not, its own, by the day's place. They add up to the
+        measure of the whole, but for outages, which count on each day that they touch."""
+        period = (days[0][0], days[-1][1])
+        back = reaches_back_to(timeline, period[0])
+        in_service, counted = self.counted((back, period[1]), back == period[0])
+        well = self._well.get(period)
+        if well is None:
+            whole = [(in_service.inside(*day), counted.inside(*day)) for day in days]
+            well = self._well[period] = [Measure(up=up, planned=all_of_it - up) for all_of_it, up in whole]
+        own: dict[int, Measure] = {}
+        starts = [start for start, _ in days]
+        for start, end, value in spans(timeline, *period):
+            if value == UP:
+                continue
+            for i in range(bisect_right(starts, start) - 1, bisect_left(starts, end)):
+                if i not in own and well[i].up:
+                    own[i] = self._of_day(timeline, days[i], in_service, counted)
+        return well, own
+
+    def _of_day(self, timeline: Sequence[Step], day: Interval, in_service: Counted, counted: Counted) -> Measure:
+        first, *others = self._limits(day)
+        measured = measure_counted(timeline, day, in_service, counted, first[2])
+        if not others:
+            return measured
+        parts = ((start, end, limit) for start, end, limit in (first, *others))
+        overdue = sum(measure_counted(timeline, (a, b), in_service, counted, limit).overdue for a, b, limit in parts)
+        return replace(measured, overdue=overdue)
+
+    def clock(self, timeline: Sequence[Step], outage: Interval, period: Interval, counted: Counted) -> Clock:
+        """An outage `[start, over)` as of the period's end. `counted` must reach back to its start."""
+        start, end = outage[0], min(outage[1], period[1])
+        limits = self._limits(period)
+        i = bisect_left(timeline, (start,))
+        is_plain = start >= period[0] and len(limits) == 1 and len(timeline) > i + 1
+        if is_plain and timeline[i][1] == DOWN and timeline[i][0] == start and timeline[i + 1][0] == end:
+            # Most outages: down once, and over within the period.
+            used = counted.inside(start, end)
+            return Clock(used, used, max(0, used - limits[0][2]), end)
+        if i == len(timeline) or timeline[i][0] > start:
+            i = max(i - 1, 0)
+        down: list[Interval] = []
+        while i < len(timeline):
+            at, value = timeline[i][0], timeline[i][1]
+            i += 1
+            if at >= end:
+                break
+            if value == DOWN:
+                until = timeline[i][0] if i < len(timeline) else end
+                down.append((max(at, start), min(until, end)))
+        last = down[-1][1] if down else start
+        if start >= period[0] and len(limits) == 1:
+            used = sum(counted.inside(a, b) for a, b in down)
+            return Clock(used, used, max(0, used - limits[0][2]), last)
+
+        def until_then(mark: int) -> int:
+            return sum(counted.inside(a, min(b, mark)) for a, b in down if a < mark)
+
+        used = until_then(end)
+        overdue = sum(max(0, until_then(b) - limit) - max(0, until_then(a) - limit) for a, b, limit in limits)
+        return Clock(used, used - until_then(period[0]), overdue, last)
 
     def _limits(self, period: Interval) -> list[tuple[int, int, int]]:
         """The period cut where the repair limit changes: start, end, limit. Not empty where it is ever in service."""

@@ -9,7 +9,7 @@ order of the table in §7 (channel, will, heartbeat, probe).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
@@ -117,9 +117,18 @@ class Engine:
     # --- evidence -----------------------------------------------------------------------------------------------
 
     def beat(
-        self, at: int, site: str, kind: str, via: str, sent: int | None = None, boot: Any = None, seq: Any = None
+        self,
+        at: int,
+        site: str,
+        kind: str,
+        via: str,
+        sent: int | None = None,
+        boot: Any = None,
+        seq: Any = None,
+        services: Mapping[str, str] | None = None,
     ) -> str | None:
-        """A heartbeat; `sent` is corrected by the terminal's clock offset already."""
+        """A heartbeat; `sent` is corrected by the terminal's clock offset already. `services`: what it says of them,
+        which is counted and judges nothing."""
         watch = self._beats[via].get((site, kind))
         if watch is None:
             return self._unknown(site, kind)
@@ -138,6 +147,8 @@ class Engine:
         watch.last = at
         if watch.first is None:
             watch.first = at
+        if services:
+            watch.hear(services)
         terminal: TerminalWatch = watch.terminal
         if late and sent is not None:
             watch.late += 1
@@ -432,7 +443,8 @@ class Engine:
         found: dict[tuple[str, str, str], Digest] = {}
         for w in self._numbered.values():
             fit = expected(w.interval, max(lo, w.began or lo), min(hi, w.ended or hi))
-            digest = Digest(w.check.key, name, fit, w.received, w.failed, w.late, w.first, w.last)
+            said = tuple((service, ok, failed) for service, (ok, failed) in sorted(w.said.items()))
+            digest = Digest(w.check.key, name, fit, w.received, w.failed, w.late, w.first, w.last, said)
             known = found.get(digest.check)
             found[digest.check] = known.joined(digest) if known else digest  # removed, and back on the same day
         return list(found.values())

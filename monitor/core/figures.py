@@ -8,7 +8,7 @@ from functools import reduce
 from typing import NamedTuple
 
 from monitor.core.course import Course, Courses, Piece
-from monitor.core.eras import Era
+from monitor.core.eras import Era, Parameters
 from monitor.core.maintenance import Rate, Verdict, rates, site_verdict, terminal_verdict
 from monitor.core.measure import Measure, counted_down, reaches_back_to
 from monitor.core.sites import Check, Level, Site, Terminal
@@ -85,7 +85,7 @@ class Figures:
         return result
 
 
-class _Span(NamedTuple):
+class Held(NamedTuple):
     """In `[since, until)` the same held for a site, its terminals and their checks."""
 
     since: int
@@ -104,7 +104,7 @@ class Counter:
         self.eras = eras
         self.windows = windows
         self._ends = [*(era.since for era in eras[1:]), FOREVER]
-        self._spans_of: dict[str, tuple[_Span, ...]] = {}
+        self._spans_of: dict[str, tuple[Held, ...]] = {}
         self._courses = Courses(windows)
         self._wholes: dict[tuple[int, tuple[str, ...], int], Course] = {}
 
@@ -172,11 +172,65 @@ class Counter:
         """A site as it is, or as it was last; None where it never was."""
         return next((e.inventory.sites[site_id] for e in reversed(self.eras) if site_id in e.inventory.sites), None)
 
-    def _spans(self, site_id: str) -> tuple[_Span, ...]:
+    # What a figure was counted from, for whoever follows it down (core/explaining.py).
+
+    def held(self, site_id: str) -> Sequence[Held]:
+        """What held for a site, in order of time; changes that do not concern it are left out."""
+        return self._spans(site_id)
+
+    def members(self, site_id: str, period: Interval, checks: Mapping[Key, Timeline]) -> list[Member]:
+        """A site's terminals that were in service, and last the site itself if it was: as in `count`."""
+        return self._members(site_id, period, checks)
+
+    def course(self, site_id: str, kind: str | None) -> Course:
+        """What decides how the time of a terminal counts (also of one that is not listed), or (None) of the site."""
+        spans = self._spans(site_id)
+        if _is_whole(spans) and (kind is None or kind in spans[0].terminals):
+            return self._whole(spans[0], None if kind is None else spans[0].terminals[kind])
+        if kind is None or any(kind in span.terminals for span in spans):
+            return self._course(spans, kind)
+        return self._course(spans, kind, Terminal(site_id, kind))
+
+    def site_timeline(self, site_id: str, checks: Mapping[Key, Timeline]) -> Timeline:
+        """Up where any of the terminals is that had checks then (§4)."""
+        spans = self._spans(site_id)
+        watched = [list(_watched(span, checks).values()) for span in spans]
+        return _joined(spans, [roll_up_values(ts, max) if ts else _NOTHING for ts in watched])
+
+    def own(self, site_id: str, period: Interval, checks: Mapping[Key, Timeline]) -> tuple[Course, Timeline]:
+        """A site's own course, and its timeline as `count` takes it: right within the period, quicker than
+        `site_timeline`. What it says of the time before it is right only where the site is not up as it begins."""
+        spans = self._spans(site_id)
+        watched = [_watched(span, checks) for span in spans]
+        if _is_whole(spans):
+            return self._whole(spans[0], None), _of_site(list(watched[0].values()), period[0])
+        return self._course(spans, None), self._own(spans, watched, period)
+
+    def _own(self, spans: Sequence[Held], watched: Sequence[Mapping[str, Timeline]], period: Interval) -> Timeline:
+        # What was before the period need not be right if the site is up as it begins.
+        return _joined(
+            spans,
+            [
+                _of_site(list(of_span.values()), period[0] if span.since <= period[0] < span.until else span.since)
+                for span, of_span in zip(spans, watched, strict=True)
+            ],
+        )
+
+    def had_check(self, site_id: str, kind: str, period: Interval) -> bool:
+        """Had a terminal a check while it was in service in the period?"""
+        spans = self._spans(site_id)
+        watched = [{k: _NOTHING for k in s.terminals if s.era.inventory.checks_of.get((site_id, k))} for s in spans]
+        return _had_check(spans, watched, kind, self.course(site_id, kind), period)
+
+    def minima(self, period: Interval) -> Parameters:
+        """The minima and plans that hold for all of a period: those of before its end."""
+        return self._last(period).parameters
+
+    def _spans(self, site_id: str) -> tuple[Held, ...]:
         """In which eras a site existed; those that are equal for it are one."""
         found = self._spans_of.get(site_id)
         if found is None:
-            spans: list[_Span] = []
+            spans: list[Held] = []
             for era, until in zip(self.eras, self._ends, strict=True):
                 site = era.inventory.sites.get(site_id)
                 if site is None:
@@ -186,7 +240,7 @@ class Counter:
                 else:
                     terminals = {t.kind: t for t in sorted(era.inventory.terminals_of[site_id], key=_kind)}
                     limit = era.parameters.repair_limit_ms[str(site.level)]
-                    spans.append(_Span(era.since, until, era, site, terminals, self._scopes(site), limit))
+                    spans.append(Held(era.since, until, era, site, terminals, self._scopes(site), limit))
             found = self._spans_of[site_id] = tuple(spans)
         return found
 
@@ -215,21 +269,14 @@ class Counter:
             parts = _parts(course, before, timeline, period)
             mine.append(Member(site, kind, measured, verdict, parts))
         course = self._course(spans, None)
-        # What was before the period need not be right if the site is up as it begins.
-        timeline = _joined(
-            spans,
-            [
-                _of_site(list(of_span.values()), period[0] if span.since <= period[0] < span.until else span.since)
-                for span, of_span in zip(spans, watched, strict=True)
-            ],
-        )
+        timeline = self._own(spans, watched, period)
         measured = course.measure(timeline, period)
         if measured is not None:
             parts = _parts(course, before, timeline, period)
             mine.append(Member(site, None, measured, site_verdict([m.verdict for m in mine]), parts))
         return mine
 
-    def _unchanged(self, span: _Span, period: Interval, checks: Mapping[Key, Timeline]) -> list[Member]:
+    def _unchanged(self, span: Held, period: Interval, checks: Mapping[Key, Timeline]) -> list[Member]:
         """As `_members`, of a site for which nothing ever changed: of most, so no more is done than must be."""
         site, minima = span.site, span.era.parameters
         if len(self.eras) > 1:
@@ -272,7 +319,7 @@ class Counter:
             own.append(f"township:{site.township_code}")
         return self._courses.scopes(own)
 
-    def _course(self, spans: Sequence[_Span], kind: str | None, unlisted: Terminal | None = None) -> Course:
+    def _course(self, spans: Sequence[Held], kind: str | None, unlisted: Terminal | None = None) -> Course:
         """Of a terminal, or of the site itself. `unlisted`: one that no inventory holds, as a township's line."""
         pieces: list[Piece] = []
         for span in spans:
@@ -290,7 +337,7 @@ class Counter:
                 pieces.append(Piece(span.since, span.until, service, profile, scopes, span.repair_limit_ms))
         return self._courses.of(pieces)
 
-    def _whole(self, span: _Span, terminal: Terminal | None) -> Course:
+    def _whole(self, span: Held, terminal: Terminal | None) -> Course:
         """As `_course`, of a site for which nothing ever changed."""
         service, scopes = span.era.service, span.scopes
         profile = service.profile(span.site, terminal)
@@ -304,7 +351,8 @@ class Counter:
             found = self._wholes[key] = self._courses.of([piece])
         return found
 
-    def _course_of(self, site: Site, terminal: Terminal | None) -> Course:
+    def course_of(self, site: Site, terminal: Terminal | None) -> Course:
+        """What decides how the time of a terminal (also one that is not listed) or of the site itself counts."""
         spans = self._spans(site.site_id)
         if terminal is None:
             return self._course(spans, None)
@@ -313,18 +361,18 @@ class Counter:
 
     def in_service(self, site: Site, terminal: Terminal | None, start: int, end: int) -> Sequence[Interval]:
         """In-service intervals of a terminal, or of the site itself."""
-        return self._course_of(site, terminal).in_service(start, end)
+        return self.course_of(site, terminal).in_service(start, end)
 
     def planned(self, site: Site, terminal: Terminal | None) -> list[Interval]:
         """The planned windows that cover it, joined."""
-        return self._course_of(site, terminal).planned
+        return self.course_of(site, terminal).planned
 
     def at_most_ms(self, site: Site, terminal: Terminal, reach: Interval, start: int, end: int) -> int:
         """No less than the counted down ms of an outage in `[start, end)`: had it been down all the while.
 
         `reach` holds all that is asked for, so that all terminals with equal hours share the work.
         """
-        return self._course_of(site, terminal).counted(reach, True)[1].inside(start, end)
+        return self.course_of(site, terminal).counted(reach, True)[1].inside(start, end)
 
     def reached_at(
         self, site: Site, terminal: Terminal, timeline: Sequence[Step], outage: Interval, limit_ms: int
@@ -347,7 +395,7 @@ class Counter:
     def _counted_down(
         self, site: Site, terminal: Terminal, timeline: Sequence[Step], start: int, end: int
     ) -> list[Interval]:
-        course = self._course_of(site, terminal)
+        course = self.course_of(site, terminal)
         return counted_down(timeline, start, end, subtract(course.in_service(start, end), course.planned))
 
 
@@ -382,7 +430,7 @@ def _same(one: Era, other: Era, site: str) -> bool:
     )
 
 
-def _watched(span: _Span, checks: Mapping[Key, Timeline]) -> dict[str, Timeline]:
+def _watched(span: Held, checks: Mapping[Key, Timeline]) -> dict[str, Timeline]:
     """The terminals that had checks then, and what these say."""
     site, of = span.site.site_id, span.era.inventory.checks_of
     policy = span.era.parameters.terminal_policy
@@ -397,11 +445,11 @@ def _rolled(own: Iterable[Check], policy: str, checks: Mapping[Key, Timeline]) -
     return roll_up_values(parts, max if policy == "any" else min) if parts else _NOTHING
 
 
-def _is_whole(spans: Sequence[_Span]) -> bool:
+def _is_whole(spans: Sequence[Held]) -> bool:
     return len(spans) == 1 and spans[0].since == BEGINNING and spans[0].until == FOREVER
 
 
-def _joined(spans: Sequence[_Span], timelines: Sequence[Timeline]) -> Timeline:
+def _joined(spans: Sequence[Held], timelines: Sequence[Timeline]) -> Timeline:
     """Of each span its timeline."""
     if _is_whole(spans):
         return timelines[0]
@@ -409,7 +457,7 @@ def _joined(spans: Sequence[_Span], timelines: Sequence[Timeline]) -> Timeline:
 
 
 def _had_check(
-    spans: Sequence[_Span], watched: Sequence[Mapping[str, Timeline]], kind: str, course: Course, period: Interval
+    spans: Sequence[Held], watched: Sequence[Mapping[str, Timeline]], kind: str, course: Course, period: Interval
 ) -> bool:
     """Had a terminal a check while it was in service in the period?"""
     return any(
@@ -418,12 +466,12 @@ def _had_check(
     )
 
 
-def _clip(span: _Span, period: Interval) -> Interval:
+def _clip(span: Held, period: Interval) -> Interval:
     return max(span.since, period[0]), min(span.until, period[1])
 
 
 def _parts(
-    course: Course, spans: Sequence[_Span], timeline: Sequence[Step], period: Interval
+    course: Course, spans: Sequence[Held], timeline: Sequence[Step], period: Interval
 ) -> tuple[tuple[Site, Measure], ...]:
     """A member's measure cut where the level or the township changed; empty where neither did."""
     runs: list[tuple[Site, int, int]] = []

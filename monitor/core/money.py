@@ -54,6 +54,12 @@ def in_wan(fen: int, places: int = 2, rounding: str = ROUND_HALF_UP) -> str:
     return f"{value:,.{places}f}"
 
 
+def in_wan_exactly(fen: int) -> str:
+    """万元 without rounding and without zeros at the end: 25000000 is '25万元', 1234567 '1.234567万元'."""
+    text = f"{Decimal(fen).scaleb(-6):f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}万元"
+
+
 def in_percent(part: int, whole: int) -> str | None:
     """'99.99': cut, never rounded up, so that 100.00 is only said of the whole; None where the whole is 0."""
     if whole == 0:

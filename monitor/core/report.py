@@ -8,7 +8,7 @@ their identifiers. A ratio is not stored: it is `up / (up + down)`, for whoever 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 State = Literal["preview", "sealed", "restated"]
@@ -37,12 +37,26 @@ class RateFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherFacts:
+    """What another way of counting says of a member or a group: a verdict of a member, a rate of a group."""
+
+    sum: Sum
+    verdict: str = ""
+    rate: RateFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
-    """One way of counting: by level (village, township, county, total). Sums are the sites'."""
+    """One way of counting: by level (village, township, county, total). Sums are the sites'.
+
+    `differing`: under another way of counting (without retroactive windows, after exemptions) the members and groups
+    whose figures differ from those measured, by `site:ID`, `terminal:ID/tv`, `township:CODE`, `kind:tv`.
+    """
 
     sums: Mapping[str, Sum]
     sites: Mapping[str, RateFacts]
     terminals: Mapping[str, RateFacts]
+    differing: Mapping[str, OtherFacts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +68,9 @@ class TerminalFacts:
 
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """`why`: what decided a verdict other than maintained, in identifiers: `overdue`, `availability`, `coverage`,
-    `no_check`, with the terminal: `("tv", "overdue")`."""
+    """`why`: what decided a verdict other than maintained (of a failed site at its failed terminals), in identifiers:
+    `overdue`, `availability`, `coverage`, `planned_only`, `no_check`, with the terminal: `("tv", "overdue")`; a site
+    without any terminal: `("", "no_check")`."""
 
     site: str
     name: str
@@ -89,10 +104,13 @@ class ServiceFacts:
     terminals_failed: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would take six times as long to make: a large county's month has 750,000
 class OutageFacts:
-    """An outage that lies in the period, whole: also what lies outside. None: not over yet, or unbounded.
-    `counted`, `overdue`: of it all, and within the period. `cause`: the order's, else what the edges say, else ""."""
+    """An outage that lies in the period, from its very start; what comes after the period's end is not its matter, so
+    `end`, `over` and what is known of the end are None where it was not over by then. `end`: the last moment at which
+    it was known to be down, `over`: when it was up again. Edges None: unbounded. `counted`: ms on the one clock up to
+    the period's end, `counted_here`, `overdue_here`: those that lie in the period. `cause`: the order's (power, line,
+    terminal, platform, human, other), else `edge_cause` (line, restart, standstill), else "". `order`: its number."""
 
     key: str
     site: str
@@ -117,7 +135,8 @@ class OutageFacts:
 
 @dataclass(frozen=True, slots=True)
 class WindowFacts:
-    """A planned window of the period. `here`: site-milliseconds in service that it took out of the count."""
+    """A planned window of the period that counts, as it counts (called off: up to then). `here`: ms in service that
+    it covers, of all of its sites (a terminal's window: of that terminal); overlaps stand with each window."""
 
     id: int
     scope: str
@@ -133,7 +152,9 @@ class WindowFacts:
 
 @dataclass(frozen=True, slots=True)
 class LossFacts:
-    """A time in which a channel was not observed: our own failure, unknown and nobody's outage."""
+    """A time in which a channel was not observed: our own failure, unknown and nobody's outage. `end` None: not
+    restored by the period's end. `reason`: `start` (before its first restore), `all` (all channels were lost at once:
+    the monitor was stopped or stood still, or its own line failed), else `channel`."""
 
     observer: str
     channel: str
@@ -143,8 +164,22 @@ class LossFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownFacts:
+    """Why the sites' counted time was unknown, ms, and how many sites it met. `why`: `channel` (a channel was lost),
+    `before` (no evidence had come yet), `no_check`, `undecided` (after a loss, until evidence came again)."""
+
+    why: str
+    length: int
+    sites: int
+
+
+@dataclass(frozen=True, slots=True)
 class OrderFacts:
-    """A work order of the period: opened in it, or open when it began. Limits and times as measured (ms)."""
+    """A work order of the period: opened in it, or open when it began; as it stood when the facts were gathered.
+    `counted`: counted down ms of its longest outage up to the period's end, `limit`: of repair at its level (ms).
+
+    `site`: of a township's line its own site. `restored`: measured; `work`: what was done, as people wrote it.
+    """
 
     number: str
     site: str
@@ -159,6 +194,20 @@ class OrderFacts:
     outages: Sequence[str]
     cost_fen: int
     exempted: bool
+    restored: int | None = None
+    work: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExemptionFacts:
+    """An approved exemption 免责 of an order's outages. `cause`: force_majeure, power, carrier."""
+
+    order: str
+    cause: str
+    reason: str
+    proposed_by: str
+    approved_by: str
+    approved_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +240,8 @@ class MoneyFacts:
 
 @dataclass(frozen=True, slots=True)
 class DayFacts:
-    """A local day of the whole county: the sites' sums."""
+    """A local day of the whole county: the sites' sums. They add up to the period's, but for outages, which count on
+    each day that they touch."""
 
     day: str
     sum: Sum
@@ -236,7 +286,9 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """All nine parts of a period's report. `heat`: per site (as in `sites`), of each day its availability in hundredths
+    """All nine parts of a period's report. `as_of`: counted up to here, the end or (a preview of a running period) the
+    moment of asking. `settled`: when the facts were gathered. Lists are in order: sites and terminals by id, outages by
+    start and key, days and months by date. `heat`: per site (as in `sites`), of each day its availability in hundredths
     of a percent, -1 where nothing was counted (out of service, planned), -2 where it was mostly unknown."""
 
     v: int
@@ -270,3 +322,9 @@ class ReportFacts:
     failed_running: Sequence[tuple[str, int]]  # site, how many months in a row 未维护到位, this one included
     eras: Sequence[EraFacts]
     evidence: EvidenceFacts
+    exemptions: Sequence[ExemptionFacts] = ()
+    #: Outages of townships' lines: no positions, in no figure; orders name them.
+    lines: Sequence[OutageFacts] = ()
+    unknown: Sequence[UnknownFacts] = ()
+    #: From this instant on (ms) no late evidence can change the figures any more.
+    settles_at: int = 0

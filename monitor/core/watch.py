@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monitor.core.channel import Channel
 from monitor.core.sites import Check
 from monitor.core.timeline import Step, Timeline, new_timeline, replace
+
+#: What a beat may say of a service, and where that is counted.
+_WORDS = {"ok": 0, "fail": 1}
 
 
 class Watch:
@@ -19,7 +22,7 @@ class Watch:
 
     __slots__ = (
         "began", "changed_from", "channel", "check", "deadline", "ended", "failed", "first", "grace", "interval",
-        "last", "late", "number", "patience", "queued", "received", "terminal", "timeline",
+        "last", "late", "number", "patience", "queued", "received", "said", "terminal", "timeline",
     )  # fmt: skip
 
     def __init__(self, check: Check, channel: Channel, number: int) -> None:
@@ -41,6 +44,7 @@ class Watch:
         self.received = 0
         self.failed = 0
         self.late = 0
+        self.said: dict[str, list[int]] = {}  # of the device's services: how many beats said ok, and fail
 
     def count(self, at: int) -> None:
         """One more piece of evidence today."""
@@ -48,6 +52,15 @@ class Watch:
         self.last = at
         if self.first is None:
             self.first = at
+
+    def hear(self, services: Mapping[str, str]) -> None:
+        """A beat told how the device's services do: ok, fail, or na, which says nothing."""
+        for name, word in services.items():
+            if word in _WORDS:
+                counts = self.said.get(name)
+                if counts is None:
+                    counts = self.said[name] = [0, 0]
+                counts[_WORDS[word]] += 1
 
     def follow(self, check: Check, channel: Channel, at: int) -> int | None:
         """Its row is another one from `at` on, and so `channel` another one for it. Returns as `rejudge` does."""
@@ -82,7 +95,9 @@ class Watch:
         return since
 
     def day_state(self) -> list[Any]:
-        return [self.received, self.failed, self.late, self.first, self.last]
+        counts = [self.received, self.failed, self.late, self.first, self.last]
+        return [*counts, self.said] if self.said else counts
 
     def load_day(self, state: Sequence[Any]) -> None:
-        self.received, self.failed, self.late, self.first, self.last = state
+        self.received, self.failed, self.late, self.first, self.last, *said = state
+        self.said = {name: list(counts) for name, counts in said[0].items()} if said else {}

@@ -13,11 +13,12 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from zstandard import ZstdError
 
 from monitor import __version__
 from monitor.clock import from_datetime, to_iso
 from monitor.core.access import Action, Actor
-from monitor.core.chain import BEGINNING, Link
+from monitor.core.chain import BEGINNING, Link, Record
 from monitor.core.walk import Walk
 from monitor.errors import MonitorError
 from monitor.evidence import anchors
@@ -27,7 +28,7 @@ from monitor.flows.archive_tables import PARTS, Year
 from monitor.flows.chains import records, tags_of
 from monitor.flows.days import closed_logs
 from monitor.settings import Settings
-from monitor.store import evidence_days, papers, tables
+from monitor.store import evidence_days, papers, reports, tables
 from monitor.store.chains import heads
 from monitor.store.database import snapshot
 
@@ -50,6 +51,8 @@ README = """智慧党建终端运行监测 · {year} 年档案
                       正文为键按字母排序、无空格的 JSON（UTF-8）。本年度第一条之前的哈希见清单中的 previous。
                       链包括本年度第一条至最后一条记录之间的全部编号。
   tables/*.jsonl      各张表，每行一条，列名即键。
+  reports/            本年度各月定稿及更正版报告的全部数字（JSON），文件名为期间与版次（0 为首次定稿）；
+                      其 SHA-256 记在链 report 的正文里。
   papers/             凭据附件，文件名为内容的 SHA-256。
   evidence/           证据日志（制作时要求附带才有），gzip 压缩，每行一条证据。
   anchors.jsonl       制作时的锚点（链头在数据库之外的记录）。
@@ -148,6 +151,7 @@ async def archive(
         "program": f"zhdj-monitor {__version__}",
         "chains": [],
         "tables": [],
+        "reports": [],
         "logs": [],
     }
     written = anchors.read(Path(settings.anchors.file))
@@ -171,6 +175,7 @@ async def archive(
             manifest["tables"].append(
                 {"name": part.name, "title": part.title, "file": lines.name, "rows": lines.count, "columns": columns}
             )
+        manifest["reports"] = await _reports(connection, made, number, faults, progress)
         await _papers(connection, made, settings, year)
         if evidence:
             manifest["logs"] = await _logs(connection, made, settings, year, faults, progress)
@@ -199,7 +204,7 @@ async def _chain(
     async for some in records(connection, tag):
         walk.feed(some)
         for record in some:
-            if year.start <= record.body["at_ms"] < year.end:
+            if _is_of(year, record):
                 if not first:
                     first, before = record.n, previous
                 last = record.n
@@ -218,6 +223,33 @@ async def _chain(
     lines.close()
     one = {"tag": tag, "file": lines.name, "first": first, "last": last, "previous": before, "hash": end}
     return [one | {"head": head._asdict()}], faults
+
+
+def _is_of(year: Year, record: Record) -> bool:
+    """Was it written in the year? A report belongs to the year of its period: December's is sealed in the next one."""
+    if record.body["tag"] == reports.TAG:
+        return str(record.body["period"]).startswith(f"{year.number}-")
+    return bool(year.start <= record.body["at_ms"] < year.end)
+
+
+async def _reports(
+    connection: AsyncConnection, made: _Archive, year: int, faults: list[str], progress: Progress
+) -> list[dict[str, Any]]:
+    """The facts of the year's sealed reports, byte for byte."""
+    result = []
+    for kept in await reports.listed(connection):
+        if not kept.period.startswith(f"{year}-"):
+            continue
+        name = f"reports/{kept.period}-{kept.revision}.json"
+        progress(name, 0)
+        try:
+            made.path(name).write_bytes(await reports.facts(connection, kept.n))
+        except ZstdError:
+            faults.append(f"报告 {kept.period}（第 {kept.revision} 版）：其中的数字已损坏")
+            continue
+        made.seal(name)
+        result.append({"name": name, "n": kept.n})
+    return result
 
 
 async def _papers(connection: AsyncConnection, made: _Archive, settings: Settings, year: Year) -> None:

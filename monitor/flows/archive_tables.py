@@ -54,7 +54,10 @@ def _span(row: Row) -> Iterable[Row]:
 
 def _digest(row: Row) -> Iterable[Row]:
     for number, counts in unpack_digest(row["body"]).items():
-        yield {"observer": row["observer"], "day": row["day"], "check_id": number, **counts._asdict()}
+        known = counts._asdict()
+        if not counts.said:
+            del known["said"]
+        yield {"observer": row["observer"], "day": row["day"], "check_id": number, **known}
 
 
 def _person(row: Row) -> Iterable[Row]:
@@ -225,5 +228,25 @@ PARTS: Sequence[Part] = (
         "会议参会记录；同一站点以最后一次为准",
         lambda year: _meetings(year, tables.meeting_note),
         _lists,
+    ),
+    Part(
+        "declared_value",
+        "年度申报值；同一项目以最后一次为准",
+        lambda year: (
+            select(tables.declared_value)
+            .where(tables.declared_value.c.year == year.number)
+            .order_by(tables.declared_value.c.n)
+        ),
+        _lists,
+    ),
+    Part(
+        "declared_confirmation",
+        "申报值的确认",
+        lambda year: (
+            select(tables.declared_confirmation)
+            .join(tables.declared_value, tables.declared_value.c.n == tables.declared_confirmation.c.n)
+            .where(tables.declared_value.c.year == year.number)
+            .order_by(tables.declared_confirmation.c.n)
+        ),
     ),
 )

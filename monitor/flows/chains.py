@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.chain import Record
-from monitor.store import audit, evidence_days
+from monitor.store import audit, evidence_days, reports
 from monitor.store.chains import Reader
 from monitor.store.ledger import chain as ledger
 
@@ -20,6 +20,7 @@ CHAINS: Mapping[str, Reader] = {
     audit.TAG: audit.records,
     evidence_days.TAG: evidence_days.records,
     ledger.TAG: ledger.records,
+    reports.TAG: reports.records,
 }
 #: Records of one query.
 AT_ONCE = 5_000

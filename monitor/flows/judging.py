@@ -154,7 +154,7 @@ class Judge:
         reason: str | None = None
         if isinstance(line, HeartbeatLine):
             sent = millis(line.sent_at) if line.sent_at is not None else None
-            reason = engine.beat(at, line.site, line.terminal, line.via, sent, line.boot, line.seq)
+            reason = engine.beat(at, line.site, line.terminal, line.via, sent, line.boot, line.seq, line.services)
         elif isinstance(line, ProbeLine):
             reason = engine.result(at, line.site, line.terminal, line.check, line.ok)
         elif isinstance(line, WillLine):

@@ -242,7 +242,8 @@ class Observer:
                         boot = intern(boot)  # kept in several places, and the same from beat to beat
                     if sent_at is not None:
                         sent = correct(device, at, sent_at, boot)
-                reason = judge(at, site, terminal, via, sent, boot, seq)
+                services = beat.services
+                reason = judge(at, site, terminal, via, sent, boot, seq, services)
                 answers.append(reason)
                 if reason is not None:
                     self.refuse(via, reason)
@@ -252,7 +253,6 @@ class Observer:
                     line.sent_at = iso(sent)
                     if sent != sent_at:
                         line.sent_raw = iso(sent_at)
-                services = beat.services
                 lines.append(line)
                 if services:
                     line.services = services

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -26,12 +26,24 @@ from monitor.store.database import snapshot
 Progress = Callable[[str, int], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Recounted:
+    """A sealed report whose figures were worked out again; `how`: from the evidence log, or from spans. `parts`: how
+    many values do not hold."""
+
+    period: str
+    revision: int
+    how: Literal["log", "spans"]
+    parts: int
+
+
 @dataclass(slots=True)
 class Found:
     """What verifying says; nothing in `faults` means that everything holds."""
 
     chains: list[Walk] = field(default_factory=list)
     days: int = 0  # of the evidence log, whose files were read again
+    reports: list[Recounted] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what could not be looked at
 
@@ -51,6 +63,9 @@ class Found:
                 for w in self.chains
             ],
             "evidence_days": self.days,
+            "reports": [
+                {"period": r.period, "revision": r.revision, "from": r.how, "holds": not r.parts} for r in self.reports
+            ],
             "faults": [fault._asdict() for fault in self.faults],
             "notes": self.notes,
         }

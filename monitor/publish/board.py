@@ -50,6 +50,7 @@ class Board:
         self.outbox: OutboxFigures | None = None  # None: alerts go nowhere from here
         self.space: Mapping[str, Space] = {}  # of our folders, by what they hold
         self.queues: dict[str, int] = {}  # what waits inside, by what it waits for
+        self.restatements_due: int | None = None  # sealed reports whose figures are others by now
         self.troubles: dict[str, str] = {}  # what keeps the service from its job, by part
         self.warnings: dict[str, str] = {}  # what somebody should look at meanwhile, likewise
 

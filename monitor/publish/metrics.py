@@ -68,6 +68,7 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "zhdj_spent_yuan": ("gauge", "Registered in the cost ledger this year."),
     "zhdj_approved_unpaid_yuan": ("gauge", "Approved in the cost ledger and not paid yet."),
     "zhdj_forecast_yuan": ("gauge", "What will be registered by the end of the year, at the present pace."),
+    "zhdj_report_restatement_due": ("gauge", "Sealed reports whose figures are others by now."),
     "zhdj_channel_observed": ("gauge", "1 while evidence could be received on a channel, else 0."),
     "zhdj_heartbeats_received": ("counter", "Heartbeats taken as evidence."),
     "zhdj_heartbeats_missing": ("counter", "Heartbeats that were sent and not heard, by the gaps between numbers."),
@@ -230,6 +231,8 @@ def _families(board: Telling, coverage_min: float) -> _Told:
     yield "zhdj_coverage_min_ratio", [_line("zhdj_coverage_min_ratio", coverage_min)]
     yield from _of_orders(board.orders)
     yield from _of_money(board.money)
+    name = "zhdj_report_restatement_due"
+    yield name, [] if board.restatements_due is None else [_line(name, board.restatements_due)]
     yield from _of_intake(board)
     yield from _of_parts(board)
     yield from _of_alerts(board.outbox)

@@ -4,7 +4,8 @@
 用法：python3 verify_archive.py [档案目录] [--anchors 锚点文件]
 
 目录不写时为本文件所在的目录。逐一核对：清单中的每个文件（是否在、字节数、SHA-256、行数）、有无清单之外的文件、每条链的
-每一环（由正文重新计算哈希），以及链与锚点是否相符。全部相符退出码为 0，否则为 1，并逐条说明何处不符。
+每一环（由正文重新计算哈希），链与锚点是否相符，定稿的报告与链上所记的是否相符。全部相符退出码为 0，否则为 1，并逐条
+说明何处不符。
 锚点文件可用审计人员另行保存的（例如由每日邮件中的行拼成），这样档案本身被整体替换也能发现。
 """
 
@@ -116,6 +117,30 @@ def check_logs(folder, manifest):
             yield "%s：内容与证据链上的哈希不符" % log["name"]
 
 
+def check_reports(folder, manifest):
+    """定稿的报告：文件内容的 SHA-256 与链 report 上所记的相同，链上本年度的每一份都在。"""
+    chain = next((c for c in manifest["chains"] if c["tag"] == "report"), None)
+    path = os.path.join(folder, *chain["file"].split("/")) if chain else ""
+    files = {item["n"]: item["name"] for item in manifest.get("reports", [])}
+    for line in lines_of(path) if os.path.isfile(path) else []:
+        try:
+            record = json.loads(line.decode("utf-8", "surrogatepass"))
+            n, body = record["n"], record["body"]
+            of_year = body["period"].startswith("%d-" % manifest["year"])
+            expected = body["sha256"]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # 核对链时已说明
+        name = files.pop(n, None)
+        if name is None and of_year:
+            yield "链 report 第 %d 条：%s 的报告不在档案中" % (n, body["period"])
+        elif name is not None:
+            file = os.path.join(folder, *name.split("/"))
+            if os.path.isfile(file) and sha256(file) != expected:
+                yield "%s：内容与链 report 第 %d 条所记的 SHA-256 不符" % (name, n)
+    for n, name in sorted(files.items()):
+        yield "%s：链 report 上没有第 %d 条" % (name, n)
+
+
 def check(folder, anchors_file=None):
     """所有不符之处，每处一句。"""
     path = os.path.join(folder, "manifest.json")
@@ -142,6 +167,7 @@ def check(folder, anchors_file=None):
                     )
                     break
         bad += check_logs(folder, manifest)
+        bad += check_reports(folder, manifest)
     except (KeyError, TypeError, AttributeError) as error:
         bad.append("manifest.json：缺少内容（%r）" % error)
     return manifest, bad

@@ -195,6 +195,9 @@ class Telling(Protocol):
     def money(self) -> MoneyFigures | None: ...
 
     @property
+    def restatements_due(self) -> int | None: ...
+
+    @property
     def warnings(self) -> Mapping[str, str]: ...
 
     @property

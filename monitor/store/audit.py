@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from sqlalchemy import insert, select
+from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.chain import Record
@@ -63,6 +63,12 @@ async def rows(
     if who is not None:
         wanted = wanted.where(audit.c.who == who)
     return [dict(row._mapping) for row in await connection.execute(wanted)]
+
+
+async def newest(connection: AsyncConnection, action: str) -> Row[Any] | None:
+    """The newest record of something that was done."""
+    done = select(audit).where(audit.c.action == action, audit.c.outcome == "done")
+    return (await connection.execute(done.order_by(audit.c.n.desc()).limit(1))).one_or_none()
 
 
 async def whats(connection: AsyncConnection, who: str, action: str) -> list[str]:

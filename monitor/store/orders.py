@@ -128,6 +128,13 @@ async def listed(
     return await _orders(connection, query)
 
 
+async def open_in(connection: AsyncConnection, period: Interval) -> list[Order]:
+    """Orders that were opened before the end of `[from, to)`, ms, and not closed before its beginning."""
+    fresh = or_(work_order.c.closed_ms.is_(None), work_order.c.closed_ms > period[0])
+    query = select(work_order).where(work_order.c.opened_ms < period[1], fresh)
+    return await _orders(connection, query.order_by(work_order.c.id))
+
+
 async def restored_in(connection: AsyncConnection, period: Interval) -> list[Order]:
     """Orders that list an outage which was over in `[from, to)`, ms."""
     over = exists().where(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Text, cast, func, select, union_all
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, func, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.core.outage import Outage
+from monitor.core.outage import ALIVE, Outage
 from monitor.core.sites import CHANNELS
 from monitor.core.timeline import DOWN, UNKNOWN, UP, Edge, Step, Timeline, Value, new_timeline
 from monitor.core.window import Window
-from monitor.store.digests import Counts, unpack
+from monitor.store.digests import Counts, said_in, unpack
 from monitor.store.edges import unpack as unpack_edge
 from monitor.store.tables import check, cut, digest, loss, outage, span, status
 from monitor.store.windows import in_force as windows_in_force
@@ -30,10 +30,14 @@ _decode = msgspec.json.Decoder(list[int]).decode
 _new_step = tuple.__new__
 
 
-async def timelines(connection: AsyncConnection, lo: int, hi: int, *, edges: bool = False) -> Mapping[Key, Timeline]:
+async def timelines(
+    connection: AsyncConnection, lo: int, hi: int, *, edges: bool = False, sites: Collection[str] | None = None
+) -> dict[Key, Timeline]:
     """The timelines of all checks on `[lo, hi)` ms, and for a site with an outage that lasts into `lo` from where it
-    began: limits run from there. Before what was read, a timeline says unknown."""
-    known = await connection.execute(select(check.c.id, check.c.site, check.c.terminal, check.c.check))
+    began: limits run from there. Before what was read, a timeline says unknown. `sites`: of these few alone."""
+    asked = select(check.c.id, check.c.site, check.c.terminal, check.c.check)
+    mine = true() if sites is None else check.c.site.in_(sites)
+    known = await connection.execute(asked.where(mine))
     keys_of: dict[int, Key] = {number: (site, terminal, name) for number, site, terminal, name in known}
     found: dict[int, Timeline] = {number: new_timeline() for number in keys_of}
     columns = [span.c.check_id, span.c.start_ms, span.c.value] + ([span.c.edge] if edges else [])
@@ -49,20 +53,24 @@ async def timelines(connection: AsyncConnection, lo: int, hi: int, *, edges: boo
     # An outer join: check by check, each by the key of `span`, and not the other way round.
     in_force = (span.c.check_id == check.c.id) & (span.c.start_ms == _in_force(lo))
     before = select(*columns).select_from(check.outerjoin(span, in_force))
-    before = before.where(check.c.site.not_in(select(lasting.c.site)))
+    before = before.where(mine, check.c.site.not_in(select(lasting.c.site)))
+    began = func.coalesce(_in_force(lasting.c.began), lasting.c.began)
     longer = (
         select(*columns)
         .join(check, span.c.check_id == check.c.id)
         .join(lasting, lasting.c.site == check.c.site)
-        .where(span.c.start_ms <= lo, span.c.start_ms >= func.coalesce(_in_force(lasting.c.began), lasting.c.began))
+        .where(mine, span.c.start_ms <= lo, span.c.start_ms >= began)
     )
-    inside = select(*columns).where(span.c.start_ms > lo, span.c.start_ms < hi)
+    here = (span.c.start_ms > lo) & (span.c.start_ms < hi)
+    if sites is not None:
+        here &= span.c.check_id.in_(list(keys_of))
+    inside = select(*columns).where(here)
     await _append(found, connection, before, edges)
     await _append(found, connection, longer.order_by(span.c.check_id, span.c.start_ms), edges)
     if edges:
         await _append(found, connection, inside.order_by(span.c.check_id, span.c.start_ms), edges)
     else:
-        await _append_packed(found, connection, (span.c.start_ms > lo) & (span.c.start_ms < hi))
+        await _append_packed(found, connection, here)
     return {key: found[number] for number, key in keys_of.items()}
 
 
@@ -120,6 +128,33 @@ async def _append_packed(found: dict[int, Timeline], connection: AsyncConnection
                 found[check_id] += [_new_step(Step, (n >> 2, _VALUES[n & 3], None)) for n in packed]
 
 
+async def first_evidence(connection: AsyncConnection) -> int | None:
+    """When anything was known of any check for the first time (ms); None: nothing ever was."""
+    first = select(func.min(span.c.start_ms)).where(span.c.check_id == check.c.id).scalar_subquery()
+    found = await connection.execute(select(func.min(select(first.label("at")).select_from(check).subquery().c.at)))
+    at: int | None = found.scalar()
+    return at
+
+
+async def observers(connection: AsyncConnection, site: str) -> list[str]:
+    """Who judged the checks of a site: their logs hold its evidence."""
+    found = await connection.execute(select(check.c.observer).where(check.c.site == site).distinct())
+    return sorted(found.scalars())
+
+
+async def an_outage(connection: AsyncConnection, key: str) -> Outage | None:
+    """An outage by its key, whatever became of it; its edges without the evidence."""
+    row = (await connection.execute(select(outage).where(outage.c.key == key))).first()
+    return None if row is None else _outage(row)
+
+
+async def outage_keys(connection: AsyncConnection, prefix: str, most: int) -> list[str]:
+    """The newest keys that begin with `prefix` (`SITE/` or `SITE/TERMINAL/`), of outages that are."""
+    query = select(outage.c.key).where(outage.c.key.startswith(prefix, autoescape=True))
+    query = query.where(outage.c.state.in_(ALIVE)).order_by(outage.c.start_ms.desc()).limit(most)
+    return list((await connection.execute(query)).scalars())
+
+
 async def known_until(connection: AsyncConnection) -> dict[str, int]:
     """By site the instant (ms) up to which its rows follow the log of its observer; later nothing is decided yet."""
     query = select(check.c.site, func.min(cut.c.at_ms).label("at")).join(cut, cut.c.observer == check.c.observer)
@@ -140,14 +175,15 @@ async def statuses(connection: AsyncConnection) -> dict[tuple[str, str], tuple[s
 async def open_outages(connection: AsyncConnection) -> dict[tuple[str, str], Outage]:
     """The outages that go on, by (site, terminal); their edges without the evidence."""
     rows = await connection.execute(select(outage).where(outage.c.over_ms.is_(None), outage.c.state == "open"))
-    return {
-        (r.site, r.terminal): Outage(
-            r.key, r.site, r.terminal, r.start_ms, r.end_ms, r.over_ms, r.state,
-            _edge(r.start_earliest_ms, r.start_latest_ms, r.start_how),
-            _edge(r.end_earliest_ms, r.end_latest_ms, r.end_how), r.successor,
-        )
-        for r in rows
-    }  # fmt: skip
+    return {(r.site, r.terminal): _outage(r) for r in rows}
+
+
+def _outage(r: Row[Any]) -> Outage:
+    return Outage(
+        r.key, r.site, r.terminal, r.start_ms, r.end_ms, r.over_ms, r.state,
+        _edge(r.start_earliest_ms, r.start_latest_ms, r.start_how),
+        _edge(r.end_earliest_ms, r.end_latest_ms, r.end_how), r.successor,
+    )  # fmt: skip
 
 
 def _edge(earliest: int | None, latest: int | None, how: str | None) -> Edge | None:
@@ -166,6 +202,28 @@ async def digests(connection: AsyncConnection, first: int, last: int) -> dict[tu
     query = select(digest.c.day, digest.c.body).where(digest.c.day.between(first, last)).order_by(digest.c.day)
     rows = await connection.execute(query)
     return {(row.day, number): counts for row in rows for number, counts in unpack(row.body).items()}
+
+
+async def said(connection: AsyncConnection, first: int, last: int) -> dict[str, dict[str, tuple[int, int]]]:
+    """What beats said of services on the local days `first` to `last`, both as 20261001 and included: service -> the
+    terminal (site/terminal) -> how many said ok, and fail. Days are known once they have ended."""
+    rows = await connection.execute(select(digest.c.body).where(digest.c.day.between(first, last)))
+    counts: dict[tuple[str, int], tuple[int, int]] = {}
+    for row in rows:
+        for number, words in said_in(row.body).items():
+            for service, ok, failed in words:
+                before = counts.get((service, number), (0, 0))
+                counts[service, number] = (before[0] + ok, before[1] + failed)
+    if not counts:
+        return {}
+    known = await connection.execute(select(check.c.id, check.c.site, check.c.terminal))
+    names = {number: f"{site}/{terminal}" for number, site, terminal in known}
+    result: dict[str, dict[str, tuple[int, int]]] = {}
+    for (service, number), (ok, failed) in counts.items():
+        of_service = result.setdefault(service, {})
+        before = of_service.get(names[number], (0, 0))
+        of_service[names[number]] = (before[0] + ok, before[1] + failed)
+    return result
 
 
 async def channels(connection: AsyncConnection, observer: str) -> list[tuple[str, bool, int | None]]:

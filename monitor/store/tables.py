@@ -217,6 +217,7 @@ audit = Table(
     Column("outcome", String(8), nullable=False),  # done, refused, failed
     Column("reason", Text, nullable=False, default=""),
     Column("hash", String(64), nullable=False),
+    Index(None, "action", "n"),
 )
 
 #: Local days of an observer's evidence log that are closed: what was in the log, and the hash of the day's row in
@@ -682,4 +683,55 @@ outbox = Table(
     Column("error", Text, nullable=False),
     Index("ix_outbox_state", "observer", "state"),
     Index("ix_outbox_fingerprint", "observer", "outlet", "fingerprint"),
+)
+
+# --- sealed reports 定稿 (docs/reports.md) ----------------------------------------------------------------------------
+
+#: A report as it was sealed, or restated. Rows are only added: triggers refuse to change them (migration 0008). The
+#: newest revision of a period is the one in force. A chain (`report`): `n` and `hash` are its link.
+report = Table(
+    "report",
+    metadata,
+    Column("n", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(8), nullable=False),  # month
+    Column("period", String(16), nullable=False),  # 2026-10
+    Column("revision", Integer, nullable=False),  # 0, 1, ...
+    Column("state", String(8), nullable=False),  # sealed, restated
+    Column("at_ms", BigInteger, nullable=False),
+    Column("sealed_by", String(64), nullable=False),
+    Column("approval", BigInteger),  # of one that sealed itself: the audit record that allows it
+    Column("reason", Text, nullable=False, default=""),  # of a restatement
+    Column("rules", String(32), nullable=False),
+    Column("software", String(64), nullable=False),
+    Column("previous", String(64), nullable=False),  # hash of the report before it on the chain
+    Column("sha256", String(64), nullable=False),  # of the facts, unpacked
+    Column("facts", LargeBinary, nullable=False),  # canonical JSON, zstd
+    Column("differences", LargeBinary, nullable=False),  # of a restatement to the revision before: JSON, zstd
+    Column("hash", String(64), nullable=False),
+    UniqueConstraint("kind", "period", "revision"),
+)
+
+# --- what people declare of a year (docs/reports.md, The year) --------------------------------------------------------
+
+#: A declared value 申报值 of a year: of several with the same key the last one counts. Rows are only added.
+declared_value = Table(
+    "declared_value",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("year", Integer, nullable=False, index=True),
+    Column("key", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("papers", Text, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+)
+
+#: That a second person confirmed a declared value. Rows are only added.
+declared_confirmation = Table(
+    "declared_confirmation",
+    metadata,
+    Column("n", Integer, ForeignKey("declared_value.n"), primary_key=True, autoincrement=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
 )

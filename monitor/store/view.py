@@ -146,7 +146,7 @@ class View:
         """Beside what is known of the same days already: a day's checks need not all come at once."""
         days: dict[int, dict[int, Counts]] = {}
         for d in digests:
-            counts = Counts(d.expected, d.received, d.failed, d.late, d.first, d.last)
+            counts = Counts(d.expected, d.received, d.failed, d.late, d.first, d.last, d.said)
             days.setdefault(int(d.day.replace("-", "")), {})[self._ids[d.check]] = counts
         for day, checks in days.items():
             key = (tables.digest.c.observer == self.observer) & (tables.digest.c.day == day)

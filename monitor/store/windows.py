@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Row, and_, insert, or_, select, update
@@ -87,6 +87,13 @@ async def in_force(connection: AsyncConnection) -> list[Window]:
     """Those that count, or did until they were called off, in the order in which they were declared."""
     rows = await connection.execute(select(window).where(_COUNTS).order_by(window.c.declared_ms, window.c.id))
     return [_window(row) for row in rows]
+
+
+async def counted_at(connection: AsyncConnection, at_ms: int) -> list[Window]:
+    """Those that counted at an instant, as they counted then: what was approved or called off later did not."""
+    known = [w for w in await in_force(connection) if w.at <= at_ms and (w.approved is None or w.approved <= at_ms)]
+    then = [replace(w, cancelled=None) if w.cancelled is not None and w.cancelled > at_ms else w for w in known]
+    return [w for window in then if (w := window.counted()) is not None]
 
 
 async def get(connection: AsyncConnection, number: int) -> Declared:

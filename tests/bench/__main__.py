@@ -27,6 +27,7 @@ from tests.bench.log import evidence_log
 from tests.bench.month import month_figures
 from tests.bench.mqtt import mqtt_beats
 from tests.bench.probes import probes
+from tests.bench.reports import reports
 from tests.bench.results import Bench, How, Result, Skipped, most, seconds_each
 
 OUTPUT = Path("var/bench.json")
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, Bench] = {
     "probes": probes,
     "metrics": exposition,
     "month": month_figures,
+    "reports": reports,
     "disk": disk,
     "log": evidence_log,
     "chains": chains,

@@ -6,29 +6,37 @@ Cells are typed by their column, so that a workbook holds real numbers and paper
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-#: What a column's cells are; None in any of them is a dash.
+#: What a column's cells are; None in any of them is a dash, and a str in any of them is shown as it stands
+#: (监测数据不足).
 #:   text     str
 #:   count    int
 #:   percent  int, hundredths of a percent, cut and never rounded up: 9999 is 99.99 %
 #:   length   int, milliseconds
 #:   yuan     int, fen
+#:   wan_rounded  int, fen, shown in 万元, rounded to two decimals for reading; the exact amount stands beside it
 #:   instant  int, milliseconds UTC; shown in the document's time zone
 #:   day      str, an ISO date
-Kind = Literal["text", "count", "percent", "length", "yuan", "instant", "day"]
+#:   points   int, hundredths of a point of a score: 950 is 9.50
+#:   wan      int, fen; shown in 万元, exactly: 23456789 is 23.456789
+Kind = Literal["text", "count", "percent", "length", "yuan", "wan_rounded", "instant", "day", "points", "wan"]
 Cell = str | int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`width`: relative to the table's other columns. `unit` stands in the head, after the title."""
+    """`width`: relative to the table's other columns. `unit` stands in the head, after the title.
+
+    `fine`: only in the workbook and on pages; paper is too narrow for it.
+    """
 
     title: str
     kind: Kind = "text"
     width: float = 1.0
     unit: str = ""
+    fine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,9 @@ class Row:
 class Table:
     """`brief`: the rows that paper and pages show where that are not all; `rows`: every one, for the workbook.
 
-    `empty`: what stands instead of a table without rows.
+    `empty`: what stands instead of a table without rows. `merge`: columns (from 0, in reading order) in which equal
+    texts below each other stand as one cell, as in forms; only within equal cells of the merged columns before it.
+    `upright`: its texts may take several lines, and paper is not turned for it.
     """
 
     title: str
@@ -54,6 +64,8 @@ class Table:
     note: str = ""
     empty: str = "无"
     anchor: str = ""
+    upright: bool = False
+    merge: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A paragraph. `warning`: what no reader may miss."""
+    """A paragraph, or one for each line of it. `warning`: what no reader may miss."""
 
     text: str
     warning: bool = False
@@ -73,7 +85,9 @@ class Text:
 @dataclass(frozen=True, slots=True)
 class Chart:
     """`line` and `bar`: `labels` along the x axis, each series one value a label (None: nothing there).
-    `heat`: one series a row, its values the columns. Values have the units of `kind`;"""
+    `heat`: one series a row, its values the columns, percentages: below 0 as in `ReportFacts.heat`, nothing to count
+    (-1, and None) and not known (-2). Values have the units of `kind`; `note` stands below. `brief`: the series that
+    paper shows where that are not all."""
 
     title: str
     form: Literal["line", "bar", "heat"]
@@ -81,6 +95,7 @@ class Chart:
     series: Mapping[str, Sequence[int | None]]
     kind: Kind = "percent"
     note: str = ""
+    brief: Mapping[str, Sequence[int | None]] | None = None
 
 
 Block = Heading | Text | Table | Chart
@@ -88,18 +103,24 @@ Block = Heading | Text | Table | Chart
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One of the numbered parts; in a workbook a sheet of its own, called `short` (31 characters at most)."""
+    """One of the numbered parts; in a workbook a sheet of its own, called `short` (31 characters at most).
+
+    `annex`: where rows lead to; in the workbook and on pages, not on paper.
+    """
 
     title: str
     short: str
     blocks: Sequence[Block]
+    annex: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """A whole document. `marks` stand on every page (演示数据, 预览, 更正版); `fields`: unit, period, date and the
-    like, below the title; `signatures`: who signs, with room for it (填表人, 负责人); `made_by`: the line that says by what
-    software, rules, renderer and fonts. `timezone`: in which instants are shown."""
+    like, below the title; `signatures`: who signs, with room for it (填表人, 负责人); `made_by`: the line that says by
+    what software and rules (PDF adds renderer and fonts). `timezone`: in which instants are shown. `as_of`: ms UTC,
+    when the facts were gathered: the date that the file itself bears, so that the same document is the same bytes
+    whenever it is made. `wide`: all of it lies on landscape pages, as wide forms do."""
 
     title: str
     sections: Sequence[Section]
@@ -109,3 +130,34 @@ class Document:
     made_by: str = ""
     timezone: str = "Asia/Shanghai"
     lead: Sequence[Block] = field(default=())
+    as_of: int | None = None
+    wide: bool = False
+
+
+def on_paper(document: Document) -> Document:
+    """What paper has room for: no annexes, no fine columns, of long charts the brief part."""
+    sections = [
+        replace(section, blocks=[_on_paper(block) for block in section.blocks])
+        for section in document.sections
+        if not section.annex
+    ]
+    return replace(document, sections=sections, lead=[_on_paper(block) for block in document.lead])
+
+
+def _on_paper(block: Block) -> Block:
+    if isinstance(block, Chart) and block.brief is not None:
+        return replace(block, series=block.brief, brief=None)
+    if not isinstance(block, Table) or not any(column.fine for column in block.columns):
+        return block
+    kept = [i for i, column in enumerate(block.columns) if not column.fine]
+
+    def cut(rows: Sequence[Row]) -> list[Row]:
+        return [replace(row, cells=[row.cells[i] for i in kept]) for row in rows]
+
+    return replace(
+        block,
+        columns=[block.columns[i] for i in kept],
+        rows=cut(block.rows),
+        brief=None if block.brief is None else cut(block.brief),
+        merge=[kept.index(i) for i in block.merge if i in kept],
+    )

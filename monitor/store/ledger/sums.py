@@ -56,19 +56,28 @@ async def by_cause(
     connection: AsyncConnection, fund_id: int, first: str = "0000-00", last: str = "9999-99"
 ) -> dict[str, int]:
     """What is registered by the cause 原因 of its work order; "" for what has none, or stands on no order."""
+    return await by_cause_on_days(connection, fund_id, f"{first}-01", f"{last}-31")
+
+
+async def by_cause_on_days(connection: AsyncConnection, fund_id: int, first: str, last: str) -> dict[str, int]:
+    """The same of days, `2026-10-01`, both included."""
     # The number as a text is what an entry names; SQLite finds it by its key only as a number.
     on = cast(work_order.c.id, String) == entry.c.work_order
     if connection.dialect.name == "sqlite":
         on &= work_order.c.id == cast(entry.c.work_order, Integer)
     cause = func.coalesce(work_order.c.cause, "")
     query = select(cause.label("key"), func.sum(entry.c.amount_fen).label("fen"))
-    query = query.select_from(entry.outerjoin(work_order, on)).where(*_paid(fund_id, first, last))
+    query = query.select_from(entry.outerjoin(work_order, on)).where(*_paid_on(fund_id, first, last))
     return {r.key: int(r.fen) for r in await connection.execute(query.group_by(cause).order_by(cause))}
 
 
 def _paid(fund_id: int, first: str, last: str) -> list[ColumnElement[bool]]:
     """The registered entries of a fund that were paid in these months."""
-    paid_on = entry.c.paid_on.between(f"{first}-01", f"{last}-31")
+    return _paid_on(fund_id, f"{first}-01", f"{last}-31")
+
+
+def _paid_on(fund_id: int, first: str, last: str) -> list[ColumnElement[bool]]:
+    paid_on = entry.c.paid_on.between(first, last)
     return [entry.c.fund_id == fund_id, entry.c.state == State.REGISTERED.value, paid_on]
 
 

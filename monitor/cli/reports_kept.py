@@ -1,0 +1,135 @@
+"""report list, show, seal, restate, schedule: reports that were sealed 定稿, and those that took their place 更正版."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from datetime import tzinfo
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
+from monitor.cli.people import in_database
+from monitor.cli.showing import iso, show, show_one
+from monitor.clock import wall_ms
+from monitor.core.access import Actor
+from monitor.core.report_figures import Difference
+from monitor.errors import MonitorError
+from monitor.flows.reports import kept as flow
+from monitor.flows.reports.schedule import schedule as allow
+from monitor.flows.reports.seal import restate as make_restated
+from monitor.flows.reports.seal import seal as make_sealed
+from monitor.flows.reports.seal import shown
+from monitor.inventory.load import Loaded
+from monitor.store import reports
+from monitor.store.reports import Kept
+
+Month = Annotated[str, typer.Argument(help="A month, such as 2026-10.")]
+STATES = {"sealed": "定稿", "restated": "更正版"}
+#: Differences that are shown to people; `--json` has them all.
+SHOWN = 20
+
+
+def register(program: typer.Typer) -> None:
+    """Add these commands to the family `report`."""
+    program.command("list")(list_reports)
+    for function in (show_report, seal, restate, schedule):
+        program.command(function.__name__.partition("_")[0])(function)
+
+
+def list_reports(config: Config, as_json: AsJson = False) -> None:
+    """Every sealed and restated report, in the order in which they came."""
+
+    async def work(engine: AsyncEngine, loaded: Loaded) -> tuple[list[Kept], tzinfo]:
+        async with engine.connect() as connection:
+            return await reports.listed(connection), loaded.settings.zone
+
+    found, zone = in_database(config, work)
+    lines = [
+        (k.period, STATES[k.state] + (f" {k.revision}" if k.revision else ""), shown(k.at_ms, zone), k.sealed_by,
+         k.reason, k.hash)
+        for k in found
+    ]  # fmt: skip
+    show([_json(k) for k in found], lines, as_json)
+
+
+def show_report(
+    config: Config,
+    month: Month,
+    revision: Annotated[int | None, typer.Option(help="0: as first sealed; without it the newest.", min=0)] = None,
+    facts: Annotated[bool, typer.Option("--facts", help="The sealed facts themselves, byte for byte.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What is kept of a sealed report, and in what it differs from the one before."""
+
+    async def work(engine: AsyncEngine, loaded: Loaded) -> tuple[Kept, list[Difference], bytes]:
+        async with engine.connect() as connection:
+            found, different = await flow.about(connection, month, revision)
+            return found, different, await reports.facts(connection, found.n) if facts else b""
+
+    found, different, data = in_database(config, work)
+    if facts:
+        sys.stdout.buffer.write(data)
+        return
+    if as_json:
+        show_one({**_json(found), "differences": [d._asdict() for d in different]}, True)
+        return
+    show_one(_json(found), False)
+    for d in different[:SHOWN]:
+        print(f"{d.part}：{_value(d.before)} → {_value(d.after)}")
+    if len(different) > SHOWN:
+        print(f"……共 {len(different)} 处不同（--json 列出全部）")
+
+
+def seal(
+    config: Config, month: Month, as_name: As = None, password_file: PasswordFile = None, as_json: AsJson = False
+) -> None:
+    """Seal a month that is settled: from then on its report never changes. An approver's act."""
+
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> Kept:
+        return await make_sealed(engine, loaded, actor, month, wall_ms())
+
+    show_one(_json(act(config, as_name, password_file, work)), as_json)
+
+
+def restate(
+    config: Config,
+    month: Month,
+    reason: Annotated[str, typer.Option(help="Why the figures are others now; it is printed on the report.")],
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """A restated report 更正版, where figures differ from the newest sealed one. An approver's act."""
+
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> Kept:
+        return await make_restated(engine, loaded, actor, month, reason, wall_ms())
+
+    show_one(_json(act(config, as_name, password_file, work)), as_json)
+
+
+def schedule(
+    config: Config,
+    state: Annotated[str, typer.Argument(help="on: months seal themselves on [reports] seal_on_day; off: no longer.")],
+    as_name: As = None,
+    password_file: PasswordFile = None,
+) -> None:
+    """Allow the service to seal settled months by itself on the configured day, or no longer. An approver's act."""
+    if state not in ("on", "off"):
+        raise MonitorError(f"应为 on 或 off，实为 {state!r}")
+
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> str:
+        return await allow(engine, loaded.settings, actor, wall_ms(), on=state == "on")
+
+    print(act(config, as_name, password_file, work))
+
+
+def _json(kept: Kept) -> dict[str, Any]:
+    found = asdict(kept)
+    return {**found, "at": iso(found.pop("at_ms"))}
+
+
+def _value(value: Any) -> str:
+    return "无" if value is None else str(value)

@@ -1,0 +1,320 @@
+"""A year's documents from what was gathered of it: no database, no clock (docs/reports.md, The year).
+
+months' verdicts ── core/year ── rates ── core/indicators ── texts of the rows
+                                                 └────────── core/evaluation ── scores
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from monitor.core import evaluation
+from monitor.core.declared import TEXTS, Declared, Place, in_force
+from monitor.core.evaluation import Said, Scored
+from monitor.core.indicators import (
+    Figure,
+    GoalRow,
+    Meetings,
+    Repairs,
+    Service,
+    actual_of,
+    all_maintained,
+    annual,
+    figures_of,
+    filled,
+)
+from monitor.core.ledger import SOURCE_NAMES
+from monitor.core.maintenance import Rate
+from monitor.core.money import parse_fen
+from monitor.core.report import RateFacts, Sum
+from monitor.core.year import Month, Trouble, Year, year_of
+from monitor.core.year_facts import (
+    DeclaredFacts,
+    EvaluationFacts,
+    FundYear,
+    GoalFacts,
+    MonthFacts,
+    ScoreFacts,
+    SourceMoney,
+    TroubleFacts,
+    WayFacts,
+    YearFacts,
+)
+from monitor.flows import declaring
+from monitor.publish.reports.template_files import EvaluationForm, Templates
+
+VERSION = 1
+NO_REPAIRS = Repairs(0, 0)
+NO_MEETINGS = Meetings(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Of a site, for people."""
+
+    name: str
+    township: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was gathered. `ways`: by way of counting the year's months; those that count otherwise only where it makes
+    a difference. `sums`: the year's, by level, its outages once. `planned_terminals`: by level; None: those in
+    service."""
+
+    year: int
+    start: int
+    end: int
+    as_of: int
+    timezone: str
+    complete: bool
+    coverage_min: int
+    months: Sequence[MonthFacts]
+    ways: Mapping[str, Sequence[Month]]
+    sums: Mapping[str, Sum]
+    outages: int = 0
+    planned_terminals: Mapping[str, int] | None = None
+    names: Mapping[str, Names] = field(default_factory=dict)
+    ledger: Sequence[SourceMoney] = ()
+    funds: Sequence[FundYear] = ()
+    repairs: Repairs = NO_REPAIRS
+    meetings: Meetings = NO_MEETINGS
+    services: Mapping[str, Service] = field(default_factory=dict)
+    declared: Sequence[Declared] = ()
+    demo: bool = False
+    software: str = ""
+    rules: str = ""
+    heads: Sequence[tuple[str, int, str]] = ()
+
+
+def assemble(known: Known, templates: Templates) -> YearFacts:
+    """All that the year's documents say."""
+    declared = in_force(known.declared)
+    years = {way: year_of(months, known.planned_terminals) for way, months in known.ways.items()}
+    paid = sum(fund.registered for fund in known.funds)
+    figures = {
+        way: figures_of(known.year, counted, paid, known.repairs, known.meetings, known.services)
+        for way, counted in years.items()
+    }
+    money = _money(known.ledger, declared)
+    goals, places = templates.goals, declaring.places(templates)
+    said = declared.get("annual")
+    return YearFacts(
+        v=VERSION,
+        year=known.year,
+        start=known.start,
+        end=known.end,
+        as_of=known.as_of,
+        timezone=known.timezone,
+        demo=known.demo,
+        software=known.software,
+        rules=known.rules,
+        complete=known.complete,
+        coverage_min=known.coverage_min,
+        project=goals.project,
+        unit=goals.unit,
+        annual_target=goals.annual_target,
+        annual_actual=annual(said.text if said else "", filled(goals.annual_actual, figures["counted"])),
+        months=known.months,
+        ways={way: _way(counted) for way, counted in years.items()},
+        sums=known.sums,
+        outages=known.outages,
+        trouble=_trouble(years["counted"], known.names),
+        money=money,
+        funds=known.funds,
+        orders=known.repairs.orders,
+        orders_overdue=known.repairs.overdue,
+        meetings=known.meetings.meetings,
+        meeting_sites=known.meetings.planned,
+        meeting_reached=known.meetings.reached,
+        services={name: (s.ok, s.failed) for name, s in known.services.items()},
+        declared=[_declared(one, places) for one in declared.values()],
+        goals=[_goal(row, declared, years, figures) for row in goals.rows],
+        evaluations={
+            style: _evaluation(form, declared, figures["counted"], money) for style, form in templates.forms.items()
+        },
+        template=goals.id,
+        templates=templates.digests,
+        missing=_missing(known, declared),
+        heads=known.heads,
+    )
+
+
+def _way(counted: Year) -> WayFacts:
+    return WayFacts(
+        {level: _rate(rate) for level, rate in counted.sites.items()},
+        {level: _rate(rate) for level, rate in counted.terminals.items()},
+        *counted.site_months,
+        sum(t.rectified for t in counted.trouble.values()),
+        sum(t.rectified for t in counted.terminal_trouble.values()),
+    )
+
+
+def _rate(rate: Rate) -> RateFacts:
+    return RateFacts(rate.planned, rate.maintained, rate.failed, rate.unproven)
+
+
+def _trouble(counted: Year, names: Mapping[str, Names]) -> list[TroubleFacts]:
+    """Failed ones first, by site."""
+    terminals: dict[str, list[str]] = {}
+    for site, terminal in sorted(counted.terminal_trouble):
+        terminals.setdefault(site, []).append(terminal)
+
+    def made(site: str, trouble: Trouble) -> TroubleFacts:
+        name = names.get(site, Names(site, ""))
+        return TroubleFacts(
+            site, name.name, str(trouble.level), name.township, trouble.verdict, trouble.failed, trouble.unproven,
+            trouble.rectified, terminals.get(site, ()),
+        )  # fmt: skip
+
+    found = [made(site, trouble) for site, trouble in counted.trouble.items()]
+    return sorted(found, key=lambda t: (t.verdict != "failed", t.site))
+
+
+def _declared(one: Declared, places: Mapping[str, Place]) -> DeclaredFacts:
+    name = places[one.key].name if one.key in places else one.key
+    return DeclaredFacts(
+        one.n, one.key, name, one.text, one.reason, one.papers, one.by, one.at_ms, one.confirmed_by, one.confirmed_ms
+    )
+
+
+def _goal(
+    row: GoalRow,
+    declared: Mapping[str, Declared],
+    years: Mapping[str, Year],
+    figures: Mapping[str, Mapping[str, Figure]],
+) -> GoalFacts:
+    said = declared.get(f"row.{row.row}") if row.source == "declared" else None
+    ways: dict[str, str] = {}
+    if row.source == "declared":
+        actual = said.text if said is not None else ""
+    else:
+        texts = {way: actual_of(row, all_maintained(years[way]), figures[way]) for way in years}
+        actual = texts.pop("counted")
+        ways = {way: text for way, text in texts.items() if text != actual}
+    return GoalFacts(
+        row.row,
+        row.level1,
+        row.level2,
+        row.level3,
+        row.target,
+        actual,
+        row.source,
+        said.n if said is not None else 0,
+        filled(row.beside, figures["counted"]),
+        ways,
+    )
+
+
+# --- money ------------------------------------------------------------------------------------------------------------
+
+
+def _money(ledger: Sequence[SourceMoney], declared: Mapping[str, Declared]) -> list[SourceMoney]:
+    """The ledger's money by source, with what was declared for the rest of the project."""
+    of_ledger = {one.source: one for one in ledger}
+
+    def fen(kind: str, source: str) -> int | None:
+        said = declared.get(f"money.{kind}.{source}")
+        return parse_fen(said.text) if said is not None and said.text else None
+
+    result = []
+    for source in SOURCE_NAMES:
+        own = of_ledger.get(source)
+        result.append(
+            SourceMoney(
+                source,
+                fen("initial", source),
+                fen("adjusted", source),
+                fen("executed", source),
+                own.ledger_initial if own else None,
+                own.ledger_adjusted if own else None,
+                own.ledger_executed if own else None,
+            )
+        )
+    return result
+
+
+def split_by_source(spent_fen: int, budgets: Mapping[str, int]) -> dict[str, int]:
+    """What was registered from a fund, by the source of its money: what was carried over is spent first, then this
+    year's, then other money; entries do not say."""
+    order = ("carry_over", "appropriation", "other")
+    result: dict[str, int] = {}
+    left = spent_fen
+    for source in (s for s in order if s in budgets):
+        result[source] = min(left, max(budgets[source], 0))
+        left -= result[source]
+    return result
+
+
+# --- 自评表 -----------------------------------------------------------------------------------------------------------
+
+
+def _evaluation(
+    form: EvaluationForm,
+    declared: Mapping[str, Declared],
+    figures: Mapping[str, Figure],
+    money: Sequence[SourceMoney],
+) -> EvaluationFacts:
+    policy = form.policy
+    budget = sum(one.budget or 0 for one in money)
+    spent = sum(one.executed or 0 for one in money)
+    why = declared.get("eval.execution")
+    scored = evaluation.execution(policy, spent, budget, why.reason if why else "")
+    rate = Fraction(spent * 100, budget) if budget > 0 else None
+    execution = ScoreFacts(
+        "execution", "预算执行", "", "预算执行率", "≥", "100", "％", policy.execution_weight,
+        _cut(rate), scored.score, scored.why, scored.missing, why.reason if why else "", why.n if why else 0,
+    )  # fmt: skip
+    rows: list[ScoreFacts] = []
+    totals: list[tuple[int, Scored]] = [(policy.execution_weight, scored)]
+    for i in form.indicators:
+        one = declared.get(f"eval.{i.id}")
+        said = Said(one.text, one.reason) if one else Said()
+        figure = figures.get(i.figure)
+        found = evaluation.score(i, policy, figure.value if figure else None, said)
+        totals.append((i.weight, found))
+        actual = _plain_number(figure) if figure is not None else said.text
+        rows.append(
+            ScoreFacts(
+                i.id, i.level1, i.level2, i.level3, i.nature, i.target, i.unit, i.weight, actual, found.score,
+                found.why, found.missing, said.reason, one.n if one else 0,
+            )
+        )  # fmt: skip
+    total = evaluation.total(policy, totals)
+    texts = {name: declared[f"text.{name}"].text for name in TEXTS if f"text.{name}" in declared}
+    missing = [f"自评表：{row.level3} 缺{row.missing}" for row in (execution, *rows) if row.missing]
+    missing += [f"自评表：缺{title}" for name, title in TEXTS.items() if not texts.get(name)]
+    return EvaluationFacts(
+        form.id, form.style, form.title, execution, rows, total.score, total.scorable, total.grade, total.why, texts,
+        {name: int(getattr(form.limits, name)) for name in (*TEXTS, "reason")}, missing,
+    )  # fmt: skip
+
+
+def _plain_number(figure: Figure) -> str:
+    """A figure as a form wants it, without its unit."""
+    return figure.text.removesuffix("万元") if figure.value is not None else "—"
+
+
+def _cut(value: Fraction | None) -> str:
+    if value is None:
+        return "—"
+    return evaluation.in_points(int(value * 100)).removesuffix(".00") if value >= 0 else "—"
+
+
+def _missing(known: Known, declared: Mapping[str, Declared]) -> list[str]:
+    found = []
+    if not known.complete:
+        found.append(f"{known.year} 年度尚未结束，或仍可能有补传数据")
+    if known.demo:
+        found.append("演示数据不能定稿")
+    unconfirmed = [key for key, one in declared.items() if not one.confirmed_by]
+    if unconfirmed:
+        found.append(f"{len(unconfirmed)} 项申报值未经第二人确认：{'、'.join(unconfirmed)}")
+    return found
+
+
+def outstanding(facts: YearFacts, style: str) -> list[str]:
+    """What stands in the way of handing the year in, with the 自评表 of a style."""
+    return [*facts.missing, *facts.evaluations[style].missing]

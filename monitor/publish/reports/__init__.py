@@ -1,0 +1,1 @@
+"""Reports: facts -> documents, in Chinese."""

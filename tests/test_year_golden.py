@@ -1,0 +1,74 @@
+"""The year's documents word by word: the good year 2020 and a year with failures. Looked at, then kept."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from monitor.core.indicators import Meetings, Repairs, Service
+from monitor.core.year_facts import YearFacts
+from monitor.flows.reports.write_year import DOCUMENTS
+from monitor.flows.reports.year import assemble
+from monitor.publish.documents.formats import FORMATS
+from monitor.publish.reports.template_files import templates_of
+from tests.plain_document import plain
+from tests.test_evaluation import full_2020
+from tests.year_like_2020 import known
+
+GOLDEN = Path(__file__).parent / "golden" / "year"
+
+
+def good() -> YearFacts:
+    return assemble(known(declared=full_2020()), templates_of(2020))
+
+
+def bad() -> YearFacts:
+    """Three sites failed, one is unproven; little was declared, and nobody confirmed it."""
+    declared = [replace(d, year=2026, confirmed_by="", confirmed_ms=None) for d in full_2020()[:3]]
+    return assemble(
+        known(
+            2026,
+            wrong={
+                (3, "village0/tv"): "failed",
+                (3, "village0/pc"): "failed",
+                (5, "village1/tv"): "failed",
+                (12, "village2/tv"): "failed",
+                (7, "county1/tv"): "unproven",
+            },
+            declared=declared,
+            demo=True,
+            repairs=Repairs(12, 3),
+            meetings=Meetings(2, 468, 467),
+            services={"video_conference": Service(90_000, 3), "learning": Service(1_000, 0)},
+        ),
+        templates_of(2026),
+    )
+
+
+@pytest.mark.parametrize("which", ["good", "bad"])
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_years_documents_say_what_was_looked_at(which: str, name: str) -> None:
+    said = plain(DOCUMENTS[name](good() if which == "good" else bad(), "sichuan"))
+    # A template's digest changes with its comments.
+    said = re.sub(r"（[0-9a-f]{12}）", "（摘要）", said)
+    kept = GOLDEN / f"{which}-{name}.txt"
+    assert said == (kept.read_text(encoding="utf-8") if kept.exists() else ""), f"looked at it, and it is right? {kept}"
+
+
+def test_the_national_form_has_its_own_columns() -> None:
+    said = plain(DOCUMENTS["evaluation"](good(), "national"))
+    assert "年度指标值 | 实际完成值 | 分值 | 得分 | 偏差原因分析及改进措施" in said
+    assert "“智慧党建”维护村级站点（平台）数 | ≥219个 | 219个 | 6.00 | 6.00 | " in said
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_takes_a_form_with_merged_cells(suffix: str) -> None:
+    made = FORMATS[suffix](DOCUMENTS["evaluation"](bad(), "sichuan"))
+    assert made == FORMATS[suffix](DOCUMENTS["evaluation"](bad(), "sichuan"))
+    if suffix == "html":
+        text = made.decode()
+        assert 'rowspan="12">产出指标' in text
+        assert text.count(">产出指标<") == 1
