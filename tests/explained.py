@@ -17,6 +17,7 @@ from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.core.access import Actor, Role
@@ -119,7 +120,7 @@ def lines(folder: Path) -> Iterator[AnyLine]:
         (local(10, 15, 12), configured(folder, "moved", 3, "T2,镇二")),
     ]
     for number, (at, loaded) in enumerate(versions, 1):
-        yield InventoryLine(moment(at), number, moment(at), loaded.digest, body_of(loaded), by="王审批")
+        yield InventoryLine(moment(at), number, moment(at), loaded.digest, msgspec.Raw(body_of(loaded)), by="王审批")
     for channel in ("mqtt", "http", "probe"):
         yield ChannelLine(moment(local(9, 28) + 1), channel, "restored")
     yield ChannelLine(moment(DEAF[0]), "mqtt", "lost", reason="broker")

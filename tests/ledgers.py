@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.clock import from_iso
@@ -22,6 +23,7 @@ from monitor.flows.ledger.drafting import NewEntry, draft
 from monitor.flows.ledger.money_in import NewFund, add_fund
 from monitor.flows.ledger.stepping import approve, register
 from monitor.inventory.load import load
+from monitor.store import tables
 
 ROOT = Path(__file__).parent.parent
 FINANCE = Actor("li", frozenset({Role.FINANCE}))
@@ -68,9 +70,17 @@ def new_fund(amount_fen: int = 25_000_000, **changed: Any) -> NewFund:
 
 def new_entry(amount_fen: int, of: Sequence[str] = (), **changed: Any) -> NewEntry:
     entry = NewEntry(
-        WHERE, date(2020, 3, 2), "更换机顶盒", amount_fen, REPAIRS, of or sites(1), payee="开江广电", work_order="17"
+        WHERE, date(2020, 3, 2), "更换机顶盒", amount_fen, REPAIRS, of or sites(1), payee="开江广电", acceptance="验-17"
     )
     return replace(entry, **changed)
+
+
+async def with_orders(engine: AsyncEngine, causes: Mapping[int, str]) -> None:
+    """Work orders of these numbers and causes, as if opened by hand."""
+    row = {"kind": "site", "site": sites(1)[0], "township": "511723", "level": "county", "state": "open"}
+    rows = [{**row, "id": n, "opened_ms": n, "opened_by": "chen", "cause": cause} for n, cause in causes.items()]
+    async with engine.begin() as connection:
+        await connection.execute(insert(tables.work_order), rows)
 
 
 async def opened_fund(engine: AsyncEngine, amount_fen: int = 25_000_000, **changed: Any) -> int:

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from argon2 import PasswordHasher
 
 from monitor.cli import program
 from monitor.cli.acting import stored_token
-from monitor.clock import wall_ms
+from monitor.clock import from_iso, wall_ms
 from monitor.core.access import Forbidden
 from monitor.errors import MonitorError
 from monitor.evidence import anchors
@@ -117,7 +118,14 @@ def test_from_set_up_to_an_archive(shell: Shell) -> None:
     assert shell.json("audit", "list", "--to", "2020-01-01", *as_li) == []
     assert {r["who"] for r in shell.json("audit", "list", "--who", "wang", *as_li)} == {"wang"}
     assert "核对通过" in shell("verify")
+    line = shell("audit", "list", *as_li).splitlines()[0].split("\t")
+    assert datetime.fromisoformat(line[1]).utcoffset() == timedelta(hours=8)
+    assert abs(from_iso(line[1]) - audit[0]["at_ms"]) < 1000
     year = int(audit[0]["at"][:4])
+    for wrong in (1999, year + 1, 99999):
+        with pytest.raises(MonitorError, match=f"归档年份应为 2000 至 {year}，实为 {wrong}"):
+            shell("archive", wrong, "--out", shell.folder / "never", *as_li)
+    assert not (shell.folder / "never").exists()
     shell("archive", year, "--out", shell.folder / "out", *as_li)
     done = subprocess.run(
         [sys.executable, "-I", "-S", shell.folder / "out" / "verify_archive.py"], capture_output=True, timeout=60

@@ -97,7 +97,7 @@ async def test_a_backup_under_load_restored_elsewhere_is_the_same(
         finally:
             service.close()
     assert out.stat().st_mode & 0o777 == 0o600
-    assert "数据库 1，证据日志 1，附件 1，锚定 1，配置文件 3" in done.stdout
+    assert "数据库 1，证据日志 1，附件 1，锚定 1，配置文件 3" in done.stderr
 
     # An empty machine: another database, other folders, the same places and rules.
     fresh = f"sqlite+aiosqlite:///{new}/monitor.db"

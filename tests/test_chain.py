@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.access import Action, Actor, Forbidden, Role
-from monitor.core.chain import BEGINNING, canonical, link
+from monitor.core.chain import BEGINNING, canonical, link, rendered
 from monitor.errors import MonitorError
 from monitor.flows.acting import acting
 from monitor.store import audit, chains, tables
@@ -39,6 +39,13 @@ def test_a_body_is_written_in_one_way_and_says_the_same(body: dict[str, Any]) ->
     data = canonical(body)
     assert json.loads(data) == body
     assert canonical(dict(reversed(body.items()))) == data
+
+
+@given(st.dictionaries(st.text(max_size=8), st.text() | VALUES, max_size=6) | BODIES)
+@example({"\ud83d": "\udc00"})
+@example({"": 2**64, "\x7f": '\x00\x1f\u2028/\\"\b\f\n\r\t'})
+def test_verify_writes_the_same_bytes_in_its_quicker_way(body: dict[str, Any]) -> None:
+    assert chains.quickly_rendered(body) == rendered(body)
 
 
 @given(BODIES, BODIES, st.integers(1, 2**53))

@@ -276,7 +276,7 @@ def test_the_one_clock_runs_across_changes(
     if site is None or not any(("A", "tv") in era.inventory.terminals for era in eras):
         return
     timeline = counter.terminal_timeline("A", "tv", checks)
-    counted, reached = 0, None
+    counted, reached, overdue = 0, None, None
     for minute in range(-60, MINUTES):
         t = at(minute)
         assert value_at(timeline, t).value == naive.value("A", "tv", t)
@@ -284,10 +284,16 @@ def test_the_one_clock_runs_across_changes(
         counted += is_counted and naive.value("A", "tv", t) == "down"
         if counted > 7 and reached is None:
             reached = t
+        there = naive.site_at("A", t)
+        if counted and there is not None and is_counted and naive.value("A", "tv", t) == "down" and overdue is None:
+            limit = naive.era(t).parameters.repair_limit_ms[str(there.level)]
+            overdue = t if counted * 60 * S > limit else None
     whole = (at(-60), at(MINUTES))
     assert counter.counted_ms(site, terminal, timeline, *whole) == counted * 60 * S
     assert counter.reached_at(site, terminal, timeline, whole, 7 * 60 * S) == reached
     assert counter.at_most_ms(site, terminal, whole, *whole) >= counted * 60 * S
+    assert counter.overdue_since(site, terminal, timeline, whole) == overdue
+    assert overdue is None or counted * 60 * S > counter.least_repair_limit_ms(site, terminal, whole)
 
 
 # --- examples ---------------------------------------------------------------------------------------------------------
@@ -420,6 +426,28 @@ def test_hours_that_changed_at_a_months_start_count_from_there_in_an_outage_that
     whole = (local(30, 10, month=9), local(8, 10))
     assert counter.reached_at(v1, tv, down, whole, 24 * HOUR) == local(4, 10)
     assert counter.counted_ms(v1, tv, down, *whole) == 40 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "since"), [(24, 10, (1, 8, 10)), (10, 24, (30, 18, 9)), (24, 16, (1, 12, 10))]
+)
+def test_an_outage_over_a_change_of_the_limit_is_overdue_from_its_first_overdue_second(
+    before: int, after: int, since: tuple[int, int, int]
+) -> None:
+    """Down from 30 September 08:00, twelve hours a day in service; the limit (h) changes with October. One that was
+    within the old limit and is beyond the new one is overdue from October's first counted second on, not before."""
+    eras = history((BEGINNING, inventory(village("V1"))), (OCTOBER[0], inventory(village("V1"))))
+    eras = [
+        replace(era, parameters=replace(era.parameters, repair_limit_ms=dict.fromkeys(Level, limit * HOUR)))
+        for era, limit in zip(eras, (before, after), strict=True)
+    ]
+    down = steps((local(1, month=9), "up"), (local(30, 8, month=9), "down"))
+    counter = Counter(eras, [])
+    v1, tv = village("V1"), Terminal("V1", "tv")
+    first = counter.overdue_since(v1, tv, down, (local(30, 8, month=9), local(8, 10)))
+    assert first == local(since[0], since[1], month=since[2])
+    for period, overdue in (((local(1, month=9), first), 0), ((first, first + HOUR), HOUR)):
+        assert counter.count(period, {("V1", "tv", BEAT): down}).terminals[0].measure.overdue == overdue
 
 
 def test_what_did_not_change_is_counted_as_under_one_inventory() -> None:

@@ -17,7 +17,7 @@ from monitor.clock import from_iso
 from monitor.core.access import Forbidden
 from monitor.core.inspection import Finding, Result, Round, State, Visit, coverage
 from monitor.errors import MonitorError
-from monitor.flows import inspections
+from monitor.flows import inspections, order_acts
 from monitor.inventory.load import Loaded, load
 from monitor.store.database import opened
 from monitor.store.tables import inspection_finding, inspection_visit
@@ -54,11 +54,12 @@ async def test_a_round_from_its_plan_to_its_coverage(engine: AsyncEngine, loaded
     planned = await inspections.plan(engine, loaded, OPERATOR, "十月巡检", "county", FIRST, LAST, NOW)
     assert planned.sites == ("C1", "T1", "V1")
     assert await state(engine, loaded) == (State.OVERDUE, (), (), ("C1", "T1", "V1"))
+    await order_acts.open_by_hand(engine, loaded, OPERATOR, "V1", "屏幕不亮", NOW)
 
     async def visit(new: Visit) -> Visit:
         return await inspections.visit(engine, loaded, OPERATOR, new, NOW)
 
-    broken = Finding("pc", Result.FAULT, "屏幕不亮", "GD-7")
+    broken = Finding("pc", Result.FAULT, "屏幕不亮", "1")
     await visit(a_visit("V1", "2026-10-09", True, broken, Finding("tv", Result.OK)))
     await visit(a_visit("T1", "2026-10-10", False))
     await visit(a_visit("T1", "2026-10-11"))
@@ -68,7 +69,7 @@ async def test_a_round_from_its_plan_to_its_coverage(engine: AsyncEngine, loaded
     await visit(a_visit("C1", "2026-10-12"))
     assert await state(engine, loaded) == (State.OVERDUE, (), ("C1", "T1"), ("V1",))
     assert (await inspections.visits(engine, 1))[0].findings == (broken, Finding("tv", Result.OK))
-    await visit(a_visit("V1", "2026-10-12", True, Finding("pc", Result.FAULT, "屏幕不亮", "GD-7")))
+    await visit(a_visit("V1", "2026-10-12", True, Finding("pc", Result.FAULT, "屏幕不亮", "1")))
     assert (await state(engine, loaded))[0] is State.DONE
 
     october = await inspections.figures(engine, loaded, FIRST, date(2026, 10, 31), NOW)
@@ -89,6 +90,7 @@ async def test_a_round_from_its_plan_to_its_coverage(engine: AsyncEngine, loaded
         (a_visit("V1", "2026-10-09", True, Finding("mobile", Result.OK)), "没有机位 mobile"),
         (a_visit("V1", "2026-10-09", False, Finding("pc", Result.OK)), "未到站点"),
         (a_visit("V1", "2026-10-09", True, Finding("pc", Result.FAULT)), "应写明情况"),
+        (a_visit("V1", "2026-10-09", True, Finding("pc", Result.FAULT, "屏幕不亮", "GD-7")), "没有工单 GD-7"),
         (a_visit("V1", corrects=7), "没有可更正的第 7 号"),
     ],
 )

@@ -50,7 +50,7 @@ def say(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     secret.write_text(PASSWORD + "\n")
     secret.chmod(0o600)
 
-    def run(*words: object, by: str = "", status: int = 0) -> str:
+    def run(*words: object, by: str = "li", status: int = 0) -> str:
         capsys.readouterr()
         acting = ["--as", by, "--password-file", secret] if by else []
         ended = program([str(word) for word in (*words, *acting, "--config", config)], standalone_mode=False)
@@ -59,7 +59,7 @@ def say(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
         (tmp_path / "stderr").write_text(err)
         return out
 
-    run("user", "add", "chen", "--role", "admin", "--password-file", secret)
+    run("user", "add", "chen", "--role", "admin", "--password-file", secret, by="")
     run("user", "add", "li", "--role", "operator", "--new-password-file", secret, by="chen")
     return run
 
@@ -76,10 +76,10 @@ def test_from_the_dry_run_to_the_approval(say: Say, new: Path, tmp_path: Path) -
     assert "~ 站点 V1 name：镇1村1 → 新村名" in said
     assert "试运行，没有写入" in said
     assert rows(tmp_path) == []
-    said = say("inventory", "import", new, "--from", tomorrow, by="li")
+    said = say("inventory", "import", new, "--from", tomorrow)
     assert f"版本 2：1 处变动，自 {tomorrow} 00:00 起，待管理员审批" in said
     with pytest.raises(Forbidden):
-        say("inventory", "approve", 2, by="li")
+        say("inventory", "approve", 2)
     assert "版本 2 已批准" in say("inventory", "approve", 2, by="chen")
     [version] = json.loads(say("inventory", "list", "--json"))
     since = datetime.combine(tomorrow, datetime.min.time(), ZONE)
@@ -90,9 +90,9 @@ def test_from_the_dry_run_to_the_approval(say: Say, new: Path, tmp_path: Path) -
     shown = json.loads(say("inventory", "show", 2, "--json"))
     assert shown["body"]["sites"][2]["name"] == "新村名"
     assert "站点 3，机位 3，检测项 3" in say("inventory", "show", 2)
-    assert "没有变动" in say("inventory", "import", new, by="li")
+    assert "没有变动" in say("inventory", "import", new)
     replace("checks.csv", "60,180", "30,180")(new)
-    say("inventory", "import", new, "--from", tomorrow, by="li")
+    say("inventory", "import", new, "--from", tomorrow)
     [found] = json.loads(say("inventory", "diff", 2, 3, "--json"))["differences"]
     assert found == {
         "what": "check",
@@ -103,20 +103,20 @@ def test_from_the_dry_run_to_the_approval(say: Say, new: Path, tmp_path: Path) -
         "after": "30",
     }
     assert "interval_s：60 → 30" in say("inventory", "diff", 2, 3)
-    assert "版本 3 已撤回" in say("inventory", "withdraw", 3, by="li")
+    assert "版本 3 已撤回" in say("inventory", "withdraw", 3)
     assert rows(tmp_path) == [(2, "approved"), (3, "withdrawn")]
 
 
 def test_mistakes_change_nothing(say: Say, new: Path, tmp_path: Path) -> None:
     append("checks.csv", "V9,tv,icmp,10.0.0.9,60,,5\nV1,tv,icmp,10.0.0.9,soon,,5\n")(new)
     with pytest.raises(ConfigError) as error:
-        say("inventory", "import", new, by="li")
+        say("inventory", "import", new)
     assert [(m.file, m.row, m.column) for m in error.value.mistakes] == [
         ("checks.csv", 5, "site_id"),
         ("checks.csv", 5, "terminal"),
         ("checks.csv", 6, "interval_s"),
     ]
-    answer = json.loads(say("inventory", "import", new, "--json", by="li", status=2))
+    answer = json.loads(say("inventory", "import", new, "--json", status=2))
     assert not answer["ok"]
     assert answer["mistakes"][2]["row"] == 6
     assert rows(tmp_path) == []
@@ -130,7 +130,7 @@ def test_json_says_what_would_change(say: Say, new: Path, tmp_path: Path) -> Non
     keys = [d["key"] for d in answer["differences"]]
     assert keys == ["service.village.days", "service.village.hours"]
     assert "起生效" in answer["warnings"][0]
-    done = json.loads(say("inventory", "import", new, "--json", by="li"))
+    done = json.loads(say("inventory", "import", new, "--json"))
     assert (done["proposed"]["number"], done["proposed"]["state"]) == (2, "proposed")
 
 
@@ -140,10 +140,11 @@ def test_a_wrong_call_says_why(say: Say, new: Path) -> None:
         ((new, "--from", "2026-10-01"), "已经过去"),
         ((new, "--from", "soon"), "应为日期"),
         ((new / "none",), "expected a folder"),
-        ((new,), "没有登录"),
     ):
         with pytest.raises(MonitorError, match=why):
             say("inventory", "import", *words)
+    with pytest.raises(MonitorError, match="没有登录"):
+        say("inventory", "import", new, by="")
     with pytest.raises(MonitorError, match="没有编号为 7"):
         say("inventory", "show", 7)
 
@@ -161,7 +162,7 @@ def test_where_one_admin_is_alone_it_is_said(say: Say, new: Path, tmp_path: Path
 
 
 def test_the_configurations_own_folder_is_the_default(say: Say, tmp_path: Path) -> None:
-    assert "没有变动" in say("inventory", "import", by="li")
+    assert "没有变动" in say("inventory", "import")
     assert rows(tmp_path) == []
 
 
@@ -169,11 +170,11 @@ def test_commands_know_the_inventory_in_force_and_not_only_the_files(say: Say, n
     append("sites.csv", "V7,镇1村7,village,T1,镇1,T1,,\n")(new)
     append("terminals.csv", "V7,pc,\n")(new)
     append("checks.csv", "V7,pc,heartbeat-mqtt,,60,180,\n")(new)
-    say("inventory", "import", new, by="li")
+    say("inventory", "import", new)
     say("inventory", "approve", 2, by="chen")
     window = ("window", "add", "site:V7", "--from", "2099-01-01 08:00", "--to", "2099-01-01 09:00", "--reason", "x")
     with pytest.raises(MonitorError, match="V7"):
-        say(*window, by="li")
+        say(*window)
 
     async def take_up() -> None:
         async with opened(f"sqlite+aiosqlite:///{tmp_path}/monitor.db") as engine, writing(engine) as connection:
@@ -182,6 +183,6 @@ def test_commands_know_the_inventory_in_force_and_not_only_the_files(say: Say, n
             await versions.held(connection, [told])
 
     asyncio.run(take_up())
-    say(*window, by="li")
+    say(*window)
     say("token", "issue", "--terminal", "V7/pc", "--out", tmp_path / "tokens.json", by="chen")
     assert list(json.loads((tmp_path / "tokens.json").read_text())) == ["V7/pc"]

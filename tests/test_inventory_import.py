@@ -100,7 +100,7 @@ class Office:
         return [one.number for one in told]
 
     async def states(self) -> list[tuple[int, str]]:
-        return [(v.number, v.state) for v in await imports.listed(self.engine)]
+        return [(v.number, v.state) for v in await imports.listed(self.engine, VIEWER)]
 
 
 @pytest.fixture
@@ -304,8 +304,8 @@ async def test_a_rebuild_from_the_log_makes_the_rows_again(office: Office, tmp_p
         for _ in range(2):  # told twice, it is the same
             async with writing(engine) as connection:
                 await versions.held(connection, told)
-        again = await imports.listed(engine)
-        shown = await imports.show(engine, load(office.config, serving=False), 2)
+        again = await imports.listed(engine, VIEWER)
+        shown = await imports.show(engine, load(office.config, serving=False), VIEWER, 2)
     assert [(v.number, v.state, v.since) for v in again] == [(1, "held", BEGINNING), (2, "held", NOW)]
     assert [d.key for d in shown.differences] == ["V1", "V2"]
 

@@ -19,7 +19,7 @@ from monitor.core.chain import BEGINNING, canonical, link
 from monitor.core.ledger import LedgerRefused, Source
 from monitor.flows.ledger import looking
 from monitor.flows.ledger.asking import Where
-from monitor.flows.ledger.checking import contradictions
+from monitor.flows.ledger.checking import check, contradictions
 from monitor.flows.ledger.closing import close_month, close_year
 from monitor.flows.ledger.contract import accept_stage, add_contract, add_stage
 from monitor.flows.ledger.drafting import draft
@@ -49,6 +49,7 @@ from tests.ledgers import (
     refuses,
     registered,
     sites,
+    with_orders,
 )
 
 PAID = date(2020, 3, 5)
@@ -120,13 +121,26 @@ async def test_somebody_limited_to_a_township_acts_for_its_sites_only(engine: As
     assert len(seen) == 1
 
 
+async def test_a_work_order_that_there_is_not_is_no_basis(engine: AsyncEngine) -> None:
+    await opened_fund(engine)
+    await with_orders(engine, {17: ""})
+    for number in ("900", "017", "99999999999999999999", "外部工单 3"):
+        with pytest.raises(LedgerRefused) as refused:
+            await drafted(engine, 100, work_order=number)
+        assert str(refused.value) == (
+            f"没有工单 {number}：应为已开立的工单编号，如 17（见 workorder list --all）；"
+            "未经本系统派单的，请以验收单为依据"
+        )
+    await drafted(engine, 100, work_order="17")
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
         ({"econ_class": "30207"}, "专款专用：“党建平台运行维护”不得列支 30207 邮电费，只可列支 30213、30227"),
         ({"econ_class": "99999"}, "2020 年度没有支出经济分类 99999"),
         ({"purpose": "慰问困难党员"}, "专款专用：“慰问困难党员”不是“党建平台运行维护”的用途，只可用于 平台维护"),
-        ({"work_order": ""}, "缺少依据：应有工单号、合同阶段或验收单之一（按需拨付）"),
+        ({"acceptance": ""}, "缺少依据：应有工单号、合同阶段或验收单之一（按需拨付）"),
         ({"sites": []}, "应写明所用站点，至少一个"),
         ({"amount_fen": 0}, "金额不能为 0；应写明所用站点，至少一个"),
         ({"amount_fen": -1}, "金额应大于 0；更正已登记的分录请用红字冲销"),
@@ -339,7 +353,7 @@ async def test_a_stage_is_paid_once_it_is_accepted_and_without_its_deduction(eng
     await add_stage(ask(engine), WHERE, "KJ-1", 1, "一季度", 6_000)
     with refuses("合同 KJ-1 尚未分配到阶段的金额为 40.00 元，本阶段 40.01 元"):
         await add_stage(ask(engine), WHERE, "KJ-1", 2, "二季度", 4_001)
-    changed: dict[str, Any] = {"contract": "KJ-1", "stage": 1, "work_order": "", "payee": "", "econ_class": "30227"}
+    changed: dict[str, Any] = {"contract": "KJ-1", "stage": 1, "acceptance": "", "payee": "", "econ_class": "30227"}
     with refuses("合同 KJ-1 第 1 阶段尚未验收，不得付款"):
         await drafted(engine, 100, **changed)
     await accept_stage(ask(engine), WHERE, "KJ-1", 1, PAID, "验-1", 500, "超时")
@@ -462,7 +476,8 @@ async def test_figures_by_every_key_add_up_and_the_forecast_follows_its_formula(
     await accept_stage(ask(engine), WHERE, "KJ-1", 1, PAID, "验-1", 10_000, "超时")
     stage: dict[str, Any] = {"contract": "KJ-1", "stage": 1, "work_order": "", "payee": "", "econ_class": "30227"}
     await registered(engine, 190_000, sites(234), split="terminals", **stage)
-    await registered(engine, 36_600, sites(5), work_order="8")
+    await with_orders(engine, {8: ""})
+    await registered(engine, 36_600, sites(5), work_order="８")  # noqa: RUF001  # full width is the subject
     await approved(engine, 777)
     async with engine.connect() as connection:
         found = await figures(connection, county(), WHERE, date(2020, 4, 30), orders=True)  # day 121 of 366
@@ -482,19 +497,33 @@ async def test_figures_by_every_key_add_up_and_the_forecast_follows_its_formula(
 
 async def test_money_is_told_by_the_cause_of_its_work_order(engine: AsyncEngine) -> None:
     await opened_fund(engine)
-    orders = {n: {1: "市电", 2: "线路", 3: "线路"}.get(n, "") for n in (1, 2, 3, 4)}
-    rows = [
-        {"id": n, "kind": "site", "site": sites(1)[0], "township": "511723", "level": "county", "state": "open",
-         "opened_ms": n, "opened_by": "system", "cause": cause}
-        for n, cause in orders.items()
-    ]  # fmt: skip
-    async with engine.begin() as connection:
-        await connection.execute(insert(tables.work_order), rows)
-    for order in ("1", "2", "3", "4", "99", "2号"):
+    await with_orders(engine, {1: "市电", 2: "线路", 3: "线路", 4: ""})
+    for order in ("1", "2", "3", "4", ""):
         await registered(engine, 100, work_order=order)
     async with engine.connect() as connection:
         found = await figures(connection, county(), WHERE, TODAY)
-    assert found.by["cause"] == {"": 300, "市电": 100, "线路": 200}
+    assert found.by["cause"] == {"": 200, "市电": 100, "线路": 200}
+
+
+async def test_what_named_an_order_that_there_is_not_before_drafts_were_asked_is_listed(engine: AsyncEngine) -> None:
+    await opened_fund(engine)
+    await with_orders(engine, {7: ""})
+    named = [await drafted(engine, 100) for _ in range(4)]
+    async with engine.begin() as connection:
+        for entry_id, order in zip(named, ("7", "GD-7", "2号", "8"), strict=True):
+            said = update(tables.entry).where(tables.entry.c.id == entry_id).values(work_order=order)
+            await connection.execute(said)
+    await give_up(ask(engine), [named[3]], "重复")
+    await approve(ask(engine, APPROVER), named[:3])
+    await register(ask(engine), named[:3], PAID, "记-1")
+    missing = [f"分录 {named[1]}: 没有工单 GD-7", f"分录 {named[2]}: 没有工单 2号"]
+    assert await check(engine, READER) == missing
+    # The red entry takes over what it reverses, the number too; a whole reversal mends it, a part does not.
+    for entry_id, fen in ((named[1], 99), (named[2], None)):
+        red = (await reverse(ask(engine), entry_id, PAID, fen))["id"]
+        await approve(ask(engine, APPROVER), [red])
+        await register(ask(engine), [red], PAID, "记-2")
+    assert await check(engine, READER) == missing[:1]
 
 
 async def test_what_was_committed_survives_a_power_cut(engine: AsyncEngine) -> None:

@@ -31,13 +31,15 @@ class Desk:
         self.folder = folder
         self.capsys = capsys
         self.status = 0
+        self.err = ""
 
     def __call__(self, who: str, *arguments: object) -> str:
-        """What it prints; its status stands in `status`. Raises MonitorError."""
+        """What it prints; its status stands in `status`, the rest in `err`. Raises MonitorError."""
         self.capsys.readouterr()
         signed = ["--config", self.folder / "config", "--as", who, "--password-file", self.folder / who]
         self.status = program(["ledger", *map(str, [*arguments, *signed])], standalone_mode=False) or 0
-        return self.capsys.readouterr().out
+        out, self.err = self.capsys.readouterr()
+        return out
 
     def json(self, who: str, *arguments: object) -> Any:
         return json.loads(self(who, *arguments, "--json"))
@@ -110,7 +112,14 @@ def test_an_entry_from_the_command_line_with_everything_as_json(desk: Desk) -> N
     assert desk.json("li", "class", "edit", "--year", 2020, "--set", "30231=公务用车运行维护费")["30231"]
     assert desk.json("li", "contract", "list", "--year", 2020) == []
     assert "被冲销 234.50" in desk("wang", "show", 1)
-    assert "辅助台账，不是会计账簿" in desk("wang", "totals", "--year", 2020)
+    totals = desk("wang", "totals", "--year", 2020)
+    assert "辅助台账，不是会计账簿" in totals
+    assert "乡镇\t511723101\t普安镇\t1,234.50" in totals
+    shown = desk.json("wang", "list", "--limit", 1)
+    assert [one["id"] for one in shown] == [2]
+    assert desk.err == "只列 1 笔，还有更多：--after 2 接着往下列，或 --limit\n"
+    assert [one["id"] for one in desk.json("wang", "list", "--limit", 1, "--after", 2)] == [1]
+    assert desk.err == ""
 
 
 @pytest.mark.timeout(180)

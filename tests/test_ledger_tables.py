@@ -43,6 +43,7 @@ from tests.ledgers import (
     opened_fund,
     registered,
     sites,
+    with_orders,
 )
 from tests.services import program
 
@@ -54,6 +55,7 @@ ROW = ["2020-03-02", "更换机顶盒", "1,234.50", "30213", "开江广电", "51
 @pytest.fixture
 async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with opened(f"sqlite+aiosqlite:///{tmp_path}/monitor.db") as opened_engine:
+        await with_orders(opened_engine, {17: ""})
         yield opened_engine
 
 
@@ -118,6 +120,8 @@ async def test_a_dry_run_lists_every_mistake_and_changes_nothing(engine: AsyncEn
         row(金额="-5"),
         row(金额="1,999.99"),
         row(金额="0.02"),
+        row(工单号="GD-7", 金额="0.01"),
+        row(工单号="18", 金额="0.01", 付款日期="", 凭证号=""),
     )
     expected = [
         "repairs.csv:2 [金额]: 应为金额，如 1,234.50 或 25万元，实为 '12,34'",
@@ -132,6 +136,10 @@ async def test_a_dry_run_lists_every_mistake_and_changes_nothing(engine: AsyncEn
         "repairs.csv:8 [摘要]: 摘要不能为空",
         "repairs.csv:9 [金额]: 金额应大于 0；更正已登记的分录请用红字冲销",
         "repairs.csv:11 [金额]: 专项资金余额不足：可用 0.01 元，本笔 0.02 元",
+        "repairs.csv:12 [工单号]: 没有工单 GD-7：应为已开立的工单编号，如 17（见 workorder list --all）；"
+        "未经本系统派单的，请以验收单为依据",
+        "repairs.csv:13 [工单号]: 没有工单 18：应为已开立的工单编号，如 17（见 workorder list --all）；"
+        "未经本系统派单的，请以验收单为依据",
     ]
     assert sorted(await tried(engine, path)) == sorted(expected)
     with pytest.raises(ConfigError):
@@ -148,7 +156,7 @@ async def test_a_real_run_with_one_mistake_brings_nothing(engine: AsyncEngine, t
             table(tmp_path / "repairs.csv", *[[*row(), use] for use in uses], header=[*HEADER, "用途"]),
         )
     assert await count(engine) == 0
-    with pytest.raises(ConfigError, match=r"expected the columns? 摘要"):
+    with pytest.raises(ConfigError, match=r"缺少列 摘要"):
         await taken(engine, table(tmp_path / "short.csv", ["1", "2"], header=["日期", "金额"]))
 
 

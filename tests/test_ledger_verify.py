@@ -110,7 +110,7 @@ async def test_every_column_of_an_entry_its_shares_and_its_papers_are_covered(
     ("statement", "bad"),
     [
         ("DELETE FROM entry WHERE chain_n = 3", (3, "missing")),
-        ("DELETE FROM entry WHERE chain_n > 4", (5, "older")),
+        ("DELETE FROM entry WHERE chain_n > 4", (5, "cut")),
         ("DELETE FROM entry_site WHERE entry_id = 2", (2, "changed")),
         ("UPDATE entry SET chain_hash = 'f' WHERE chain_n = 5", (5, "changed")),
     ],

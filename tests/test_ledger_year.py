@@ -16,19 +16,22 @@ from pathlib import Path
 
 import pytest
 from openpyxl import load_workbook
+from sqlalchemy import insert
 
 from monitor.cli import program
 from monitor.clock import wall_ms
 from monitor.core.access import Actor, Role
 from monitor.core.allocation import allocate
 from monitor.core.indicators import same_text
+from monitor.core.money import in_yuan
 from monitor.errors import MonitorError
 from monitor.flows.people import add_person
 from monitor.flows.reports.year import assemble
 from monitor.flows.reports.year_gather import money_of
 from monitor.publish.reports.template_files import templates_of
+from monitor.store import tables
 from monitor.store.database import opened
-from tests.ledgers import ROOT, county
+from tests.ledgers import ROOT, county, with_orders
 from tests.services import program as found_program
 from tests.year_like_2020 import declared_2020, known, table_2020
 
@@ -59,11 +62,31 @@ async def the_yearly_table_says_what_2020_said(url: str) -> None:
     assert sum(by_month.values()) == 25_000_000
 
 
+#: Repairs from before there were work orders.
+ON_PAPER = 34
+
+
+async def outages(url: str) -> None:
+    """A work order for each later repair, with the outage that it was opened for, as the service would have them."""
+    repaired = list(enumerate(county().sites, 1))[ON_PAPER:]
+    async with opened(url) as engine:
+        await with_orders(engine, {n: "terminal" for n, _ in repaired})
+        away = [
+            {"key": f"{site}/tv/{n}", "site": site, "terminal": "tv", "start_ms": n, "end_ms": n + 9, "over_ms": n + 9,
+             "state": "over"}
+            for n, site in repaired
+        ]  # fmt: skip
+        listed = [{"key": one["key"], "order_id": one["start_ms"], "added_ms": 1} for one in away]
+        async with engine.begin() as connection:
+            await connection.execute(insert(tables.outage), away)
+            await connection.execute(insert(tables.work_order_outage), listed)
+
+
 def repairs(path: Path) -> None:
-    """234 repairs of different cost, 50,800.00 yuan, each at a site and on a work order."""
+    """234 repairs of different cost, 50,800.00 yuan, each at a site, on a work order or on paper."""
     sites = list(county().sites)
     amounts = allocate(5_080_000, {site: 100 + n * 37 % 211 for n, site in enumerate(sites)})
-    columns = ["日期", "摘要", "金额", "支出经济分类", "收款人", "站点", "工单号", "付款日期", "凭证号"]
+    columns = ["日期", "摘要", "金额", "支出经济分类", "收款人", "站点", "工单号", "验收单", "付款日期", "凭证号"]
     with path.open("w", encoding="gb18030", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(columns)
@@ -72,7 +95,8 @@ def repairs(path: Path) -> None:
             paid = on + timedelta(days=3)
             amount = f"{amounts[site] / 100:,.2f}"
             what = "更换机顶盒" if n % 2 else "线路抢修"
-            rows.writerow([on, what, amount, "30213 维修(护)费", "开江广电", site, n + 1, paid, f"记-{n + 2000}"])
+            basis = ("", f"验-{n + 1001}") if n < ON_PAPER else (n + 1, "")
+            rows.writerow([on, what, amount, "30213 维修(护)费", "开江广电", site, *basis, paid, f"记-{n + 2000}"])
 
 
 def commands() -> Iterator[str]:
@@ -92,6 +116,7 @@ async def test_the_year_2020_can_be_played_to_the_fen(
     monkeypatch.setenv("ZHDJ_DATABASE__URL", url)
     monkeypatch.chdir(tmp_path)
     await people(url)
+    await outages(url)
     for name in ("li", "wang"):
         (tmp_path / f"{name}.txt").write_text(PASSWORD)
         (tmp_path / f"{name}.txt").chmod(0o600)
@@ -142,9 +167,15 @@ async def test_the_year_2020_can_be_played_to_the_fen(
     )
     figures = json.loads(capsys.readouterr().out)
     orders = {one["key"]: one["spent_fen"] for one in figures["by"]["work_order"]}
-    assert orders.pop("") == 19_920_000
-    assert (len(orders), sum(orders.values())) == (234, 5_080_000)
+    on_paper = orders.pop("") - 19_920_000
+    assert (len(orders), on_paper + sum(orders.values())) == (200, 5_080_000)
     await the_yearly_table_says_what_2020_said(url)
+    # From the yuan to the order, to the outage, and back.
+    entry = next(text for line, text in said.items() if "ledger show" in line)
+    order = next(text for line, text in said.items() if "workorder show" in line)
+    last = list(county().sites)[-1]
+    for text, said_of in (("工单 234", entry), (last, entry), (f"{last}/tv", order), (in_yuan(orders["234"]), order)):
+        assert text in said_of
     sheet = load_workbook(tmp_path / "ledger-2020.xlsx")["台账"]
     amounts = [row[3] for row in sheet.iter_rows(min_row=3, values_only=True)]
     assert len(amounts) == 238

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from monitor.clock import from_iso
 from monitor.core.access import Forbidden
+from monitor.core.timeline import BEGINNING
 from monitor.errors import MonitorError
 from monitor.flows import order_acts
 from monitor.flows.ledger.stepping import give_up
@@ -20,10 +21,13 @@ from monitor.flows.order_stats import stats
 from monitor.flows.orders import keep_orders
 from monitor.flows.replay import figures
 from monitor.flows.work_json import cost_json
-from monitor.store import audit, orders
+from monitor.inventory.load import load
+from monitor.inventory.versions import pack
+from monitor.store import audit, orders, versions
 from monitor.store.tables import outage
+from monitor.store.versions import Held
 from tests.ledgers import ask, drafted, opened_fund, registered
-from tests.small_county import APPROVER, BOTH, HOUR, MINUTE, OF_T2, OPERATOR, VIEWER, county
+from tests.small_county import APPROVER, BOTH, HOUR, MINUTE, OF_T2, OPERATOR, VIEWER, county, write_county
 
 V1 = ("V1/tv", "V1/pc")
 
@@ -274,7 +278,30 @@ async def test_who_may_do_what(tmp_path: Path, database_url: str) -> None:
         assert outcomes.count((OPERATOR.name, "done")) == 3
 
 
-async def test_an_order_shows_what_the_ledger_says_that_it_cost(tmp_path: Path, database_url: str) -> None:
+async def test_an_outage_over_a_change_of_the_limit_is_overdue_as_the_figures_say(tmp_path: Path) -> None:
+    """Within three hours it is in time; an hour and a half later one hour holds, and what lies beyond that is overdue
+    from then on, not from an hour after its beginning."""
+    top = "[maintenance]\nrepair_limit_h = {{ county = 4, township = 8, village = {} }}\n"
+    change = from_iso("2026-11-01T00:00:00+08:00")  # limits change with a month
+    async with county(tmp_path, "sqlite+aiosqlite://", top=top.format(3), at=change - 96 * MINUTE) as it:
+        start = it.clock.at
+        shorter = load(write_county(tmp_path / "shorter", top=top.format(1)), serving=False)
+        async with it.engine.begin() as connection:
+            told = ((1, BEGINNING, it.loaded), (2, change, shorter))
+            await versions.held(connection, [Held(n, s, one.digest, "", pack(one), "chen") for n, s, one in told])
+        await it.play(90, silent=("V1/tv",))
+        assert it.counts["village"] == (1, 0)
+        await it.play(30, silent=("V1/tv",))
+        [order] = await it.orders()
+        assert order.overdue == change
+        counted = await figures(it.engine, it.loaded, (start, it.clock.at))
+        [tv] = [m for m in counted.terminals if (m.site.site_id, m.terminal) == ("V1", "tv")]
+        assert tv.measure.overdue == it.clock.at - change
+
+
+async def test_an_order_shows_what_the_ledger_says_that_it_cost(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with county(tmp_path, database_url) as it:
         made = (await order_acts.open_by_hand(it.engine, it.loaded, OPERATOR, "V1", "花屏", it.clock.at)).order
         await opened_fund(it.engine)
@@ -282,12 +309,29 @@ async def test_an_order_shows_what_the_ledger_says_that_it_cost(tmp_path: Path, 
         waits = await drafted(it.engine, 100, work_order=str(made.id))
         given_up = await drafted(it.engine, 200, work_order=str(made.id))
         await give_up(ask(it.engine), [given_up], "重复")
-        await registered(it.engine, 300, work_order=f"{made.id}0")
-        costs = [cost_json(c) for c in (await order_acts.show(it.engine, it.loaded, made.id)).costs]
+        other = (await order_acts.open_by_hand(it.engine, it.loaded, OPERATOR, "V1", "黑屏", it.clock.at)).order
+        await registered(it.engine, 300, work_order=str(other.id))
+        costs = [cost_json(c) for c in (await order_acts.show(it.engine, it.loaded, APPROVER, made.id)).costs]
         assert [(c["entry"], c["number"], c["state"], c["amount_fen"], c["voucher"]) for c in costs] == [
             (paid, 1, "registered", 12_034, "记-0001"),
             (waits, None, "draft", 100, ""),
         ]
+        told = await order_acts.show(it.engine, it.loaded, APPROVER, made.id)
+        monkeypatch.setattr(order_acts, "COSTS", 2)
+        cut = await order_acts.show(it.engine, it.loaded, APPROVER, made.id)
+        assert (told.costs_cut, cut.costs_cut, [c["id"] for c in cut.costs]) == (False, True, [waits])
+        # Who may see sums only is told no entries; who is limited to another township is told nothing.
+        assert (await order_acts.show(it.engine, it.loaded, VIEWER, made.id)).costs == []
+        with pytest.raises(Forbidden, match="不含乡镇 T1"):
+            await order_acts.show(it.engine, it.loaded, OF_T2, made.id)
+        assert [o.id for o in await order_acts.listed(it.engine, it.loaded, VIEWER, site="V1")] == [made.id, other.id]
+        assert await order_acts.listed(it.engine, it.loaded, OF_T2) == []
+        with pytest.raises(MonitorError, match="没有站点 999"):
+            await order_acts.listed(it.engine, it.loaded, VIEWER, site="999")
+        with pytest.raises(MonitorError, match="没有乡镇 镇一：应为乡镇代码"):
+            await order_acts.listed(it.engine, it.loaded, VIEWER, township="镇一")
+        theirs = await stats(it.engine, it.loaded, OF_T2, (0, it.clock.at + 1), "township", it.clock.at + 1)
+        assert [(row.group, row.orders) for row in theirs] == [("T2", 0), ("total", 0)]
 
 
 async def test_an_exemption_stands_beside_what_was_measured(tmp_path: Path, database_url: str) -> None:
@@ -323,10 +367,10 @@ async def test_what_the_first_beat_says_of_the_cause(tmp_path: Path) -> None:
         await it.play(65, silent=("V1/tv",))
         await it.play(5)
         [order] = await it.orders()
-        told = await order_acts.show(it.engine, it.loaded, order.id)
+        told = await order_acts.show(it.engine, it.loaded, APPROVER, order.id)
         assert list(told.signs.values()) == ["line"]  # it had gone on counting its beats
         with pytest.raises(MonitorError, match="没有编号为 99"):
-            await order_acts.show(it.engine, it.loaded, 99)
+            await order_acts.show(it.engine, it.loaded, APPROVER, 99)
 
 
 async def test_statistics(tmp_path: Path, database_url: str) -> None:
@@ -339,7 +383,9 @@ async def test_statistics(tmp_path: Path, database_url: str) -> None:
         await it.play(31, silent=("V1/tv",))  # down for two hours: from the first due beat to the next one heard
         await it.play(9)
         await order_acts.set_cause(it.engine, OPERATOR, order.id, "线路", "", it.clock.at)
-        rows = {r.group: r for r in await stats(it.engine, it.loaded, (start, it.clock.at), "level", it.clock.at)}
+        rows = {
+            r.group: r for r in await stats(it.engine, it.loaded, VIEWER, (start, it.clock.at), "level", it.clock.at)
+        }
         village = rows["village"]
         assert (village.orders, village.responses, village.repairs, village.failures) == (1, 1, 1, 1)
         assert village.response_wall_s == village.response_counted_s == 1800
@@ -348,14 +394,16 @@ async def test_statistics(tmp_path: Path, database_url: str) -> None:
         assert village.mtbf_wall_s == (12 * minutes - 121) * 60  # twelve terminals in villages
         assert rows["township"].orders == 0
         assert rows["township"].mttr_wall_s is None
-        by_cause = {r.group: r for r in await stats(it.engine, it.loaded, (start, it.clock.at), "cause", it.clock.at)}
+        by_cause = {
+            r.group: r for r in await stats(it.engine, it.loaded, VIEWER, (start, it.clock.at), "cause", it.clock.at)
+        }
         assert (by_cause["line"].repairs, by_cause["power"].repairs, by_cause["total"].repairs) == (1, 0, 1)
         by_township = {
-            r.name: r for r in await stats(it.engine, it.loaded, (start, it.clock.at), "township", it.clock.at)
+            r.name: r for r in await stats(it.engine, it.loaded, VIEWER, (start, it.clock.at), "township", it.clock.at)
         }
         assert (by_township["镇一"].orders, by_township["镇二"].orders) == (1, 0)
         with pytest.raises(MonitorError, match="应为 level、township 或 cause"):
-            await stats(it.engine, it.loaded, (start, it.clock.at), "colour", it.clock.at)
+            await stats(it.engine, it.loaded, VIEWER, (start, it.clock.at), "colour", it.clock.at)
 
 
 async def test_an_order_that_was_closed_by_force_is_not_opened_again(tmp_path: Path, database_url: str) -> None:

@@ -19,7 +19,6 @@ from monitor.flows import order_acts, windows
 from monitor.flows.history import eras_in
 from monitor.flows.replay import figures
 from monitor.flows.windows import Plan
-from monitor.inventory.versions import parameters
 from monitor.store import reading
 from monitor.store.tables import outage, work_order_outage
 from tests.small_county import MINUTE, OPERATOR, County, county
@@ -106,7 +105,6 @@ async def test_every_outage_beyond_its_limit_is_in_one_order_that_says_what_is_s
 async def holds(it: County) -> None:
     """Every outage against the one clock, every order against its outages."""
     rules = it.loaded.settings.maintenance
-    limits = parameters(it.loaded).repair_limit_ms
     async with it.engine.connect() as connection:
         at = await reading.followed_to(connection, "test")
         assert at is not None
@@ -138,4 +136,4 @@ async def holds(it: County) -> None:
             site, terminal = it.loaded.inventory.sites[o.site], it.loaded.inventory.terminals[o.site, o.terminal]
             timeline = counter.terminal_timeline(o.site, o.terminal, checks)
             span = (o.start, at if o.over is None else o.over)
-            assert o.overdue == counter.reached_at(site, terminal, timeline, span, limits[site.level])
+            assert o.overdue == counter.overdue_since(site, terminal, timeline, span)

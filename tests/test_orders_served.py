@@ -55,9 +55,7 @@ class Office:
         return done.stderr.strip() if status else json.loads(done.stdout)
 
     async def orders(self, *more: str) -> list[dict[str, Any]]:
-        done = await asyncio.to_thread(run, "workorder", "list", "--config", self.config, "--json", *more)
-        assert done.returncode == 0, done.stderr
-        found: list[dict[str, Any]] = json.loads(done.stdout)
+        found: list[dict[str, Any]] = await self.say("workorder", "list", *more)
         return found
 
     def all_up(self) -> bool:
@@ -123,12 +121,9 @@ async def test_an_outage_of_the_fleet_from_its_order_to_its_close(tmp_path: Path
         assert closed["restored"] == closed["outages"][0]["over"]
         await wait_for_async(lambda: it.service.value("zhdj_workorders_open", level="village") == 0, 20, "none open")
         today = datetime.now(UTC)
-        done = run(
-            "workorder", "stats", "--config", it.config, "--json",
-            "--from", (today - timedelta(days=1)).isoformat(), "--to", (today + timedelta(days=1)).isoformat(),
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        village = next(r for r in json.loads(done.stdout)["rows"] if r["group"] == "village")
+        period = ((today - timedelta(days=1)).isoformat(), (today + timedelta(days=1)).isoformat())
+        counted = await it.say("workorder", "stats", "--from", period[0], "--to", period[1])
+        village = next(r for r in counted["rows"] if r["group"] == "village")
         took = from_iso(closed["restored"]) - began
         assert (village["repairs"], village["overdue"]) == (1, 1)
         assert village["mttr_wall_s"] * 1000 == pytest.approx(took, abs=1)
@@ -168,10 +163,8 @@ async def _is_paid(it: Office, number: str) -> None:
     [township] = totals["by"]["township"]
     assert (township["key"], township["spent_fen"]) == ("T1", 12_050)
     [cause] = [c for c in totals["by"]["cause"] if c["spent_fen"]]
-    assert (cause["key"], cause["spent_fen"]) == ("power", 12_050)
-    shown = await asyncio.to_thread(run, "workorder", "show", number, "--config", it.config, "--json")
-    assert shown.returncode == 0, shown.stderr
-    order = json.loads(shown.stdout)
+    assert (cause["key"], cause["name"], cause["spent_fen"]) == ("power", "市电", 12_050)
+    order = await it.say("workorder", "show", number)
     assert [(c["number"], c["amount_fen"], c["voucher"]) for c in order["costs"]] == [(1, 12_050, "记-0101")]
     assert [o["site"] for o in order["outages"]] == ["V1"]
     verified = await asyncio.to_thread(run, "verify", "--config", it.config)

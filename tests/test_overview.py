@@ -113,7 +113,7 @@ def test_a_figure_that_was_changed_after_the_fact_stands_beside_the_other() -> N
     other = {**data.month.levels, "village": replace(data.month.levels["village"], maintained=212, rate=212 / 219)}
     month = replace(data.month, without_retroactive=other, after_exemptions=data.month.levels)
     text = render(replace(data, month=month))
-    assert "不计事后补录的计划检修" in text
+    assert "不计事后补录和停机期间申报的计划检修" in text
     assert "扣除已批准的免责" in text
     assert [r[3] for r in Reader(text).rows if r and r[0] == "村级"] == [
         "97.71%214/219",

@@ -149,14 +149,14 @@ async def test_a_sheet_lists_every_mistake_and_writes_nothing(
         await register.take_sheet(engine, loaded, OPERATOR, file, NOW, dry_run=True)
     places = [(m.row, m.column) for m in error.value.mistakes]
     assert places == [
-        (2, "serial"),
-        (3, "installed_on"),
-        (4, "site_id"),
-        (5, "model"),
-        (6, "serial"),
-        (7, "installed_on"),
-        (8, "removed_on"),
-        (9, "serial"),
+        (2, "序列号"),
+        (3, "安装日期"),
+        (4, "站点编号"),
+        (5, "型号"),
+        (6, "序列号"),
+        (7, "安装日期"),
+        (8, "拆除日期"),
+        (9, "序列号"),
     ]
     with pytest.raises(ConfigError):
         await register.take_sheet(engine, loaded, OPERATOR, file, NOW)

@@ -105,7 +105,7 @@ def test_sheets(say: Say, tmp_path: Path) -> None:
     assert "不变 2" in say("register", "import", tmp_path / "out.xlsx")
     with pytest.raises(ConfigError) as error:
         say("register", "import", tmp_path / "sites.csv", "--dry-run")
-    assert "terminal, model, installed_on" in str(error.value)
+    assert "缺少列 机位, 型号, 安装日期" in str(error.value)
 
     say("register", "count-sheet", 2026, tmp_path / "count.xlsx")
     assert "V1/pc 相符" in say("register", "count", 2026, "V1/pc", "√", "--on", "2026-10-08")
@@ -120,14 +120,15 @@ def test_sheets(say: Say, tmp_path: Path) -> None:
 def test_inspections(say: Say) -> None:
     plan = ("inspection", "plan", "十月巡检", "--scope", "township:T1", "--from", "2026-10-01", "--to", "2026-10-10")
     assert "2 个站点" in say(*plan)
-    found = ("--found", "pc=fault:屏幕不亮", "--found", "tv=ok", "--order", "pc=GD-7")
+    say("workorder", "open", "V1", "--fault", "屏幕不亮")
+    found = ("--found", "pc=fault:屏幕不亮", "--found", "tv=ok", "--order", "pc=1")
     say("inspection", "visit", "V1", "--round", 1, "--who", "李华", "--on", "2026-10-09", *found)
     say("inspection", "visit", "T1", "--round", 1, "--who", "李华", "--on", "2026-10-09", "--not-reached")
     (one,) = json.loads(say("inspection", "list", "--overdue", "--json", by="guest"))
     assert (one["state"], one["reached"], one["missed"], one["coverage"]) == ("overdue", ["V1"], ["T1"], 0.5)
     shown = json.loads(say("inspection", "show", 1, "--json"))
     assert shown["visits"][0]["findings"][0] == {
-        "terminal": "pc", "result": "fault", "note": "屏幕不亮", "work_order": "GD-7"
+        "terminal": "pc", "result": "fault", "note": "屏幕不亮", "work_order": "1"
     }  # fmt: skip
     assert "T1\t未到" in say("inspection", "show", 1)
     figures = json.loads(say("inspection", "figures", "--from", "2026-10-01", "--to", "2026-10-31", "--json"))
@@ -156,10 +157,11 @@ def test_meetings(say: Say) -> None:
 @pytest.mark.parametrize("suffix", ["csv", "xlsx"])
 def test_a_rounds_sheet_is_taken_along_filled_in_and_taken_once(say: Say, tmp_path: Path, suffix: str) -> None:
     say("inspection", "plan", "十月巡检", "--scope", "county", "--from", "2026-10-01", "--to", "2026-10-10")
+    say("workorder", "open", "V1", "--fault", "屏幕不亮")
     filled = tmp_path / "filled.csv"
     filled.write_text(
         "站点编号,日期,巡检人,到达,数字电视,PC端,工单,备注\n"
-        "V1,2026-10-09,李华  王芳,是,正常,屏幕不亮,GD-7,\nT1,2026-10-09,李华,否,,,,道路中断\nC1,,,,,,,\n"
+        "V1,2026-10-09,李华  王芳,是,正常,屏幕不亮,1,\nT1,2026-10-09,李华,否,,,,道路中断\nC1,,,,,,,\n"
     )
     assert "试算，未写入：2，不变 0" in say("inspection", "import", 1, filled, "--dry-run")
     assert json.loads(say("inspection", "show", 1, "--json"))["visits"] == []
@@ -169,7 +171,7 @@ def test_a_rounds_sheet_is_taken_along_filled_in_and_taken_once(say: Say, tmp_pa
         (2, "T1", False, "lihua"),
     ]
     assert [(f["terminal"], f["result"], f["note"], f["work_order"]) for f in taken[0]["findings"]] == [
-        ("pc", "fault", "屏幕不亮", "GD-7"), ("tv", "ok", "", "")
+        ("pc", "fault", "屏幕不亮", "1"), ("tv", "ok", "", "")
     ]  # fmt: skip
     assert "已写入：0，不变 2" in say("inspection", "import", 1, filled)
     out = tmp_path / f"out.{suffix}"
@@ -183,8 +185,25 @@ def test_a_rounds_sheet_is_taken_along_filled_in_and_taken_once(say: Say, tmp_pa
     with pytest.raises(ConfigError) as error:
         say("inspection", "import", 1, filled)
     assert [(m.row, m.column) for m in error.value.mistakes] == [
-        (2, "site_id"), (3, "reached"), (4, "site_id"), (5, "site_id"), (6, "site_id")
+        (2, "站点编号"), (3, "到达"), (4, "站点编号"), (5, "站点编号"), (6, "站点编号")
     ]  # fmt: skip
+
+
+def test_a_rounds_sheet_names_orders_that_there_are(say: Say, tmp_path: Path) -> None:
+    say("inspection", "plan", "十月巡检", "--scope", "county", "--from", "2026-10-01", "--to", "2026-10-10")
+    say("workorder", "open", "V1", "--fault", "屏幕不亮")
+    filled = tmp_path / "filled.csv"
+    head = "站点编号,日期,巡检人,到达,数字电视,PC端,工单\n"
+    filled.write_text(f"{head}V1,2026-10-09,李华,是,正常,屏幕不亮,2\nT1,2026-10-09,李华,是,黑屏,,tv=GD-7\n")
+    for words in (("--dry-run",), ()):
+        with pytest.raises(ConfigError) as error:
+            say("inspection", "import", 1, filled, *words)
+        assert [(m.row, m.message.partition("：")[0]) for m in error.value.mistakes] == [
+            (2, "没有工单 2"), (3, "没有工单 GD-7")
+        ]  # fmt: skip
+    filled.write_text(f"{head}V1,2026-10-09,李华,是,正常,屏幕不亮,１\n")  # noqa: RUF001  # full width is the subject
+    (taken,) = json.loads(say("inspection", "import", 1, filled, "--json"))["visits"]
+    assert [f["work_order"] for f in taken["findings"]] == ["1", ""]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "xlsx"])
@@ -206,7 +225,7 @@ def test_a_meetings_sheet_is_filled_in_and_taken_once(say: Say, tmp_path: Path, 
     with pytest.raises(ConfigError) as error:
         say("meeting", "import", 1, filled)
     assert [(m.row, m.column) for m in error.value.mistakes] == [
-        (2, "joined"), (3, "reached"), (4, "site_id"), (5, "site_id")
+        (2, "加入"), (3, "参会"), (4, "站点编号"), (5, "站点编号")
     ]  # fmt: skip
 
 

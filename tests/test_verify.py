@@ -64,7 +64,10 @@ async def test_a_cut_tail_is_found_also_where_the_head_was_put_back(
 ) -> None:
     async with kept(database_url, tmp_path) as (engine, settings):
         await run(engine, f"DELETE FROM {table} WHERE n > 15")
-        assert fault_of(await checked(engine, settings), tag)[1:3] == (16, "older")
+        fault = fault_of(await checked(engine, settings), tag)
+        assert fault[1:3] == (16, "cut")  # the head says what became of them, the anchors only that they are gone
+        assert "链尾的行被删除" in fault.says
+        assert "锚点已记到第 20 条" in fault.says
         hashed = f"SELECT hash FROM {table} WHERE n = 15"
         await run(engine, f"UPDATE chain_head SET n = 15, hash = ({hashed}) WHERE tag = '{tag}'")
         assert fault_of(await checked(engine, settings), tag)[1:3] == (16, "older")

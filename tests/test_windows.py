@@ -27,6 +27,7 @@ from monitor.flows.observe import Observer
 from monitor.flows.replay import figures, rebuild, replay
 from monitor.flows.told_windows import KEPT_MS, line_of
 from monitor.flows.windows import Plan
+from monitor.flows.work_json import window_json
 from monitor.inventory.load import load
 from monitor.publish.answer import answer
 from monitor.store import audit, reading
@@ -88,6 +89,30 @@ async def test_a_window_ahead_counts_at_once_and_is_told_to_the_log_once(tmp_pat
         assert await counting(it) == []
         with pytest.raises(MonitorError, match="不能取消"):
             await windows.cancel(it.engine, it.loaded, OPERATOR, made.id, "改期", it.clock.at)
+
+
+async def test_what_is_declared_during_an_outage_for_later_is_not_called_after_the_fact(tmp_path: Path) -> None:
+    """It waits for a second person all the same: nobody stops the clock of an outage that goes on alone."""
+    async with county(tmp_path, "sqlite+aiosqlite://") as it:
+        await it.play(10, silent=("V1/tv",))
+        plans = {
+            "停机期间申报": Plan("site:V1", NOW + HOUR, NOW + 2 * HOUR, "换机柜"),
+            "事后补录": Plan("site:V1", NOW, NOW + 2 * HOUR, "停电"),
+            "": Plan("site:V2", NOW + HOUR, NOW + 2 * HOUR, "换机柜"),
+        }
+        for mark, plan in plans.items():
+            [made] = await windows.declare(it.engine, it.loaded, OPERATOR, plan, it.clock.at)
+            assert (made.window.mark, made.window.retroactive, made.state == "proposed") == (
+                mark,
+                bool(mark),
+                bool(mark),
+            )
+            assert window_json(made)["mark"] == mark
+            if mark:
+                await windows.approve(it.engine, it.loaded, APPROVER, made.id, it.clock.at)
+        async with it.engine.connect() as connection:
+            said = [r["what"] for r in await audit.rows(connection) if r["action"] == "window.approve"]
+        assert said == ["计划检修 1 停机期间申报审批：site:V1", "计划检修 2 事后补录审批：site:V1"]
 
 
 async def test_what_is_entered_after_the_fact_waits_for_a_second_person(tmp_path: Path, database_url: str) -> None:
@@ -251,7 +276,7 @@ async def test_what_cannot_be_declared_leaves_nothing(
     async with county(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/monitor.db") as it:
         with pytest.raises(MonitorError, match=says):
             await declare(it, scope, start, end)
-        assert await windows.listed(it.engine, since=None) == []
+        assert await windows.listed(it.engine, it.loaded, VIEWER, since=None) == []
         [made] = await declare(it, "county", datetime(2026, 10, 8), NOW)
         assert made.state == "proposed"
         with pytest.raises(MonitorError, match="已登记过"):

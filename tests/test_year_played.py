@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,6 @@ from monitor.core.period import parse
 from monitor.core.report import Sum
 from monitor.core.year_facts import YearFacts
 from monitor.flows.replay import figures, replay
-from monitor.flows.reports import facts_json
 from monitor.flows.reports.facts import gather
 from monitor.flows.reports.write_year import dump
 from monitor.flows.reports.year_gather import gather_year
@@ -30,6 +30,7 @@ from monitor.inventory.load import Loaded, load
 from monitor.publish.reports.template_files import templates_of
 from monitor.store.database import opened
 from tests.folders import TODAY
+from tests.kept_reports import keep
 from tests.ledgers import drafted, opened_fund
 from tests.ledgers import registered as registered_entry
 
@@ -163,18 +164,20 @@ async def test_replaying_the_log_says_the_same(facts: YearFacts, folder: Path, t
             assert (mine.maintained, mine.failed, mine.unproven) == (rate.maintained, rate.failed, rate.unproven)
 
 
-async def test_a_sealed_month_says_what_was_sealed(engine: AsyncEngine, loaded: Loaded) -> None:
+async def test_a_sealed_month_says_what_was_sealed(folder: Path, tmp_path: Path, loaded: Loaded) -> None:
+    shutil.copy(folder / "monitor.db", tmp_path)  # a row of its own: nothing takes a sealed report back
+    async with opened(f"sqlite+aiosqlite:///{tmp_path}/monitor.db") as engine:
+        await _says_what_was_sealed(engine, loaded)
+
+
+async def _says_what_was_sealed(engine: AsyncEngine, loaded: Loaded) -> None:
     august = await gather(engine, loaded, parse("2026-08"), NOW)
     whole = [
         replace(s, verdict="maintained", terminals=[replace(t, verdict="maintained") for t in s.terminals])
         for s in august.sites
     ]
-    kept = facts_json.dump(replace(august, sites=whole))
-
-    async def sealed(connection: object, period: str) -> bytes | None:
-        return kept if period == "2026-08" else None
-
-    facts = await gather_year(engine, loaded, templates_of(2026), 2026, NOW, sealed=sealed)
+    await keep(engine, replace(august, sites=whole))
+    facts = await gather_year(engine, loaded, templates_of(2026), 2026, NOW)
     assert [t.site for t in facts.trouble] == ["T1"]
     assert facts.months[7].state == "sealed"
 

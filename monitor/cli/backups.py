@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.acting import AsJson
 from monitor.cli.progress import Progress
+from monitor.cli.showing import show
 from monitor.clock import wall_ms
 from monitor.flows.backup import backup
 from monitor.flows.restore import restore
@@ -36,6 +38,7 @@ class _Bytes:
 def make(
     config: Config,
     file: Annotated[Path, typer.Argument(help="Where to; what is there already is not written over.")],
+    as_json: AsJson = False,
 ) -> None:
     """备份: database, evidence log, papers, anchors and configuration in one file; the service may go on running.
 
@@ -43,8 +46,9 @@ def make(
     """
     loaded = load(config, serving=False)
     made = asyncio.run(backup(loaded, config, file, wall_ms(), _Bytes()))
-    _count(made.files)
-    print(f"{file}: {made.size:,} bytes ({made.bytes:,} 未压缩)")
+    _say(made.files, f"备份 {file}：{made.size:,} 字节（未压缩 {made.bytes:,}）")
+    if as_json:
+        show({"file": str(file), "bytes": made.size, "unpacked_bytes": made.bytes, "files": made.files}, (), True)
 
 
 def put_in_place(
@@ -53,18 +57,22 @@ def put_in_place(
     ],
     file: Annotated[Path, typer.Argument(help="A backup.")],
     force: Annotated[bool, typer.Option("--force", help="Put aside what is there; nothing is deleted.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """恢复: a backup checked to the last byte and put in place, with the service stopped."""
     done = asyncio.run(restore(file, config, wall_ms(), force=force, progress=_Bytes()))
-    _count(done.files)
-    print(f"已恢复 {done.made_at} 的备份")
-    for place in done.aside:
-        print(f"原有内容移至 put aside: {place}")
+    lines = [f"已恢复 {done.made_at} 的备份", *(f"原有内容移至 {place}" for place in done.aside)]
     if done.config_written:
-        print(f"配置 configuration: {config} (passwords that stood in the environment are not in it)")
-    told = f"zhdj-monitor verify --config {config}; zhdj-monitor serve --config {config}"
-    print(f"下一步 next: {told}", file=sys.stderr)
+        lines.append(f"配置写入 {config}（环境变量中的密码不在其内）")
+    lines.append(f"下一步：zhdj-monitor verify --config {config}; zhdj-monitor serve --config {config}")
+    _say(done.files, *lines)
+    if as_json:
+        found = {"made_at": done.made_at, "files": done.files, "aside": [str(place) for place in done.aside]}
+        show({**found, "config_written": done.config_written}, (), True)
 
 
-def _count(files: dict[str, int]) -> None:
-    print("，".join(f"{_NAMES[name]} {count}" for name, count in files.items() if count))
+def _say(files: dict[str, int], *lines: str) -> None:
+    """For people, on stderr: stdout is for JSON alone."""
+    print("，".join(f"{_NAMES[name]} {count}" for name, count in files.items() if count), file=sys.stderr)
+    for line in lines:
+        print(line, file=sys.stderr)

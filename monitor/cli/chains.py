@@ -22,7 +22,7 @@ from monitor.flows.auditing import audited
 from monitor.flows.reports.verify import called, verify_reports
 from monitor.flows.verify import Found
 from monitor.flows.verify import verify as verify_chains
-from monitor.inventory.load import Loaded
+from monitor.inventory.load import Loaded, load
 from monitor.settings import Settings
 
 audit = typer.Typer(no_args_is_help=True, help="Who did what, and what became of it.")
@@ -85,7 +85,7 @@ def verify(
 
 def archive(
     config: Config,
-    year: Annotated[int, typer.Argument(help="A local year, such as 2026.", min=2000, max=2099)],
+    year: Annotated[int, typer.Argument(help="A local year that has begun, such as 2026.")],
     out: Annotated[Path, typer.Option(help="A folder that is empty or not there yet.")],
     evidence: Annotated[bool, typer.Option("--evidence", help="With the evidence logs that are still kept.")] = False,
     as_name: As = None,
@@ -122,13 +122,15 @@ def list_audit(
         period = (_instant(start, settings), _instant(end, settings, last=True))
         return await audited(engine, actor, wall_ms(), start_ms=period[0], end_ms=period[1], who=who)
 
+    zone = load(config, serving=False).settings.zone
     found = [{**row, "at": to_iso(row["at_ms"])} for row in act(config, as_name, password_file, work)]
     if as_json:
         json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
         print()
         return
     for row in found:
-        said = [row["n"], row["at"], row["who"], row["action"], row["outcome"], row["what"], row["reason"]]
+        at = datetime.fromtimestamp(row["at_ms"] / 1000, zone).isoformat(timespec="seconds")
+        said = [row["n"], at, row["who"], row["action"], row["outcome"], row["what"], row["reason"]]
         print("\t".join(" ".join(str(one).split()) for one in said))
 
 

@@ -10,7 +10,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
-from monitor.cli.showing import DryRun, File, From, Papers, To, a_day, iso, show, show_one
+from monitor.cli.showing import DryRun, File, From, Papers, To, a_day, iso, show, show_one, show_taken
 from monitor.clock import wall_ms
 from monitor.core.access import Action, Actor, demand
 from monitor.core.inspection import RESULT_NAMES, STATE_NAMES, Coverage, Finding, Result, Round, State, Visit
@@ -178,12 +178,8 @@ def import_visits(
         return await inspections.take_sheet(engine, loaded, actor, number, file, wall_ms(), dry_run=dry_run)
 
     found = act(config, as_name, password_file, work)
-    if as_json:
-        visits = [_visit(v) for v in found.visits]
-        show({"written": not dry_run, "visits": visits, "unchanged": found.unchanged}, (), True)
-        return
-    show(None, (_visit_line(v) for v in found.visits), False)
-    print(f"{'试算，未写入' if dry_run else '已写入'}：{len(found.visits)}，不变 {found.unchanged}")
+    made, lines = [_visit(v) for v in found.visits], map(_visit_line, found.visits)
+    show_taken("visits", made, lines, found.unchanged, dry_run=dry_run, as_json=as_json)
 
 
 @program.command()

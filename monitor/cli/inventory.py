@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import As, AsJson, Config, PasswordFile, act, actor_of
 from monitor.cli.showing import DryRun, a_day, show, show_one
-from monitor.cli.tokens import in_database
 from monitor.cli.windows import shown
 from monitor.clock import to_iso, wall_ms
+from monitor.core.access import Action, Actor, demand
 from monitor.core.timeline import BEGINNING
 from monitor.errors import ConfigError
 from monitor.flows import inventory_import as imports
@@ -51,6 +51,8 @@ def import_folder(
 
     async def run() -> dict[str, Any]:
         async with opened(settings.database.url.get_secret_value()) as engine:
+            actor = await actor_of(engine, load(config, serving=False), config, as_name, password_file)
+            demand(actor, Action.INVENTORY_PROPOSE)
             wanted = await imports.read(engine, config, folder or config, wanted_day, wall_ms())
             said: dict[str, Any] = {
                 "ok": True,
@@ -68,7 +70,7 @@ def import_folder(
             elif dry_run:
                 _say(f"{len(wanted.differences)} 处变动，自 {shown(wanted.since, zone)} 起；试运行，没有写入", as_json)
             else:
-                found = await _propose(engine, config, wanted, as_name, password_file, as_json)
+                found = await _propose(engine, actor, wanted, as_json)
                 said["proposed"] = _json(found)
             return said
 
@@ -83,15 +85,7 @@ def import_folder(
         show(answer, [], True)
 
 
-async def _propose(
-    engine: AsyncEngine,
-    config: Path,
-    wanted: imports.Import,
-    as_name: str | None,
-    password_file: Path | None,
-    as_json: bool,
-) -> Stored:
-    actor = await actor_of(engine, load(config, serving=False), config, as_name, password_file)
+async def _propose(engine: AsyncEngine, actor: Actor, wanted: imports.Import, as_json: bool) -> Stored:
     found = await imports.propose(engine, actor, wanted, wall_ms())
     when = shown(found.from_ms, wanted.loaded.settings.zone)
     _say(f"版本 {found.number}：{len(wanted.differences)} 处变动，自 {when} 起，待管理员审批", as_json)
@@ -122,18 +116,22 @@ def withdraw(
 
 
 @program.command("list")
-def list_versions(config: Config, as_json: AsJson = False) -> None:
+def list_versions(
+    config: Config, as_name: As = None, password_file: PasswordFile = None, as_json: AsJson = False
+) -> None:
     """All versions: from when on each holds, and who proposed and approved it."""
     loaded = load(config, serving=False)
-    found = in_database(loaded, imports.listed)
+    found = act(config, as_name, password_file, lambda db, who, _: imports.listed(db, who))
     show([_json(one) for one in found], [_cells(one, loaded.settings) for one in found], as_json)
 
 
 @program.command("show")
-def show_version(config: Config, number: Number, as_json: AsJson = False) -> None:
+def show_version(
+    config: Config, number: Number, as_name: As = None, password_file: PasswordFile = None, as_json: AsJson = False
+) -> None:
     """A version, and what it changes against the one before it; with --json all that it says."""
     loaded = load(config, serving=False)
-    found = in_database(loaded, lambda engine: imports.show(engine, loaded, number))
+    found = act(config, as_name, password_file, lambda db, who, _: imports.show(db, loaded, who, number))
     if as_json:
         show({**_shown(found), "body": body_of(found.loaded)}, [], True)
         return
@@ -144,10 +142,17 @@ def show_version(config: Config, number: Number, as_json: AsJson = False) -> Non
 
 
 @program.command("diff")
-def diff_versions(config: Config, one: Number, other: Number, as_json: AsJson = False) -> None:
+def diff_versions(
+    config: Config,
+    one: Number,
+    other: Number,
+    as_name: As = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
     """What the second version changes against the first."""
     loaded = load(config, serving=False)
-    found = in_database(loaded, lambda engine: imports.diff(engine, loaded, one, other))
+    found = act(config, as_name, password_file, lambda db, who, _: imports.diff(db, loaded, who, one, other))
     if as_json:
         show(_shown(found), [], True)
         return

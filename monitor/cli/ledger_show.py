@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -53,8 +55,11 @@ def list_entries(
     which = Where(year, fund) if year is not None else None
     found = asked(
         config, as_name, password_file, "",
-        lambda asking, _: looking.list_entries(asking.engine, asking.actor, which, wanted),
+        lambda asking, _: looking.list_entries(asking.engine, asking.actor, which, replace(wanted, limit=limit + 1)),
     )  # fmt: skip
+    if len(found) > limit:
+        found = found[:limit]
+        print(f"只列 {limit} 笔，还有更多：--after {found[-1]['id']} 接着往下列，或 --limit", file=sys.stderr)
     tell(found, as_json, lambda: map(_entry_line, found))
 
 
@@ -179,4 +184,4 @@ def _totals_lines(found: Figures, shown: Sequence[str]) -> Iterator[str]:
         yield f"结转下年 {in_yuan(found.carried_fen)} 元"
     for key in shown:
         for each, spent in found.by[key].items():
-            yield "\t".join([key, each or "—", found.names.get(key, {}).get(each, ""), in_yuan(spent)])
+            yield "\t".join([BREAKDOWNS[key], each or "—", found.names.get(key, {}).get(each, ""), in_yuan(spent)])

@@ -9,7 +9,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
-from monitor.cli.showing import DryRun, File, From, Papers, To, a_day, an_instant, iso, show, show_one
+from monitor.cli.showing import DryRun, File, From, Papers, To, a_day, an_instant, iso, show, show_one, show_taken
 from monitor.clock import wall_ms
 from monitor.core.access import Action, Actor, demand
 from monitor.core.days import start_of
@@ -145,11 +145,8 @@ def import_notes(
         return await meetings.take_sheet(engine, loaded, actor, number, file, wall_ms(), dry_run=dry_run)
 
     found = act(config, as_name, password_file, work)
-    if as_json:
-        notes = [{"site": note.site, **_noted(note)} for note in found.notes]
-        show({"written": not dry_run, "notes": notes, "unchanged": found.unchanged}, (), True)
-        return
-    print(f"{'试算，未写入' if dry_run else '已写入'}：{len(found.notes)}，不变 {found.unchanged}")
+    notes = [{"site": note.site, **_noted(note)} for note in found.notes]
+    show_taken("notes", notes, (), found.unchanged, dry_run=dry_run, as_json=as_json)
 
 
 @program.command()

@@ -10,7 +10,20 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
-from monitor.cli.showing import DryRun, File, From, Papers, To, a_day, a_position, iso, show, show_one
+from monitor.cli.showing import (
+    DryRun,
+    File,
+    From,
+    Papers,
+    To,
+    a_day,
+    a_position,
+    iso,
+    show,
+    show_one,
+    show_taken,
+    written,
+)
 from monitor.clock import wall_ms
 from monitor.core.access import Action, Actor, demand
 from monitor.core.register import ACT_NAMES, Act, Card, Device, Record, device, on_day
@@ -163,7 +176,7 @@ def import_cards(
     if dry_run:
         show(None, (_record_line(r) for r in plan.records), False)
     counts = "，".join(f"{ACT_NAMES[Act(name)]} {n}" for name, n in number.items())
-    print(f"{'试算，未写入' if dry_run else '已写入'}：{counts}，不变 {plan.unchanged}")
+    print(f"{written(dry_run)}：{counts}，不变 {plan.unchanged}")
 
 
 @program.command()
@@ -249,12 +262,8 @@ def count_import(
         return await stocktake.take_sheet(engine, loaded, actor, year, file, wall_ms(), dry_run=dry_run)
 
     found = act(config, as_name, password_file, work)
-    if as_json:
-        counts = [_count(c) for c in found.counts]
-        show({"written": not dry_run, "counts": counts, "unchanged": found.unchanged}, (), True)
-        return
-    show(None, (_count_line(c) for c in found.counts), False)
-    print(f"{'试算，未写入' if dry_run else '已写入'}：{len(found.counts)}，不变 {found.unchanged}")
+    made, lines = [_count(c) for c in found.counts], map(_count_line, found.counts)
+    show_taken("counts", made, lines, found.unchanged, dry_run=dry_run, as_json=as_json)
 
 
 @program.command("stocktake")

@@ -37,6 +37,28 @@ def show_one(found: Mapping[str, Any], as_json: bool) -> None:
     show(found, ((name, value) for name, value in found.items()), as_json)
 
 
+def show_taken(
+    what: str,
+    made: Sequence[Mapping[str, Any]],
+    lines: Iterable[Sequence[object]],
+    unchanged: int,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """What a sheet brought: JSON with the new ones under `what`, or their `lines` and how many they are."""
+    if as_json:
+        show({"written": not dry_run, what: made, "unchanged": unchanged}, (), True)
+        return
+    show(None, lines, False)
+    print(f"{written(dry_run)}：{len(made)}，不变 {unchanged}")
+
+
+def written(dry_run: bool) -> str:
+    """Whether what is shown was written down."""
+    return "试算，未写入" if dry_run else "已写入"
+
+
 def a_day(text: str, option: str) -> date:
     """Of what was typed after `option`. Raises MonitorError."""
     try:

@@ -172,10 +172,13 @@ def list_tokens(
     config: Config,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
+    as_name: As = None,
+    password_file: PasswordFile = None,
 ) -> None:
     """Which tokens there are, by the beginning of their hash; the tokens themselves nobody knows any more."""
     now = wall_ms()
-    found = [_shown(row, now) for row in in_database(load(config), tokens.rows)]
+    known = manage(load(config), config, as_name, password_file, "list", tokens.rows_of)
+    found = [_shown(row, now) for row in known]
     found = [one for one in found if everything or one["state"] == "valid"]
     if as_json:
         json.dump(found, sys.stdout, ensure_ascii=False, indent=1)

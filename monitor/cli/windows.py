@@ -13,7 +13,6 @@ import typer
 
 from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
 from monitor.cli.showing import a_day
-from monitor.cli.tokens import in_database
 from monitor.clock import wall_ms
 from monitor.core.planning import Repeat
 from monitor.errors import MonitorError
@@ -120,12 +119,18 @@ def cancel(
 def list_windows(
     config: Config,
     everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    as_name: As = None,
+    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """The windows that are not over, and what became of them."""
-    loaded = load(config, serving=False)
+    zone = load(config, serving=False).settings.zone
     since = None if everything else wall_ms()
-    _tell(in_database(loaded, lambda engine: windows.listed(engine, since=since)), loaded.settings.zone, as_json)
+    _tell(
+        act(config, as_name, password_file, lambda db, who, it: windows.listed(db, it, who, since=since)),
+        zone,
+        as_json,
+    )
 
 
 def _tell(found: Sequence[Declared], zone: ZoneInfo, as_json: bool) -> None:
@@ -135,7 +140,7 @@ def _tell(found: Sequence[Declared], zone: ZoneInfo, as_json: bool) -> None:
         return
     for one in found:
         window = one.window
-        marks = "，事后补录" if window.retroactive else ""
+        marks = f"，{window.mark}" if window.mark else ""
         marks += f"，系列 {one.series}" if one.series is not None else ""
         print(
             f"{one.id}\t{_STATES[one.state]}{marks}\t{window.scope}\t"

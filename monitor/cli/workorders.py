@@ -12,7 +12,6 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
-from monitor.cli.tokens import in_database
 from monitor.cli.windows import local_time, shown
 from monitor.clock import wall_ms
 from monitor.core import ledger
@@ -60,16 +59,18 @@ def list_orders(
     site: Annotated[str | None, typer.Option(help="Of this site alone.")] = None,
     township: Annotated[str | None, typer.Option(help="Of this township (code) alone.")] = None,
     overdue: Annotated[bool, typer.Option("--overdue", help="Those that are overdue alone.")] = False,
+    as_name: As = None,
+    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """The orders that are not closed."""
-    loaded = load(config, serving=False)
 
-    async def read(engine: AsyncEngine) -> list[orders.Order]:
-        async with engine.connect() as connection:
-            return await orders.listed(connection, closed=everything, site=site, township=township)
+    async def read(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[list[orders.Order], Loaded]:
+        found = await order_acts.listed(engine, loaded, actor, closed=everything, site=site, township=township)
+        return found, loaded
 
-    found = [o for o in in_database(loaded, read) if not overdue or o.overdue is not None]
+    known, loaded = act(config, as_name, password_file, read)
+    found = [o for o in known if not overdue or o.overdue is not None]
     if as_json:
         _json([order_json(order) for order in found])
         return
@@ -78,10 +79,11 @@ def list_orders(
 
 
 @program.command()
-def show(config: Config, number: Number, as_json: AsJson = False) -> None:
-    """An order with its outages, its history, papers and exemptions."""
-    loaded = load(config, serving=False)
-    _tell(in_database(loaded, lambda engine: order_acts.show(engine, loaded, number)), loaded, as_json)
+def show(
+    config: Config, number: Number, as_name: As = None, password_file: PasswordFile = None, as_json: AsJson = False
+) -> None:
+    """An order with its outages, its history, papers, exemptions and costs."""
+    _do(config, as_name, password_file, as_json, lambda db, who, it: order_acts.show(db, it, who, number))
 
 
 @program.command()
@@ -257,15 +259,18 @@ def stats(
     start: Annotated[str, typer.Option("--from", help="Local time, as 2026-10-01; or with an offset.")],
     end: Annotated[str, typer.Option("--to", help="Likewise.")],
     by: Annotated[str, typer.Option(help="level, township or cause.")] = "level",
+    as_name: As = None,
+    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Response, repair, MTTR and MTBF of a period, in counted time and in wall time (docs/workorders.md)."""
-    loaded = load(config, serving=False)
-    zone = loaded.settings.zone
+    zone = load(config, serving=False).settings.zone
     period = (instant(local_time(start, zone, "--from"), zone), instant(local_time(end, zone, "--to"), zone))
     if period[0] >= period[1]:
         raise MonitorError(f"--from 应早于 --to，实为 {start} 和 {end}")
-    rows = in_database(loaded, lambda engine: order_stats.stats(engine, loaded, period, by, wall_ms()))
+    rows = act(
+        config, as_name, password_file, lambda db, who, it: order_stats.stats(db, it, who, period, by, wall_ms())
+    )
     if as_json:
         _json({"from": iso(period[0]), "to": iso(period[1]), "by": by, "rows": [row.as_dict() for row in rows]})
         return
@@ -305,7 +310,13 @@ def _tell(told: Told, loaded: Loaded, as_json: bool) -> None:
         ]
         exemptions = [exemption_json(e) for e in told.exemptions]
         costs = [cost_json(c) for c in told.costs]
-        parts = {"history": history, "papers": papers, "exemptions": exemptions, "costs": costs}
+        parts = {
+            "history": history,
+            "papers": papers,
+            "exemptions": exemptions,
+            "costs": costs,
+            "costs_cut": told.costs_cut,
+        }
         _json({**order_json(order, told.signs), **parts})
         return
     print(_line(order, loaded))
@@ -315,6 +326,8 @@ def _tell(told: Told, loaded: Loaded, as_json: bool) -> None:
         late = f"，{shown(o.overdue, zone)} 起超期" if o.overdue is not None else ""
         sign = f"，{SIGNS[told.signs[o.key]]}" if o.key in told.signs else ""
         print(f"  停机 {o.site}/{o.terminal}  {shown(o.start, zone)} 至 {shown(o.over, zone) or '今'}{late}{sign}")
+    if told.costs_cut:
+        print(f"  经费只列最近 {order_acts.COSTS} 笔，其余见 ledger list --work-order {order.id}")
     for c in told.costs:
         number = f"第 {c['number']} 号" if c["number"] is not None else f"分录 {c['id']}"
         state = ledger.STATE_NAMES[c["state"]]

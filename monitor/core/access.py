@@ -153,6 +153,10 @@ class Actor:
     roles: frozenset[Role]
     townships: frozenset[str] | None = None
 
+    def sees(self, township: str | None) -> bool:
+        """Whether reading is narrowed to townships without this one. None: what concerns the whole county."""
+        return self.townships is None or township is None or township in self.townships
+
 
 #: The service itself. It has no password and signs in nowhere; nobody may have its name.
 SYSTEM = Actor("system", _ALL)
@@ -162,6 +166,11 @@ class Forbidden(MonitorError):
     """The right is missing; the sentence says which."""
 
 
+def may(actor: Actor, action: Action) -> bool:
+    """Whether any of their roles has the right, somewhere."""
+    return bool(actor.roles & RIGHTS[action])
+
+
 def demand(actor: Actor, action: Action, *, township: str | None = None, drafted_by: str | None = None) -> None:
     """Raise Forbidden unless `actor` may do `action`.
 
@@ -169,7 +178,7 @@ def demand(actor: Actor, action: Action, *, township: str | None = None, drafted
     only read. `drafted_by`: who drafted what is being approved.
     """
     allowed = RIGHTS[action]
-    if not actor.roles & allowed:
+    if not may(actor, action):
         names = "、".join(ROLE_NAMES[role] for role in Role if role in allowed)
         raise Forbidden(f"{actor.name} 无权执行 {action}：需要角色 {names}")
     if action in APPROVALS and drafted_by is not None and drafted_by == actor.name:

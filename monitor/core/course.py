@@ -88,7 +88,7 @@ class Course:
         in_service, counted = self.counted((back, period[1]), back == period[0])
         if not in_service.intervals or in_service.intervals[-1][1] <= period[0]:
             return None
-        first, *others = self._limits(period)
+        first, *others = self.limits(period)
         measured = measure_counted(timeline, period, in_service, counted, first[2])
         if not others:
             return measured
@@ -123,7 +123,7 @@ class Course:
         return well, own
 
     def _of_day(self, timeline: Sequence[Step], day: Interval, in_service: Counted, counted: Counted) -> Measure:
-        first, *others = self._limits(day)
+        first, *others = self.limits(day)
         measured = measure_counted(timeline, day, in_service, counted, first[2])
         if not others:
             return measured
@@ -134,7 +134,7 @@ class Course:
     def clock(self, timeline: Sequence[Step], outage: Interval, period: Interval, counted: Counted) -> Clock:
         """An outage `[start, over)` as of the period's end. `counted` must reach back to its start."""
         start, end = outage[0], min(outage[1], period[1])
-        limits = self._limits(period)
+        limits = self.limits(period)
         i = bisect_left(timeline, (start,))
         is_plain = start >= period[0] and len(limits) == 1 and len(timeline) > i + 1
         if is_plain and timeline[i][1] == DOWN and timeline[i][0] == start and timeline[i + 1][0] == end:
@@ -164,7 +164,7 @@ class Course:
         overdue = sum(max(0, until_then(b) - limit) - max(0, until_then(a) - limit) for a, b, limit in limits)
         return Clock(used, used - until_then(period[0]), overdue, last)
 
-    def _limits(self, period: Interval) -> list[tuple[int, int, int]]:
+    def limits(self, period: Interval) -> list[tuple[int, int, int]]:
         """The period cut where the repair limit changes: start, end, limit. Not empty where it is ever in service."""
         if len(self.pieces) == 1:
             return [(*period, self.pieces[0].repair_limit_ms)]

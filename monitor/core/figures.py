@@ -10,7 +10,7 @@ from typing import NamedTuple
 from monitor.core.course import Course, Courses, Piece
 from monitor.core.eras import Era, Parameters
 from monitor.core.maintenance import Rate, Verdict, rates, site_verdict, terminal_verdict
-from monitor.core.measure import Measure, counted_down, reaches_back_to
+from monitor.core.measure import Measure, counted_down, passed_at, reaches_back_to
 from monitor.core.sites import Check, Level, Site, Terminal
 from monitor.core.timeline import (
     BEGINNING,
@@ -55,7 +55,7 @@ class Member:
 class Figures:
     """Of what was in service in `[from, to)`, ordered by site and terminal.
 
-    Beside what is counted: the same without retroactive windows 事后补录, and the same after approved exemptions 免责;
+    Beside what is counted: the same without retroactive windows, and the same after approved exemptions 免责;
     None where that changes nothing.
     """
 
@@ -377,16 +377,18 @@ class Counter:
     def reached_at(
         self, site: Site, terminal: Terminal, timeline: Sequence[Step], outage: Interval, limit_ms: int
     ) -> int | None:
-        """When the counted down ms of an outage `[start, end or now)` came to more than `limit_ms`; None if never.
+        """When the counted down ms of an outage `[start, end or now)` came to more than `limit_ms`; None if never."""
+        return passed_at(self._counted_down(site, terminal, timeline, *outage), [(*outage, limit_ms)])
 
-        From that instant on each further one is overdue, if the limit is that of repair.
-        """
-        left = limit_ms
-        for start, end in self._counted_down(site, terminal, timeline, *outage):
-            if end - start > left:
-                return start + left
-            left -= end - start
-        return None
+    def overdue_since(self, site: Site, terminal: Terminal, timeline: Sequence[Step], outage: Interval) -> int | None:
+        """The first overdue ms of an outage `[start, end or now)`, each judged by the repair limit that held then; None
+        where there is none. So an outage has one exactly if figures count overdue seconds of it."""
+        limits = self.course_of(site, terminal).limits(outage)
+        return passed_at(self._counted_down(site, terminal, timeline, *outage), limits)
+
+    def least_repair_limit_ms(self, site: Site, terminal: Terminal, outage: Interval) -> int:
+        """The least that ever held in an outage."""
+        return min((limit for _, _, limit in self.course_of(site, terminal).limits(outage)), default=0)
 
     def counted_ms(self, site: Site, terminal: Terminal, timeline: Sequence[Step], start: int, now: int) -> int:
         """Counted down ms of the outage that began at `start`, as of `now`: the one clock of all limits (§6)."""

@@ -64,7 +64,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Of one terminal. `work_order`: its number as people write it; nothing checks that there is one."""
+    """Of one terminal. `work_order`: the number of one that there is, or "" (flows/inspections.py asks)."""
 
     terminal: str
     result: Result

@@ -130,7 +130,8 @@ class Entry:
 class Books:
     """What must be known beside an entry: its fund, the year's classes, its stage, and what it reverses.
 
-    `today`: the local day. `reversed_fen`: of `original`, by registered red entries, as a positive number.
+    `today`: the local day. `order_known`: there is a work order of the number that the entry names.
+    `reversed_fen`: of `original`, by registered red entries, as a positive number.
     """
 
     fund: Fund
@@ -138,6 +139,7 @@ class Books:
     classes: Mapping[str, str] = field(default_factory=dict)
     stage: Stage | None = None
     original: Entry | None = None
+    order_known: bool = True
     reversed_fen: int = 0
 
 

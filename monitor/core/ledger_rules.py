@@ -12,6 +12,7 @@ from datetime import date
 
 from monitor.core.ledger import COST_CLASSES, STATE_NAMES, Books, Entry, Fund, LedgerRefused, Problem, State
 from monitor.core.money import in_yuan
+from monitor.core.workorder import no_such_order
 
 MAX_MEMO = 200
 MAX_NAME = 100
@@ -104,6 +105,12 @@ def _basis(entry: Entry, books: Books) -> Problem | None:
     for what, text in (("工单号", entry.work_order), ("验收单", entry.acceptance)):
         if text and (problem := text_problem(what, text, MAX_NAME)):
             return problem
+    return None
+
+
+def _order(entry: Entry, books: Books) -> Problem | None:
+    if entry.work_order and not books.order_known:
+        return Problem("order", f"{no_such_order(entry.work_order)}；未经本系统派单的，请以验收单为依据")
     return None
 
 
@@ -207,6 +214,8 @@ def _voucher(entry: Entry, books: Books) -> Problem | None:
 WRITING: Sequence[Check] = (
     _year_open, _amount, _memo, _dated, _purpose, _class, _cost_class, _payee, _basis, _sites, _stage, _reversal,
 )  # fmt: skip
+#: An order is never deleted: what named one when it was drafted names one for good.
+DRAFTING: Sequence[Check] = (*WRITING, _order)
 APPROVING: Sequence[Check] = (_in_state(State.DRAFT, "审批"), *WRITING, _balance)
 #: The balance last and alone where nothing else is wrong: its sentence is a promise.
 REGISTERING: Sequence[Check] = (_in_state(State.APPROVED, "登记"), *WRITING, _paid, _voucher, _balance)

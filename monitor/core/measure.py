@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -160,6 +160,23 @@ def counted_down(timeline: Sequence[Step], start: int, end: int, counted: Sequen
     """The counted down parts of `[start, end)`, on which everything with a time limit runs."""
     down = [(a, b) for a, b, value in spans(timeline, start, end) if value == DOWN]
     return intersect(down, counted)
+
+
+def passed_at(down: Iterable[Interval], limits: Sequence[tuple[int, int, int]]) -> int | None:
+    """When counted down time, added up, first lay beyond the limit that held then; None if never.
+
+    `limits`: start, end and limit (ms), in their order, together over all that is asked for.
+    """
+    used = 0
+    for start, end in down:
+        for since, until, limit in limits:
+            lo, hi = max(start, since), min(end, until)
+            if lo >= hi:
+                continue
+            if used + hi - lo > limit:
+                return lo + max(0, limit - used)
+            used += hi - lo
+    return None
 
 
 def reaches_back_to(timeline: Sequence[Step], instant: int) -> int:

@@ -93,7 +93,7 @@ def _places(sheet: Sequence[SheetRow], known: Sequence[Card], result: Plan, toda
     for row in sheet:
         if max(row.since, row.until or row.since) > today:
             column = "installed_on" if row.since > today else "removed_on"
-            result.wrong.append(Wrong(row.number, column, f"expected a day up to today ({today})"))
+            result.wrong.append(Wrong(row.number, column, f"应不晚于今天 {today}"))
             continue
         same = next((p for p in places if p.since == row.since and p.card and p.card.device == row.device), None)
         if same is None:
@@ -104,7 +104,7 @@ def _places(sheet: Sequence[SheetRow], known: Sequence[Card], result: Plan, toda
             else:
                 places.append(_Place(row.since, row.until, row))
         elif same.row is not None:
-            text = f"expected each card once, found it in rows {same.row.number} and {row.number}"
+            text = f"同一张卡片只应有一行，第 {same.row.number} 行和第 {row.number} 行相同"
             result.wrong.append(Wrong(row.number, "installed_on", text))
         elif same.until == row.until:
             same.row = row

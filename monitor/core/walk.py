@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from monitor.core.chain import BEGINNING, Link, Record, link, rendered
 
@@ -38,17 +38,19 @@ class Walk:
     at_ms: int | None = None  # of the last record that holds
     anchored: int = 0  # the newest record that an anchor confirms
     fault: Fault | None = None
+    render: Callable[[Mapping[str, Any]], bytes] = rendered  # a body's bytes; a quicker one must give the same
 
     def feed(self, records: Iterable[Record]) -> None:
         """The next records. After the first fault nothing more is looked at."""
         if self.fault is not None:
             return
         tag, n, previous, at_ms, anchors = self.tag, self.n, self.hash, self.at_ms, self.anchors
+        render = self.render
         for record in records:
             if record.n != n + 1:
                 self._gap(n, record.n)
                 break
-            made = link(tag, record.n, previous, rendered(record.body))
+            made = link(tag, record.n, previous, render(record.body))
             if made != record.hash:
                 self._bad(record.n, "changed", "内容与其哈希不符：这一行在写入之后被改动过，或有人重写了它的哈希")
                 break
@@ -65,14 +67,16 @@ class Walk:
         if self.fault is not None:
             return
         newest = max(self.anchors.values(), key=lambda a: a.n, default=None)
-        if newest is not None and newest.n > self.n:
-            says = f"{newest.at} 的锚点已记到第 {newest.n} 条，库中只到第 {self.n} 条：链尾被截去，或换回了旧的备份"
-            self._bad(self.n + 1, "older", says)
+        behind = f"{newest.at} 的锚点已记到第 {newest.n} 条" if newest is not None and newest.n > self.n else ""
+        if head is not None and head.n > self.n:
+            # Surer than what the anchors say: an old backup would have brought its head along.
+            also = f"；{behind}" if behind else ""
+            self._bad(self.n + 1, "cut", f"链头已到第 {head.n} 条，表中只到第 {self.n} 条：链尾的行被删除{also}")
+        elif behind:
+            self._bad(self.n + 1, "older", f"{behind}，库中只到第 {self.n} 条：链尾被截去，或换回了旧的备份")
         elif head is None:
             if self.n:
                 self._bad(self.n, "head", "链头的记录（chain_head）被删除")
-        elif head.n > self.n:
-            self._bad(self.n + 1, "cut", f"链头已到第 {head.n} 条，表中只到第 {self.n} 条：链尾的行被删除")
         elif head.n < self.n:
             self._bad(head.n + 1, "head", f"链头只到第 {head.n} 条，表中却有第 {self.n} 条：链头被改动，或行是后加的")
         elif head.hash != self.hash:

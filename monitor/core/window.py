@@ -17,9 +17,9 @@ from monitor.errors import MonitorError
 class Window:
     """Declared at `at` for `[start, end)`, ms UTC. Overlaps count once.
 
-    `retroactive` 事后补录: declared after its start, or while a terminal in its scope was down; figures are given with
-    it and without, once a second person has `approved` it. `cancelled`: when it was called off; what had passed by
-    then stays. Who said so: `by`, `approved_by`.
+    `retroactive`: declared after its start 事后补录, or while a terminal in its scope was down 停机期间申报; figures
+    are given with it and without, once a second person has `approved` it. `cancelled`: when it was called off; what
+    had passed by then stays. Who said so: `by`, `approved_by`.
     """
 
     scope: str
@@ -32,6 +32,13 @@ class Window:
     approved: int | None = None
     approved_by: str = ""
     cancelled: int | None = None
+
+    @property
+    def mark(self) -> str:
+        """How people are told why it needed a second person; "" where it did not."""
+        if not self.retroactive:
+            return ""
+        return "事后补录" if self.at > self.start else "停机期间申报"
 
     @property
     def identity(self) -> tuple[str, int, int, int]:

@@ -77,6 +77,11 @@ def word_of(known: Mapping[str, str], text: str, what: str) -> str:
     return known[text]
 
 
+def no_such_order(number: str) -> str:
+    """What is said wherever somebody names a work order that there is not."""
+    return f"没有工单 {number}：应为已开立的工单编号，如 17（见 workorder list --all）"
+
+
 def name_of(known: Mapping[str, str], word: str) -> str:
     """As people say it; "" stays."""
     return next((name for name, kept in known.items() if kept == word), word)

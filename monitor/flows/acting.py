@@ -48,6 +48,27 @@ async def acting(
         raise
 
 
+@asynccontextmanager
+async def acting_or_trying(
+    engine: AsyncEngine,
+    actor: Actor,
+    action: Action,
+    what: str,
+    at_ms: int,
+    *,
+    township: str | None = None,
+    dry_run: bool,
+) -> AsyncIterator[AsyncConnection]:
+    """As `acting`; `dry_run`: the same right is asked, and the connection is there to read, nothing is audited."""
+    if dry_run:
+        demand(actor, action, township=township)
+        async with engine.connect() as connection:
+            yield connection
+        return
+    async with acting(engine, actor, action, what, at_ms, township=township) as connection:
+        yield connection
+
+
 async def refused(
     engine: AsyncEngine, who: str, action: str, what: str, at_ms: int, outcome: audit.Outcome, reason: str
 ) -> None:

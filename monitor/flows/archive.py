@@ -115,6 +115,10 @@ class _Lines:
         self._archive.seal(self.name, self.count)
 
 
+#: Before this there was no platform whose sites could have been watched.
+FIRST_YEAR = 2000
+
+
 async def archive(
     engine: AsyncEngine,
     actor: Actor,
@@ -129,8 +133,12 @@ async def archive(
     """Write the local year `number` into the empty folder `out`; the SHA-256 of its manifest, and what does not hold.
 
     A chain that does not hold is written all the same, as far as it can be read: the archive says where it breaks.
-    `evidence`: with the logs that are still kept. Raises MonitorError for a folder that is not empty.
+    `evidence`: with the logs that are still kept. Raises MonitorError for a year that has not begun, and for a folder
+    that is not empty.
     """
+    this = datetime.fromtimestamp(at_ms / 1000, settings.zone).year
+    if not FIRST_YEAR <= number <= this:
+        raise MonitorError(f"归档年份应为 {FIRST_YEAR} 至 {this}，实为 {number}")
     bounds = [from_datetime(datetime(y, 1, 1, tzinfo=settings.zone)) for y in (number, number + 1)]
     year = Year(number, *bounds)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

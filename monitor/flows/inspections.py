@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -27,9 +27,10 @@ from monitor.core.inspection import (
     tidy,
 )
 from monitor.core.window import check_scope
+from monitor.core.workorder import no_such_order
 from monitor.errors import ConfigError, Mistake, MonitorError
-from monitor.flows.acting import acting
-from monitor.flows.register import keep_papers, local_day, sees, township_of
+from monitor.flows.acting import acting, acting_or_trying
+from monitor.flows.register import keep_papers, local_day, one_township, sees, township_of
 from monitor.inventory.load import Loaded
 from monitor.inventory.register_tables import KINDS
 from monitor.inventory.round_tables import (
@@ -40,9 +41,10 @@ from monitor.inventory.round_tables import (
     orders_cell,
     read_visits,
 )
-from monitor.inventory.spreadsheet import read_file
+from monitor.inventory.sheets import by_headings, read_sheet
 from monitor.publish.sheets import write_sheet
 from monitor.store import inspections as rows
+from monitor.store import orders
 from monitor.store.numbering import next_number
 from monitor.store.tables import inspection_round, inspection_visit
 
@@ -103,10 +105,17 @@ async def visit(
         of = await _one(connection, new.round) if new.round is not None else None
         kinds = [t.kind for t in loaded.inventory.terminals_of[new.site]]
         check(new, of, await rows.visits(connection, site=new.site), kinds, local_day(loaded, at_ms))
+        for number in await _unknown_orders(connection, [new]):
+            raise MonitorError(no_such_order(number))
         files = await keep_papers(connection, loaded, papers, actor, at_ms)
         made = replace(new, n=n, by=actor.name, at_ms=at_ms, papers=files)
         await rows.add_visit(connection, made)
     return made
+
+
+async def _unknown_orders(connection: AsyncConnection, visits: Iterable[Visit]) -> set[str]:
+    """The numbers of work orders that these name and that there are not."""
+    return await orders.unknown(connection, {f.work_order for v in visits for f in v.findings if f.work_order})
 
 
 async def find(engine: AsyncEngine, n: int) -> Round:
@@ -188,16 +197,16 @@ async def take_sheet(
     engine: AsyncEngine, loaded: Loaded, actor: Actor, n: int, file: Path, at_ms: int, *, dry_run: bool = False
 ) -> Taken:
     """Write down the visits of a sheet of round `n`: all of it or nothing. Raises ConfigError with every mistake."""
-    table = await asyncio.to_thread(read_file, file, VISIT_COLUMNS, VISIT_OPTIONAL, VISIT_HEADINGS)
+    table = await asyncio.to_thread(read_sheet, file, VISIT_COLUMNS, VISIT_OPTIONAL, VISIT_HEADINGS)
     rows_read, mistakes = read_visits(table, n)
-    codes = {township_of(loaded, row.visit.site) for row in rows_read}
-    township = codes.pop() if len(codes) == 1 else None
+    township = one_township(loaded, (row.visit.site for row in rows_read))
 
     async def taken(connection: AsyncConnection) -> Taken:
         of = await _one(connection, n)
         known = await rows.visits(connection, of_round=n)
         result = Taken([], 0)
         wrong = list(mistakes)
+        fresh: list[int] = []
         for number, read in rows_read:
             new = tidy(read)
             own = [v for v in (*known, *result.visits) if v.site == new.site]
@@ -211,18 +220,25 @@ async def take_sheet(
                 kinds = [t.kind for t in loaded.inventory.terminals_of.get(new.site, ())]
                 check(new, of, own, kinds, local_day(loaded, at_ms))
                 result.visits.append(replace(new, n=-len(result.visits) - 1))
+                fresh.append(number)
             except MonitorError as error:
                 wrong.append(Mistake(table.file, number, "site_id", str(error)))
+        unknown = await _unknown_orders(connection, result.visits)
+        wrong += [
+            Mistake(table.file, number, "work_order", no_such_order(order))
+            for number, new in zip(fresh, result.visits, strict=True)
+            for order in sorted({f.work_order for f in new.findings} & unknown)
+        ]
         if wrong:
-            raise ConfigError(sorted(wrong))
+            raise ConfigError(by_headings(wrong, VISIT_HEADINGS))
         return result
 
-    if dry_run:
-        demand(actor, Action.WORKORDER_WRITE, township=township)
-        async with engine.connect() as connection:
-            return await taken(connection)
     what = f"巡检 第 {n} 号 导入 {file.name}"
-    async with acting(engine, actor, Action.WORKORDER_WRITE, what, at_ms, township=township) as connection:
+    async with acting_or_trying(
+        engine, actor, Action.WORKORDER_WRITE, what, at_ms, township=township, dry_run=dry_run
+    ) as connection:
+        if dry_run:
+            return await taken(connection)
         first = await next_number(connection, inspection_visit)
         found = await taken(connection)
         made = [replace(v, n=i, by=actor.name, at_ms=at_ms) for i, v in enumerate(found.visits, first)]

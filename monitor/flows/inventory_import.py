@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from monitor.core.access import Action, Actor, Role
+from monitor.core.access import Action, Actor, Role, demand
 from monitor.core.days import start_of
 from monitor.errors import MonitorError
 from monitor.flows.acting import acting
@@ -137,21 +137,24 @@ async def withdraw(engine: AsyncEngine, actor: Actor, number: int, now: int) -> 
         return (await versions.get(connection, number))[0]
 
 
-async def listed(engine: AsyncEngine) -> list[Stored]:
+async def listed(engine: AsyncEngine, actor: Actor) -> list[Stored]:
     """All versions by number."""
+    demand(actor, Action.STATUS_READ)
     async with engine.connect() as connection:
         return await versions.rows(connection)
 
 
-async def show(engine: AsyncEngine, loaded: Loaded, number: int) -> Shown:
+async def show(engine: AsyncEngine, loaded: Loaded, actor: Actor, number: int) -> Shown:
     """A version, and how it differs from the one that it followed or would follow (of the first: nothing)."""
+    demand(actor, Action.STATUS_READ)
     async with engine.connect() as connection:
         earlier = [v for v in await versions.rows(connection) if v.number < number and v.state in _COUNTS]
         return await _compared(connection, loaded, earlier[-1].number if earlier else None, number)
 
 
-async def diff(engine: AsyncEngine, loaded: Loaded, one: int, other: int) -> Shown:
+async def diff(engine: AsyncEngine, loaded: Loaded, actor: Actor, one: int, other: int) -> Shown:
     """Version `other`, with what it changes against `one`."""
+    demand(actor, Action.STATUS_READ)
     async with engine.connect() as connection:
         return await _compared(connection, loaded, one, other)
 

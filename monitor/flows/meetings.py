@@ -27,13 +27,13 @@ from monitor.core.meeting import (
 )
 from monitor.core.timeline import BEGINNING, Timeline, new_timeline, roll_up_values
 from monitor.errors import ConfigError, Mistake, MonitorError
-from monitor.flows.acting import acting
+from monitor.flows.acting import acting, acting_or_trying
 from monitor.flows.history import eras_in
 from monitor.flows.inspections import scoped_sites
-from monitor.flows.register import keep_papers, local_day, sees, township_of
+from monitor.flows.register import keep_papers, local_day, one_township, sees, township_of
 from monitor.inventory.load import Loaded
 from monitor.inventory.round_tables import NOTE_COLUMNS, NOTE_HEADINGS, NOTE_OPTIONAL, clock_cell, read_notes
-from monitor.inventory.spreadsheet import read_file
+from monitor.inventory.sheets import by_headings, read_sheet
 from monitor.publish.sheets import write_sheet
 from monitor.store import meetings as rows
 from monitor.store import reading
@@ -179,10 +179,9 @@ async def take_sheet(
 ) -> Taken:
     """Note what a sheet says of meeting `n`: all of it or nothing. Raises ConfigError with every mistake."""
     of = await find(engine, n)
-    table = await asyncio.to_thread(read_file, file, NOTE_COLUMNS, NOTE_OPTIONAL, NOTE_HEADINGS)
+    table = await asyncio.to_thread(read_sheet, file, NOTE_COLUMNS, NOTE_OPTIONAL, NOTE_HEADINGS)
     sheet_rows, mistakes = read_notes(table, of, loaded.settings.zone)
-    codes = {township_of(loaded, row.note.site) for row in sheet_rows}
-    township = codes.pop() if len(codes) == 1 else None
+    township = one_township(loaded, (row.note.site for row in sheet_rows))
 
     async def taken(connection: AsyncConnection) -> Taken:
         last = last_notes(await rows.notes(connection, n))
@@ -200,15 +199,15 @@ async def take_sheet(
             result.notes.append(new)
             last[new.site] = new
         if wrong:
-            raise ConfigError(sorted(wrong))
+            raise ConfigError(by_headings(wrong, NOTE_HEADINGS))
         return result
 
-    if dry_run:
-        demand(actor, Action.WORKORDER_WRITE, township=township)
-        async with engine.connect() as connection:
-            return await taken(connection)
     what = f"会议保障 第 {n} 号 导入 {file.name}"
-    async with acting(engine, actor, Action.WORKORDER_WRITE, what, at_ms, township=township) as connection:
+    async with acting_or_trying(
+        engine, actor, Action.WORKORDER_WRITE, what, at_ms, township=township, dry_run=dry_run
+    ) as connection:
+        if dry_run:
+            return await taken(connection)
         first = await next_number(connection, meeting_note)
         found = await taken(connection)
         made = [replace(one, n=i, by=actor.name, at_ms=at_ms) for i, one in enumerate(found.notes, first)]

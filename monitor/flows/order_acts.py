@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from monitor.core.access import Action, Actor
+from monitor.core.access import Action, Actor, demand, may
 from monitor.core.cause import cause_of
 from monitor.core.workorder import CAUSES, EXEMPTIONS, OrderState, word_of
 from monitor.errors import MonitorError
@@ -37,14 +37,48 @@ class Told:
     signs: Mapping[str, str] = field(default_factory=dict)
     #: Entries of the cost ledger that name the order, oldest first, as `store.ledger.entries.wanted` gives them.
     costs: list[dict[str, Any]] = field(default_factory=list)
+    #: There are older ones than these.
+    costs_cut: bool = False
 
 
-#: Entries of one order that are shown; more than this is a mistake in the ledger.
+#: Entries of one order that are shown, the newest; hardly an order has more, and what is left out is said.
 COSTS = 100
 
 
-async def show(engine: AsyncEngine, loaded: Loaded, number: int) -> Told:
-    """Raises MonitorError where there is none of this number."""
+async def listed(
+    engine: AsyncEngine,
+    loaded: Loaded,
+    actor: Actor,
+    *,
+    closed: bool = False,
+    site: str | None = None,
+    township: str | None = None,
+) -> list[Order]:
+    """Orders by their number, of a site or a township alone. Raises MonitorError for one that nobody knows."""
+    demand(actor, Action.STATUS_READ)
+    async with engine.connect() as connection:
+        found = await orders.listed(connection, closed=closed, site=site, township=township)
+    # A site that is no more is known by its orders.
+    if site is not None and site not in loaded.inventory.sites and not found:
+        raise MonitorError(f"没有站点 {site}")
+    if township is not None and township not in loaded.inventory.townships and not found:
+        raise MonitorError(f"没有乡镇 {township}：应为乡镇代码，如 {next(iter(loaded.inventory.townships), '')}")
+    return [order for order in found if actor.sees(order.township)]
+
+
+async def show(engine: AsyncEngine, loaded: Loaded, actor: Actor, number: int) -> Told:
+    """An order; what it cost for who may read the ledger. Raises MonitorError where there is none of this number."""
+    demand(actor, Action.STATUS_READ)
+    told = await whole(engine, loaded, number, townships=actor.townships)
+    demand(actor, Action.STATUS_READ, township=told.order.township)
+    return told if may(actor, Action.LEDGER_READ) else replace(told, costs=[], costs_cut=False)
+
+
+async def whole(engine: AsyncEngine, loaded: Loaded, number: int, *, townships: frozenset[str] | None = None) -> Told:
+    """An order with all that hangs on it; nobody is asked for a right. `townships`: whose costs; None: everybody's.
+
+    Raises MonitorError where there is none of this number.
+    """
     async with engine.connect() as connection:
         told = await _told(connection, number)
         signs: dict[str, str] = {}
@@ -56,8 +90,10 @@ async def show(engine: AsyncEngine, loaded: Loaded, number: int) -> Told:
                 sign = cause_of(edge, check.interval_ms) if check is not None else ""
                 if sign:
                     signs[o.key] = sign
-        costs = await entries.wanted(connection, entries.Wanted(work_order=str(number), limit=COSTS))
-        return replace(told, signs=signs, costs=[cost for cost in reversed(costs) if cost["state"] != "void"])
+        wanted = entries.Wanted(work_order=str(number), limit=COSTS + 1, townships=townships)
+        costs = await entries.wanted(connection, wanted)
+        shown = [cost for cost in reversed(costs[:COSTS]) if cost["state"] != "void"]
+        return replace(told, signs=signs, costs=shown, costs_cut=len(costs) > COSTS)
 
 
 async def open_by_hand(engine: AsyncEngine, loaded: Loaded, actor: Actor, site_id: str, fault: str, now: int) -> Told:

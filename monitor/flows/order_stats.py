@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.core.access import SYSTEM
-from monitor.core.figures import Counter, Figures, Member
+from monitor.core.access import SYSTEM, Action, Actor, demand
+from monitor.core.figures import Counter, Member
 from monitor.core.outage import ALIVE
 from monitor.core.sites import UPLINK, Level, Terminal
 from monitor.core.timeline import Interval
@@ -21,6 +21,7 @@ from monitor.core.window import length, subtract
 from monitor.core.workorder import CAUSES, name_of
 from monitor.errors import MonitorError
 from monitor.flows.history import eras_in
+from monitor.flows.register import sees
 from monitor.flows.replay import figures
 from monitor.inventory.load import Loaded
 from monitor.store import orders, reading
@@ -78,8 +79,12 @@ class _Sums:
     up_wall: int = 0
 
 
-async def stats(engine: AsyncEngine, loaded: Loaded, period: Interval, by: str, now: int) -> list[Row]:
-    """By `level`, `township` or `cause`, and `total`, of `[from, to)` as far as `now` (ms). Raises MonitorError."""
+async def stats(engine: AsyncEngine, loaded: Loaded, actor: Actor, period: Interval, by: str, now: int) -> list[Row]:
+    """By `level`, `township` or `cause`, and `total`, of `[from, to)` as far as `now` (ms). Raises MonitorError.
+
+    For somebody who is limited to townships all of it is about these alone.
+    """
+    demand(actor, Action.STATUS_READ)
     if by not in ("level", "township", "cause"):
         raise MonitorError(f"--by: 应为 level、township 或 cause，实为 {by!r}")
     period = (period[0], max(period[0], min(period[1], now)))
@@ -87,8 +92,9 @@ async def stats(engine: AsyncEngine, loaded: Loaded, period: Interval, by: str, 
     async with engine.connect() as connection:
         counter = Counter(await eras_in(connection, loaded), await reading.windows(connection))
         opened = [o for o in await orders.listed(connection, opened=period) if not _came_to_nothing(o)]
-        restored = await orders.restored_in(connection, period)
-        failed = await orders.failures(connection, period)
+        opened = [o for o in opened if actor.sees(o.township)]
+        restored = [o for o in await orders.restored_in(connection, period) if actor.sees(o.township)]
+        failed = [o for o in await orders.failures(connection, period) if sees(loaded, actor, o.site)]
         over = [(order, o) for order in restored for o in _over_in(order, period)]
         since: dict[tuple[str, str], int] = {}
         for _, o in over:
@@ -97,7 +103,7 @@ async def stats(engine: AsyncEngine, loaded: Loaded, period: Interval, by: str, 
         listing = await orders.orders_of(connection, [o.key for o in failed])
     causes = {order.id: order.cause for order in (*opened, *restored)}
 
-    sums: dict[str, _Sums] = {group: _Sums() for group in _groups(loaded, by)}
+    sums: dict[str, _Sums] = {group: _Sums() for group in _groups(loaded, actor, by)}
     sums[TOTAL] = _Sums()
 
     def into(group: str) -> Iterable[_Sums]:
@@ -125,7 +131,8 @@ async def stats(engine: AsyncEngine, loaded: Loaded, period: Interval, by: str, 
         took = counter.counted_ms(site, terminal, timeline, outage.start, outage.over)
         for s in into(group_of(str(site.level), site.township_code, order.cause)):
             s.repairs.append((outage.over - outage.start, took))
-    _failures(sums, counted, failed, by, lambda key: causes.get(listing.get(key, -1), ""), group_of)
+    members = [m for m in counted.terminals if actor.sees(m.site.township_code)]
+    _failures(sums, members, counted.period, failed, by, lambda key: causes.get(listing.get(key, -1), ""), group_of)
     return [
         _row(group, _name(group, by, loaded), s) for group, s in sums.items() if by != "cause" or group or s.repairs
     ]
@@ -133,14 +140,15 @@ async def stats(engine: AsyncEngine, loaded: Loaded, period: Interval, by: str, 
 
 def _failures(
     sums: dict[str, _Sums],
-    counted: Figures,
+    members: Sequence[Member],
+    period: Interval,
     failed: Sequence[Listed],
     by: str,
     cause_of: Callable[[str], str],
     group_of: Callable[[str, str, str], str],
 ) -> None:
     """What worked how long, and how often it failed. By cause, all that worked stands against the failures of each."""
-    lo, hi = counted.period
+    lo, hi = period
     down: dict[tuple[str, str], int] = {}
     for o in failed:
         until = hi if o.over is None else min(o.over, hi)
@@ -150,7 +158,7 @@ def _failures(
         s.up_counted += member.measure.up
         s.up_wall += hi - lo - down.get((member.site.site_id, str(member.terminal)), 0)
 
-    for member in counted.terminals:
+    for member in members:
         add(sums[TOTAL], member)
         sums[TOTAL].failures += member.measure.outages
         if by != "cause":
@@ -188,10 +196,10 @@ def _response(counter: Counter, order: Order, dispatched: int) -> tuple[int, int
     return wall, length(subtract(hours, counter.planned(site, None)))
 
 
-def _groups(loaded: Loaded, by: str) -> list[str]:
+def _groups(loaded: Loaded, actor: Actor, by: str) -> list[str]:
     if by == "level":
         return [str(level) for level in Level]
-    return list(CAUSES.values()) if by == "cause" else list(loaded.inventory.townships)
+    return list(CAUSES.values()) if by == "cause" else [t for t in loaded.inventory.townships if actor.sees(t)]
 
 
 def _name(group: str, by: str, loaded: Loaded) -> str:

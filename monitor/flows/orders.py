@@ -7,7 +7,7 @@ goes on where the last one stopped. What has an order cannot get a second one: a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -18,12 +18,11 @@ from monitor.core.access import SYSTEM, Action
 from monitor.core.figures import Counter
 from monitor.core.heartbeat import LATE_LIMIT_MS
 from monitor.core.outage import ALIVE
-from monitor.core.sites import UPLINK, Inventory, Level, Site, Terminal
-from monitor.core.timeline import Timeline
-from monitor.core.window import length, subtract
+from monitor.core.sites import UPLINK, Inventory, Level
 from monitor.core.workorder import AGAIN_MS, LineNow, OrderState, Root, began_together, root_of
 from monitor.flows.acting import acting
 from monitor.flows.history import eras_in
+from monitor.flows.order_limits import Limits
 from monitor.flows.overview import township_lines
 from monitor.inventory.load import Loaded
 from monitor.store import orders, reading
@@ -88,16 +87,12 @@ class _Keeper:
     back: int
     inventory: Inventory = field(init=False)
     townships: frozenset[str] = field(init=False)
-    open_after: Mapping[str, int] = field(init=False)
-    counter: Counter = field(init=False)
-    limits: Mapping[str, int] = field(init=False)
+    limits: Limits = field(init=False)
     lines: Mapping[str, LineNow] = field(init=False)
 
     def __post_init__(self) -> None:
         self.inventory = self.loaded.inventory
         self.townships = townships_of(self.inventory)
-        rules = self.loaded.settings.maintenance
-        self.open_after = {level: round(rules.open_after_min.of(level) * 60_000) for level in Level}
 
     async def look(self) -> None:
         """What is true now: windows, lines, and the sites of which nothing is up."""
@@ -108,8 +103,7 @@ class _Keeper:
             eras = [era for era in await eras_in(connection, self.loaded) if era.since <= self.now]
         # Also those that are no more: what is open there is still to be measured and closed.
         self.townships = frozenset().union(*(townships_of(era.inventory) for era in eras))
-        self.limits = eras[-1].parameters.repair_limit_ms
-        self.counter = Counter(eras, windows)
+        self.limits = Limits(Counter(eras, windows), self.loaded, self.at)
         up = {
             site
             for (site, terminal), (value, _, _) in statuses.items()
@@ -154,7 +148,7 @@ class _Keeper:
         """Outages whose counted down time has passed `open_after`: into the order of their root, or into a new one."""
         async with self.engine.connect() as connection:
             free = await orders.unlisted(connection, self.at - self.back)
-            passed = await self._beyond(connection, free, lambda site: self.open_after[site.level])
+            passed = await self.limits.passed(connection, free)
             roots: dict[Root, list[Listed]] = {}
             started = await self._line_starts(connection) if passed else {}
             for outage in passed:
@@ -169,36 +163,6 @@ class _Keeper:
                     together = waiting if root.kind == "line" else waiting[:1]
                     await self._take(connection, root, together)
                     waiting = waiting[len(together) :]
-
-    async def _beyond(
-        self, connection: AsyncConnection, outages: Sequence[Listed], limit_of: Callable[[Site], int]
-    ) -> dict[Listed, int]:
-        """Of these outages those whose counted down time has passed the limit, and when it did (ms)."""
-        known = [o for o in outages if o.state in ALIVE and o.site in self.inventory.sites]
-        if not known:
-            return {}
-        reach = (min(o.start for o in known), max(self.at, max(o.start for o in known)))
-        may: list[tuple[Listed, Site, Terminal]] = []
-        for o in known:
-            site = self.inventory.sites[o.site]
-            terminal = self.inventory.terminals.get((o.site, o.terminal), Terminal(o.site, o.terminal))
-            if self.counter.at_most_ms(site, terminal, reach, o.start, self._until(o)) > limit_of(site):
-                may.append((o, site, terminal))
-        since: dict[tuple[str, str], int] = {}
-        for o, _, _ in may:
-            since[o.site, o.terminal] = min(o.start, since.get((o.site, o.terminal), o.start))
-        checks = await reading.some_timelines(connection, since)
-        result = {}
-        for o, site, terminal in may:
-            timeline: Timeline = self.counter.terminal_timeline(o.site, o.terminal, checks)
-            whole = (o.start, self._until(o))
-            reached = self.counter.reached_at(site, terminal, timeline, whole, limit_of(site))
-            if reached is not None:
-                result[o] = reached
-        return result
-
-    def _until(self, outage: Listed) -> int:
-        return max(outage.start, self.at if outage.over is None else min(outage.over, self.at))
 
     async def _line_starts(self, connection: AsyncConnection) -> dict[str, list[int]]:
         """When the outages of lines began whose orders are not closed, by township."""
@@ -222,7 +186,7 @@ class _Keeper:
             return
         first = min(o.start for o in outages)
         last = await orders.last_repair(connection, root, {(o.site, o.terminal) for o in outages}, first)
-        if last is not None and self._counted_between(last[1], first) <= AGAIN_MS:
+        if last is not None and self.limits.counted_between(last[1], first) <= AGAIN_MS:
             order = last[0]
             await orders.list_outages(connection, order.id, keys, self.now)
             await self._reopen(connection, order, keys)
@@ -250,16 +214,6 @@ class _Keeper:
         sites = self.inventory.sites.values()
         own = (s.site_id for s in sites if s.level is Level.TOWNSHIP and s.township_code == root.which)
         return next(own, "")
-
-    def _counted_between(self, repaired: Listed, start: int) -> int:
-        """Counted ms from a repair to the next outage of that terminal."""
-        site = self.inventory.sites.get(repaired.site)
-        if site is None or repaired.over is None:
-            return AGAIN_MS + 1
-        terminal = self.inventory.terminals.get((repaired.site, repaired.terminal))
-        terminal = terminal or Terminal(repaired.site, repaired.terminal)
-        hours = self.counter.in_service(site, terminal, repaired.over, start)
-        return length(subtract(hours, self.counter.planned(site, terminal)))
 
     async def _reopen(self, connection: AsyncConnection, order: Order, keys: Sequence[str]) -> None:
         """返修: the terminal is down again. An order that nobody has called repaired goes on as it is."""
@@ -313,12 +267,11 @@ class _Keeper:
 
     async def measure(self) -> None:
         """When orders became overdue, when they were restored, and those of which evidence has left nothing."""
-        limits = self.limits
         async with self.engine.connect() as connection:
             recent = await orders.open_or_since(connection, self.now - REVISED_MS)
             # The line of a township is no terminal: it has no overdue seconds.
             outages = [o for order in recent for o in order.outages if o.terminal != UPLINK]
-            overdue = await self._beyond(connection, outages, lambda site: limits[site.level])
+            overdue = await self.limits.overdue(connection, outages)
         for order in recent:
             if order.township in self.townships and self._news(order, overdue):
                 async with self._write(f"工单 {order.id}：恢复、超期") as connection:

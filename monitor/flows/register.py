@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from monitor.core.access import Action, Actor, demand
+from monitor.core.access import Action, Actor
 from monitor.core.register import ACT_NAMES, Act, Card, Device, Position, Record, cards, check, in_force, on_day
 from monitor.core.register_sheet import Plan, plan
 from monitor.core.sites import Inventory
 from monitor.errors import ConfigError, Mistake, MonitorError
-from monitor.flows.acting import acting
+from monitor.flows.acting import acting, acting_or_trying
 from monitor.inventory.load import Loaded
 from monitor.inventory.register_tables import CARD_COLUMNS, CARD_HEADINGS, CARD_OPTIONAL, read_cards
-from monitor.inventory.spreadsheet import read_file
+from monitor.inventory.sheets import by_headings, read_sheet
 from monitor.publish.sheets import Cell, write_sheet
 from monitor.store import papers as kept
 from monitor.store import register as rows
@@ -38,9 +38,16 @@ def township_of(loaded: Loaded, site: str) -> str | None:
     return found.township_code if found else None
 
 
+def one_township(loaded: Loaded, sites: Iterable[str]) -> str | None:
+    """The township whose right an act at all of these needs: their one township, or the whole county's (None)."""
+    codes = {township_of(loaded, site) for site in sites}
+    return codes.pop() if len(codes) == 1 else None
+
+
 def sees(loaded: Loaded, actor: Actor, site: str) -> bool:
     """May `actor` read about this site? Somebody limited to townships reads about those alone."""
-    return actor.townships is None or township_of(loaded, site) in actor.townships
+    township = township_of(loaded, site)
+    return actor.townships is None or (township is not None and actor.sees(township))
 
 
 async def keep_papers(
@@ -124,25 +131,25 @@ async def take_sheet(
 
     `dry_run`: only say what would be written.
     """
-    table = read_file(file, CARD_COLUMNS, CARD_OPTIONAL, CARD_HEADINGS)
+    table = read_sheet(file, CARD_COLUMNS, CARD_OPTIONAL, CARD_HEADINGS)
     sheet, mistakes = read_cards(table, loaded.inventory)
-    codes = {township_of(loaded, row.site) for row in sheet}
-    township = codes.pop() if len(codes) == 1 else None
+    township = one_township(loaded, (row.site for row in sheet))
     today = local_day(loaded, at_ms)
 
     def planned(known: Sequence[Record], n: int) -> Plan:
         found = plan(sheet, known, n, today)
         wrong = mistakes + [Mistake(table.file, w.row, w.column, w.message) for w in found.wrong]
         if wrong:
-            raise ConfigError(sorted(wrong))
+            raise ConfigError(by_headings(wrong, CARD_HEADINGS))
         return found
 
-    if dry_run:
-        demand(actor, Action.WORKORDER_WRITE, township=township)
-        known = await read(engine)
-        return planned(known, len(known) + 1)
     what = f"机位台账 导入 {file.name}"
-    async with acting(engine, actor, Action.WORKORDER_WRITE, what, at_ms, township=township) as connection:
+    async with acting_or_trying(
+        engine, actor, Action.WORKORDER_WRITE, what, at_ms, township=township, dry_run=dry_run
+    ) as connection:
+        if dry_run:
+            known = await rows.records(connection)
+            return planned(known, len(known) + 1)
         n = await next_number(connection, position_record)
         found = planned(await rows.records(connection), n)
         found.records = [replace(record, by=actor.name, at_ms=at_ms) for record in found.records]

@@ -14,8 +14,8 @@ from monitor.core.access import Action, Actor, demand
 from monitor.core.register import Card, cards, on_day
 from monitor.core.stocktake import OUTCOME_NAMES, Count, Outcome, Stocktake, judge, last_words, stocktake
 from monitor.errors import ConfigError, Mistake, MonitorError
-from monitor.flows.acting import acting
-from monitor.flows.register import all_cards, keep_papers, local_day, read, sees, township_of
+from monitor.flows.acting import acting, acting_or_trying
+from monitor.flows.register import all_cards, keep_papers, local_day, one_township, read, sees, township_of
 from monitor.inventory.load import Loaded
 from monitor.inventory.register_tables import (
     COUNT_COLUMNS,
@@ -24,7 +24,7 @@ from monitor.inventory.register_tables import (
     CountRow,
     read_counts,
 )
-from monitor.inventory.spreadsheet import read_file
+from monitor.inventory.sheets import by_headings, read_sheet
 from monitor.publish.sheets import write_sheet
 from monitor.store import register as rows
 from monitor.store.numbering import next_number
@@ -64,10 +64,9 @@ async def take_sheet(
     engine: AsyncEngine, loaded: Loaded, actor: Actor, year: int, file: Path, at_ms: int, *, dry_run: bool = False
 ) -> Counted:
     """Write down a sheet that was filled in: all of it or nothing. Raises ConfigError with every mistake."""
-    table = read_file(file, COUNT_COLUMNS, COUNT_OPTIONAL, COUNT_HEADINGS)
+    table = read_sheet(file, COUNT_COLUMNS, COUNT_OPTIONAL, COUNT_HEADINGS)
     sheet, mistakes = read_counts(table)
-    codes = {township_of(loaded, row.site) for row in sheet}
-    township = codes.pop() if len(codes) == 1 else None
+    township = one_township(loaded, (row.site for row in sheet))
     today = local_day(loaded, at_ms)
 
     async def judged(connection: AsyncConnection) -> Counted:
@@ -89,15 +88,15 @@ async def take_sheet(
                 result.counts.append(made)
                 last[made.position] = made
         if wrong:
-            raise ConfigError(sorted(wrong))
+            raise ConfigError(by_headings(wrong, COUNT_HEADINGS))
         return result
 
-    if dry_run:
-        demand(actor, Action.WORKORDER_WRITE, township=township)
-        async with engine.connect() as connection:
-            return await judged(connection)
     what = f"{year} 年盘点 导入 {file.name}"
-    async with acting(engine, actor, Action.WORKORDER_WRITE, what, at_ms, township=township) as connection:
+    async with acting_or_trying(
+        engine, actor, Action.WORKORDER_WRITE, what, at_ms, township=township, dry_run=dry_run
+    ) as connection:
+        if dry_run:
+            return await judged(connection)
         n = await next_number(connection, stock_count)
         found = await judged(connection)
         made = [replace(c, n=i, by=actor.name, at_ms=at_ms) for i, c in enumerate(found.counts, n)]

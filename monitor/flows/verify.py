@@ -16,10 +16,11 @@ from monitor.errors import MonitorError
 from monitor.evidence import anchors
 from monitor.evidence.anchors import Anchors
 from monitor.flows.chains import reader_of, records, tags_of
+from monitor.flows.collecting import no_search_for_cycles
 from monitor.flows.days import PRUNED, closed_logs, day_number, kept_from, local_day, plain_hash
 from monitor.settings import Settings
 from monitor.store import audit, evidence_days
-from monitor.store.chains import heads
+from monitor.store.chains import heads, quickly_rendered
 from monitor.store.database import snapshot
 
 #: What has been looked at: the chain or file, and how many records or bytes of it.
@@ -83,7 +84,7 @@ async def verify(
     async with snapshot(engine) as connection:
         known = await heads(connection)
         for tag in tags_of(settings.observer, known, written.newest()):
-            walk = await _walk(connection, tag, written, progress)
+            walk = await walked(connection, tag, written, progress)
             walk.end(known.get(tag))
             found.chains.append(walk)
         found.faults += [w.fault for w in found.chains if w.fault is not None]
@@ -91,15 +92,17 @@ async def verify(
     return found
 
 
-async def _walk(connection: AsyncConnection, tag: str, written: Anchors, progress: Progress) -> Walk:
-    walk = Walk(tag, written.of(tag))
+async def walked(connection: AsyncConnection, tag: str, written: Anchors, progress: Progress) -> Walk:
+    """A chain up to its last record, or to the first that does not hold; what should follow is not judged."""
+    walk = Walk(tag, written.of(tag), render=quickly_rendered)
     if reader_of(tag) is None:
         walk.fault = Fault(tag, 0, "unknown", f"链 {tag}：本版本不认识这条链；请用写下它的版本核对")
-    async for some in records(connection, tag):
-        walk.feed(some)
-        if walk.fault is not None:
-            break
-        progress(tag, walk.n)
+    with no_search_for_cycles():  # rows become bodies by the thousand, and none of them points back
+        async for some in records(connection, tag):
+            walk.feed(some)
+            if walk.fault is not None:
+                break
+            progress(tag, walk.n)
     return walk
 
 

@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from monitor.core.access import Action, Actor
+from monitor.core.access import Action, Actor, demand
 from monitor.core.planning import (
     Repeat,
     check_declared,
@@ -77,7 +77,7 @@ async def declare(engine: AsyncEngine, loaded: Loaded, actor: Actor, plan: Plan,
 async def approve(engine: AsyncEngine, loaded: Loaded, actor: Actor, number: int, now: int) -> list[Declared]:
     """A retroactive window, or all of its series that wait, from now on counted; by somebody who did not declare it."""
     found, series = await _found(engine, number)
-    what = f"计划检修 {number} 事后补录审批：{found.window.scope}"
+    what = f"计划检修 {number} {found.window.mark}审批：{found.window.scope}"
     township = township_of(found.window.scope, loaded)
     by = found.window.by
     async with acting(engine, actor, Action.WINDOW_APPROVE, what, now, township=township, drafted_by=by) as connection:
@@ -90,7 +90,7 @@ async def approve(engine: AsyncEngine, loaded: Loaded, actor: Actor, number: int
 async def reject(engine: AsyncEngine, loaded: Loaded, actor: Actor, number: int, note: str, now: int) -> list[Declared]:
     """A retroactive window, or all of its series that wait: they never count."""
     found, series = await _found(engine, number)
-    what = f"计划检修 {number} 事后补录驳回：{found.window.scope}，{note}"
+    what = f"计划检修 {number} {found.window.mark}驳回：{found.window.scope}，{note}"
     township = township_of(found.window.scope, loaded)
     by = found.window.by
     async with acting(engine, actor, Action.WINDOW_APPROVE, what, now, township=township, drafted_by=by) as connection:
@@ -115,10 +115,12 @@ async def cancel(
         return [await windows.get(connection, one) for one in numbers]
 
 
-async def listed(engine: AsyncEngine, *, since: int | None) -> Sequence[Declared]:
+async def listed(engine: AsyncEngine, loaded: Loaded, actor: Actor, *, since: int | None) -> Sequence[Declared]:
     """Those that end after `since` (ms; None: all there are), by when they begin."""
+    demand(actor, Action.STATUS_READ)
     async with engine.connect() as connection:
-        return await windows.listed(connection, since=since)
+        found = await windows.listed(connection, since=since)
+    return [one for one in found if actor.sees(township_of(one.window.scope, loaded))]
 
 
 async def _found(engine: AsyncEngine, number: int) -> tuple[Declared, list[Declared]]:

@@ -17,7 +17,10 @@ def iso(ms: int | None) -> str | None:
 
 
 def window_json(declared: Declared) -> dict[str, Any]:
-    """A planned window; `state` counts, proposed, rejected or cancelled; `end` as declared, whatever came of it."""
+    """A planned window; `state` counts, proposed, rejected or cancelled; `end` as declared, whatever came of it.
+
+    `mark`: why it needs a second person's approval, 事后补录 or 停机期间申报, or "".
+    """
     window = declared.window
     return {
         "id": declared.id,
@@ -27,6 +30,7 @@ def window_json(declared: Declared) -> dict[str, Any]:
         "reason": window.reason,
         "state": declared.state,
         "retroactive": window.retroactive,
+        "mark": window.mark,
         "series": declared.series,
         "declared": to_iso(window.at),
         "declared_by": window.by,

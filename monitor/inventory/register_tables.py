@@ -52,6 +52,11 @@ class CountRow(NamedTuple):
     note: str
 
 
+def quoted(cell: str) -> str:
+    """How a message to a clerk quotes a cell."""
+    return cells.shown(cell) if cell else "空"
+
+
 class Taker:
     """The cells of one row; what is wrong with them is noted."""
 
@@ -68,27 +73,30 @@ class Taker:
         self.good = False
 
     def day(self, column: str) -> date | None:
+        said = self._row.cells.get(column, "")
         try:
-            return cells.a_date(self._row.cells.get(column, ""))
-        except ValueError as error:
-            self.wrong(column, str(error))
+            return cells.a_date(said)
+        except ValueError:
+            self.wrong(column, f"应为日期，如 2026-10-01，实为 {quoted(said)}")
             return None
 
     def needed_day(self, column: str) -> date:
         found = self.day(column)
         if found is None and not self.text(column):
-            self.wrong(column, "expected a day such as 2026-10-01, found nothing")
+            self.wrong(column, "应为日期，如 2026-10-01，实为空")
         return found or date.min
 
     def position(self) -> tuple[str, str]:
         site = cells.narrow(self.text("site_id"))
         if not site:
-            self.wrong("site_id", "expected a site_id, found nothing")
-        kind = cells.narrow(self.text("terminal")).casefold()
+            self.wrong("site_id", "应为站点编号，实为空")
+        said = self.text("terminal")
+        kind = cells.narrow(said).casefold()
         try:
             return site, cells.one_of(KINDS.get(kind, kind), list(Kind))
-        except ValueError as error:
-            self.wrong("terminal", str(error))
+        except ValueError:
+            expected = "、".join(f"{name}（{kind}）" for name, kind in KINDS.items())
+            self.wrong("terminal", f"应为 {expected} 之一，实为 {quoted(said)}")
             return site, ""
 
     def device(self) -> Device | None:
@@ -109,9 +117,9 @@ def read_cards(table: Table, inventory: Inventory) -> tuple[list[SheetRow], list
         thing = take.device()
         since, until = take.needed_day("installed_on"), take.day("removed_on")
         if until is not None and until < since:
-            take.wrong("removed_on", f"expected a day from installed_on ({since}) on, found {until}")
+            take.wrong("removed_on", f"应不早于安装日期 {since}，实为 {until}")
         if take.good and until is None and (site, terminal) not in inventory.terminals:
-            take.wrong("site_id", f"expected a position of the inventory, found {cells.shown(f'{site}/{terminal}')}")
+            take.wrong("site_id", f"清单中没有机位 {site}/{terminal}")
         if take.good and thing is not None:
             rows.append(SheetRow(row.number, site, terminal, thing, since, until, take.text("why")))
     return rows, mistakes

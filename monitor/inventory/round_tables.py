@@ -12,7 +12,7 @@ from monitor.core.meeting import Attendance, Meeting
 from monitor.core.sites import Kind
 from monitor.errors import Mistake
 from monitor.inventory import cells
-from monitor.inventory.register_tables import KINDS, Taker
+from monitor.inventory.register_tables import KINDS, Taker, quoted
 from monitor.inventory.spreadsheet import Table
 
 VISIT_HEADINGS = {
@@ -51,7 +51,7 @@ class NoteRow(NamedTuple):
 def _is_yes(take: Taker, column: str) -> bool:
     said = cells.narrow(take.text(column)).casefold()
     if said not in _YES | _NO:
-        take.wrong(column, f"expected 是 or 否, found {cells.shown(take.text(column))}")
+        take.wrong(column, f"应为 是 或 否，实为 {quoted(take.text(column))}")
     return said in _YES
 
 
@@ -65,7 +65,7 @@ def read_visits(table: Table, of_round: int) -> tuple[list[VisitRow], list[Mista
             continue
         site = cells.narrow(take.text("site_id"))
         on, reached = take.needed_day("visited_on"), _is_yes(take, "reached")
-        orders = _orders(take.text("work_order"))
+        orders = _orders(cells.narrow(take.text("work_order")))
         findings = tuple(_finding(kind, text, orders) for kind in sorted(Kind) if (text := take.text(kind)))
         if take.good:
             visit = Visit(0, of_round, site, on, take.text("who"), reached, findings, take.text("note"))
@@ -82,7 +82,7 @@ def _finding(kind: Kind, text: str, orders: dict[str, str]) -> Finding:
 
 
 def _orders(text: str) -> dict[str, str]:
-    """`GD-7`: of every fault of the row; `pc=GD-7 tv=GD-8`: of each."""
+    """`17`: of every fault of the row; `pc=17 tv=18`: of each."""
     pairs = [word.split("=", 1) for word in text.split()]
     if pairs and all(len(pair) == 2 and pair[0] in set(Kind) for pair in pairs):
         return {kind: order for kind, order in pairs}
@@ -134,7 +134,7 @@ def _instant(take: Taker, column: str, of: Meeting, zone: tzinfo) -> int | None:
         clock = time(int(match[1]), int(match[2]), int(match[3] or 0), tzinfo=zone)
         return from_datetime(datetime.combine(day, clock))
     except ValueError:
-        take.wrong(column, f"expected a time such as 09:02 or 2026-10-12T09:02+08:00, found {cells.shown(text)}")
+        take.wrong(column, f"应为时间，如 09:02 或 2026-10-12T09:02+08:00，实为 {quoted(text)}")
         return None
 
 

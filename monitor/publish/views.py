@@ -90,7 +90,7 @@ class LevelFigures:
 class MonthFigures:
     """The local month that began at `start`, as it stood at `as_of`; `levels` by FIGURE_LEVELS.
 
-    Beside it the same without retroactive windows 事后补录, and after approved exemptions 免责; None: no other.
+    Beside it the same without retroactive windows, and after approved exemptions 免责; None: no other.
     """
 
     start: int

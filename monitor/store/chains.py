@@ -10,16 +10,27 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.core.chain import BEGINNING, Link, Record, canonical, link
+from monitor.core.chain import BEGINNING, Link, Record, canonical, link, rendered
 from monitor.store.database import insert_into
 from monitor.store.tables import chain_head
 
 #: Reads a chain from its rows: up to so many records of the chain `tag` with a number greater than the given one, by
 #: number. Bodies are made from the rows; the stored hash is only what they are compared with.
 Reader = Callable[[AsyncConnection, str, int, int], Awaitable[list[Record]]]
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def quickly_rendered(body: Mapping[str, Any]) -> bytes:
+    """The bytes of `core.chain.rendered`, five times as fast: what `verify` spends most of its time on."""
+    try:
+        return _encode(body)
+    except (UnicodeEncodeError, OverflowError):
+        return rendered(body)  # half a pair of surrogates, more than 64 bits
 
 
 async def append(connection: AsyncConnection, tag: str, body: Mapping[str, Any]) -> Link:

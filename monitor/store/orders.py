@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,10 @@ from monitor.errors import MonitorError
 from monitor.store.tables import outage, work_order, work_order_event, work_order_outage, work_order_paper
 
 _CLOSED = OrderState.CLOSED
+#: One spelling of a number, and no greater than the column's type takes.
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+#: PostgreSQL takes 32,767 variables in a statement.
+_AT_ONCE = 10_000
 _NOT_CLOSED = work_order.c.state.in_([state for state in OrderState if state != _CLOSED])
 #: Keys in one statement: SQLite takes 32,766 values, asyncpg 32,767.
 _AT_ONCE = 10_000
@@ -94,6 +99,17 @@ async def get(connection: AsyncConnection, number: int) -> Order:
     if not found:
         raise MonitorError(f"没有编号为 {number} 的工单")
     return found[0]
+
+
+async def unknown(connection: AsyncConnection, numbers: Collection[str]) -> set[str]:
+    """Which of these texts are no order's number. A number has one spelling: digits, without zeros before them."""
+    wanted = {text: int(text) for text in numbers if _NUMBER.fullmatch(text)}
+    found: set[int] = set()
+    ids = sorted(wanted.values())
+    for start in range(0, len(ids), _AT_ONCE):
+        some = work_order.c.id.in_(ids[start : start + _AT_ONCE])
+        found |= set((await connection.execute(select(work_order.c.id).where(some))).scalars())
+    return {text for text in numbers if wanted.get(text) not in found}
 
 
 async def open_or_since(connection: AsyncConnection, since: int) -> list[Order]:

@@ -437,7 +437,7 @@ entry = Table(
     Column("cost_class", String(16), nullable=False),
     Column("purpose", String(100), nullable=False),
     Column("payee", String(100), nullable=False),
-    Column("work_order", String(100)),  # of the table `work_order`; text, because the two grow apart
+    Column("work_order", String(100)),  # an id of `work_order`; text, because early rows say what people wrote
     Column("stage_id", Integer, ForeignKey("stage.id"), index=True),
     Column("acceptance", String(100), nullable=False),
     Column("reverses", Integer, ForeignKey("entry.id"), index=True),
@@ -593,7 +593,7 @@ inspection_visit = Table(
     Column("made_ms", BigInteger, nullable=False),
 )
 
-#: What a visit found at a terminal. `work_order`: its number as people write it; text, because the two grow apart.
+#: What a visit found at a terminal. `work_order`: its number; text, because early rows say what people wrote.
 inspection_finding = Table(
     "inspection_finding",
     metadata,

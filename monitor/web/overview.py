@@ -243,7 +243,7 @@ def _months(month: MonthFigures, coverage_min: float) -> list[tuple[str, list[Mo
     after approved exemptions: never one alone."""
     sides = (
         ("", month.levels),
-        ("不计事后补录的计划检修", month.without_retroactive),
+        ("不计事后补录和停机期间申报的计划检修", month.without_retroactive),
         ("扣除已批准的免责", month.after_exemptions),
     )
     return [(caption, _month_rows(levels, coverage_min)) for caption, levels in sides if levels is not None]

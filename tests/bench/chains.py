@@ -11,9 +11,9 @@ from sqlalchemy import insert
 
 from monitor.core.access import Action
 from monitor.core.chain import BEGINNING, canonical, link
-from monitor.core.walk import Walk
+from monitor.evidence.anchors import Anchors
 from monitor.flows.acting import acting
-from monitor.flows.chains import records
+from monitor.flows.verify import walked as walked_chain
 from monitor.store import tables
 from monitor.store.chains import heads
 from monitor.store.database import opened, snapshot
@@ -53,10 +53,8 @@ async def fill(url: str, count: int) -> None:
 async def walked(url: str, count: int) -> float:
     """CPU seconds of a walk from the rows, as `verify` does it, SQLite's thread included."""
     async with opened(url) as engine, snapshot(engine) as connection:
-        walk = Walk("audit")
         start = time.process_time()
-        async for some in records(connection, "audit"):
-            walk.feed(some)
+        walk = await walked_chain(connection, "audit", Anchors(), lambda name, count: None)
         walk.end((await heads(connection))["audit"])
         taken = time.process_time() - start
     assert (walk.n, walk.fault) == (count, None)

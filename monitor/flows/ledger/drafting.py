@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from monitor.core.access import Action
 from monitor.core.allocation import Weight, allocate
 from monitor.core.ledger import Books, Entry, Fund, LedgerRefused, Problem, State
-from monitor.core.ledger_rules import WRITING, demand
+from monitor.core.ledger_rules import DRAFTING, demand
 from monitor.core.money import in_yuan
 from monitor.core.sites import Inventory
 from monitor.errors import MonitorError
 from monitor.flows.ledger.asking import Answer, Asking, Where, once
 from monitor.flows.ledger.places import Split, weights_of
-from monitor.store import papers
+from monitor.inventory.cells import narrow
+from monitor.store import orders, papers
 from monitor.store.ledger import contracts, entries, funds
 
 
@@ -56,7 +57,7 @@ async def draft(asking: Asking, inventory: Inventory, new: NewEntry, folder: Pat
     async def work(connection: AsyncConnection) -> Answer:
         fund = await funds.load(connection, await funds.find(connection, new.where.year, new.where.fund), lock=True)
         entry = await prepared(connection, fund, inventory, new, asking.actor.name)
-        demand(WRITING, entry, await books_of(connection, fund, entry, asking.today))
+        demand(DRAFTING, entry, await books_to_draft(connection, fund, entry, asking.today))
         kept = [await papers.keep(connection, folder, path, asking.actor.name, asking.at_ms) for path in new.papers]
         entry_id = await entries.add(connection, entry, townships, kept, split=new.split, at_ms=asking.at_ms)
         return {
@@ -102,7 +103,7 @@ async def prepared(
         payee=payee,
         # A site that gets nothing (more sites than fen, a weight of 0) is not one that the money is for.
         shares={site: share for site, share in shares.items() if share},
-        work_order=new.work_order,
+        work_order=narrow(new.work_order),
         stage_id=stage_id,
         acceptance=new.acceptance,
         drafted_by=drafted_by,
@@ -123,3 +124,10 @@ async def books_of(connection: AsyncConnection, fund: Fund, entry: Entry, today:
         original=original,
         reversed_fen=sum(taken_back.values()),
     )
+
+
+async def books_to_draft(connection: AsyncConnection, fund: Fund, entry: Entry, today: date) -> Books:
+    """The same for an entry that is new: also whether there is the work order that it names."""
+    books = await books_of(connection, fund, entry, today)
+    known = not (entry.work_order and await orders.unknown(connection, [entry.work_order]))
+    return replace(books, order_known=known)

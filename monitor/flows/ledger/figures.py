@@ -12,12 +12,16 @@ from monitor.core.ledger import SOURCE_NAMES, Fund
 from monitor.core.ledger_rules import forecast_fen
 from monitor.core.money import in_percent
 from monitor.core.sites import Inventory
+from monitor.core.workorder import CAUSES
 from monitor.flows.ledger.asking import Where
 from monitor.publish.views import MoneyFigures
 from monitor.store.ledger import funds, sums
 
-#: What a sum can be broken down by, as commands and reports name it.
-BREAKDOWNS = ("econ_class", "month", "township", "cause", "site", "work_order")
+#: What a sum can be broken down by, as commands name it and as people do.
+BREAKDOWNS: Mapping[str, str] = {
+    "econ_class": "支出经济分类", "month": "月份", "township": "乡镇", "cause": "原因", "site": "站点",
+    "work_order": "工单",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ async def figures(
             "econ_class": await funds.classes(connection, fund.year),
             "township": {site.township_code: site.township_name for site in sites.values()},
             "site": {site.site_id: site.name for site in sites.values()},
+            "cause": {kept: name for name, kept in CAUSES.items()},
         },
     )
 

@@ -20,15 +20,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.access import Action, demand
 from monitor.core.ledger import COST_CLASSES, Entry, Fund, LedgerRefused, Stage, State
-from monitor.core.ledger_rules import REGISTERING, WRITING, problems
+from monitor.core.ledger_rules import DRAFTING, REGISTERING, Check, problems
 from monitor.core.money import parse_fen
 from monitor.core.sites import Inventory
 from monitor.errors import ConfigError, Mistake, MonitorError
 from monitor.flows.ledger.asking import Answer, Asking, Where, once
-from monitor.flows.ledger.drafting import NewEntry, books_of, prepared, townships_of
+from monitor.flows.ledger.drafting import NewEntry, books_to_draft, prepared, townships_of
 from monitor.flows.ledger.places import SPLIT_NAMES, Split, parse_weights, sites_of
 from monitor.inventory.cells import a_date, narrow
-from monitor.inventory.spreadsheet import Row, read_file
+from monitor.inventory.sheets import read_sheet
+from monitor.inventory.spreadsheet import Row
 from monitor.store.ledger import entries, funds, requests
 
 T = TypeVar("T")
@@ -40,9 +41,11 @@ MAX_ROWS = 10_000
 #: The column that a problem of core/ledger.py is shown at.
 COLUMNS: Mapping[str, str] = {
     "amount": "金额", "overdrawn": "金额", "date": "日期", "class": "支出经济分类", "purpose": "用途",
-    "cost_class": "成本分类", "basis": "工单号", "sites": "站点", "stage": "合同编号", "paid_on": "付款日期",
-    "month_closed": "付款日期",
+    "cost_class": "成本分类", "basis": "工单号", "order": "工单号", "sites": "站点", "stage": "合同编号",
+    "paid_on": "付款日期", "month_closed": "付款日期",
 }  # fmt: skip
+#: What stands against a row that says when it was paid.
+_AS_PAID: Sequence[Check] = tuple(dict.fromkeys((*DRAFTING, *REGISTERING)))
 _APART = re.compile(r"[、,;；，\s]+")
 _CODE = re.compile(r"(\d{3,10})\b.*")
 
@@ -58,7 +61,7 @@ class Read:
 
 def read(path: Path, where: Where, inventory: Inventory, classes: Mapping[str, str]) -> Read:
     """Understand a table by itself. Raises ConfigError where it is none."""
-    table = read_file(path, REQUIRED, OPTIONAL)
+    table = read_sheet(path, REQUIRED, OPTIONAL)
     if len(table.rows) > MAX_ROWS:
         raise ConfigError([Mistake(table.file, 0, "", f"最多 {MAX_ROWS} 行，实为 {len(table.rows)} 行")])
     mistakes = list(table.mistakes)
@@ -165,11 +168,11 @@ async def checked(
         except MonitorError as error:
             mistakes.append(Mistake(table.file, number, "合同编号", str(error)))
             continue
-        books = await books_of(connection, fund, entry, asking.today)
+        books = await books_to_draft(connection, fund, entry, asking.today)
         if entry.stage_id is not None:
             books = replace(books, stage=stages.get(entry.stage_id, books.stage))
         # Without date and voucher of the payment a row is not said to be paid, and is not checked as if it were.
-        checks = REGISTERING if entry.paid_on or entry.voucher else WRITING
+        checks = _AS_PAID if entry.paid_on or entry.voucher else DRAFTING
         found = problems(checks, replace(entry, state=State.APPROVED), books)
         mistakes += [Mistake(table.file, number, COLUMNS.get(p.code) or _column(p.text), p.text) for p in found]
         if not found:

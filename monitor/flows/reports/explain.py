@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -29,17 +30,18 @@ from monitor.core.explanation import (
 from monitor.core.figures import Counter, Figures, Held, Key, Member
 from monitor.core.measure import Measure
 from monitor.core.period import Period, settles_at
+from monitor.core.report_words import name_of
 from monitor.core.service import Profile
 from monitor.core.sites import Check, Site
 from monitor.core.timeline import BEGINNING, Interval, Timeline
 from monitor.errors import MonitorError
 from monitor.flows.collecting import no_search_for_cycles
 from monitor.flows.history import eras_in
-from monitor.flows.order_acts import show
+from monitor.flows.order_acts import whole
 from monitor.flows.reports.evidence_lines import Wanted, find, of_parts
 from monitor.flows.work_json import cost_json, exemption_json, iso, order_json
 from monitor.inventory.load import Loaded
-from monitor.store import orders, reading, versions
+from monitor.store import orders, reading, reports, versions
 from monitor.store.database import snapshot
 from monitor.store.exemptions import approved as exempted
 from monitor.store.ledger import entries
@@ -104,13 +106,11 @@ async def explain_site(
     now: int,
     *,
     locate: bool = True,
-    sealed: tuple[str, Mapping[str, Any]] | None = None,
 ) -> SiteExplanation:
-    """A site's figures of a period, or those of one of its terminals. `locate`: look the evidence up in the log.
+    """A site's figures of a period, or those of one of its terminals, held against the sealed report if there is one.
 
-    `sealed`: name and facts (as their JSON has them) of the sealed report of this period, if there is one, to be
-    compared with what is counted now.
-    Raises MonitorError for a site or terminal that never was, or was not in service in the period.
+    `locate`: look the evidence up in the log. Raises MonitorError for a site or terminal that never was, or was not
+    in service in the period.
     """
     async with snapshot(engine) as connection:
         it = await read(connection, loaded, period, now)
@@ -125,6 +125,7 @@ async def explain_site(
         costs = await _costs_of_site(connection, loaded, period, site_id)
         observers = await reading.observers(connection, site_id)
         stored = await versions.rows(connection)
+        sealed = await _sealed(connection, period, site_id, mine)
     chains = [await chain_of(engine, loaded, number) for number in numbers]
     named = {cost["entry"] for chain in chains for cost in chain.costs}
     if others := [cost for cost in costs if cost["entry"] not in named]:
@@ -154,7 +155,7 @@ async def explain_site(
         chains,
         lines,
         files,
-        None if sealed is None else SealedFacts(sealed[0], differences(sealed[1], site_id, mine)),
+        sealed,
     )
 
 
@@ -302,7 +303,7 @@ def _concerns(order: Order, site_id: str, terminal: str | None, period: Interval
 
 async def chain_of(engine: AsyncEngine, loaded: Loaded, number: int) -> Chain:
     """A work order with its history, papers, exemptions and costs."""
-    told = await show(engine, loaded, number)
+    told = await whole(engine, loaded, number)
     return Chain(
         order_json(told.order, told.signs),
         [{**event, "at": iso(event["at_ms"])} for event in told.history],
@@ -341,6 +342,17 @@ async def located(
     """In a thread: a day of a whole county's log is read in a second."""
     folder, day_of = Path(loaded.settings.evidence.folder), local_days(loaded.settings.zone)
     return await asyncio.to_thread(find, folder, observers, day_of, site_id, wanted)
+
+
+async def _sealed(
+    connection: AsyncConnection, period: Period, site_id: str, told: Sequence[Account]
+) -> SealedFacts | None:
+    kept = await reports.newest(connection, period.name)
+    if kept is None:
+        return None
+    facts = json.loads(await reports.facts(connection, kept.n))
+    name = f"{name_of(period.name)}月报（{'更正版' if kept.revision else '定稿'}）"
+    return SealedFacts(name, differences(facts, site_id, told))
 
 
 def differences(facts: Mapping[str, Any], site_id: str, told: Sequence[Account]) -> list[Difference]:

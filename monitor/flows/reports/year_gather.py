@@ -6,7 +6,7 @@ A month that was sealed says what its sealed report says; any other is counted a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -31,6 +31,7 @@ from monitor.flows.history import eras_in
 from monitor.flows.reports import facts_json
 from monitor.flows.reports.facts import METHOD, gather
 from monitor.flows.reports.figures import sum_of
+from monitor.flows.reports.kept import sealed
 from monitor.flows.reports.year import Known, Names, assemble, split_by_source
 from monitor.inventory.load import Loaded
 from monitor.publish.reports.template_files import Templates
@@ -41,14 +42,7 @@ from monitor.store.database import snapshot
 from monitor.store.ledger import funds, sums
 from monitor.store.tables import entry
 
-#: The sealed facts of a period (canonical JSON), or None.
-Sealed = Callable[[AsyncConnection, str], Awaitable[bytes | None]]
 Progress = Callable[[str], None]
-
-
-async def nothing_sealed(connection: AsyncConnection, period: str) -> bytes | None:
-    """Of a database without sealed reports."""
-    return None
 
 
 async def gather_year(
@@ -58,7 +52,6 @@ async def gather_year(
     year: int,
     now: int,
     *,
-    sealed: Sealed = nothing_sealed,
     progress: Progress | None = None,
 ) -> YearFacts:
     """The facts of a local year as of `now` (ms), from one moment of the database. Raises MonitorError for a year that
@@ -70,7 +63,7 @@ async def gather_year(
     supported = await meeting_flow.figures(engine, loaded, *interval)
     async with snapshot(engine) as connection:
         with no_search_for_cycles():
-            known = await _known(connection, loaded, year, whole, now, sealed, progress)
+            known = await _known(connection, loaded, year, whole, now, progress)
     held = Meetings(supported.meetings, supported.planned, supported.reached)
     return assemble(replace(known, meetings=held), templates)
 
@@ -81,7 +74,6 @@ async def _known(
     year: int,
     whole: Interval,
     now: int,
-    sealed: Sealed,
     progress: Progress | None,
 ) -> Known:
     interval = (whole[0], min(whole[1], now))
@@ -95,7 +87,7 @@ async def _known(
             break
         if progress is not None:
             progress(period.name)
-        report, state = await _month(connection, loaded, period, now, sealed)
+        report, state = await _month(connection, loaded, period, now)
         reports.append(report)
         months.append(_month_facts(report, state, spent.get(period.name, 0)))
     rules = _last(eras, interval).parameters
@@ -129,9 +121,7 @@ async def _known(
 # --- months -----------------------------------------------------------------------------------------------------------
 
 
-async def _month(
-    connection: AsyncConnection, loaded: Loaded, period: Period, now: int, sealed: Sealed
-) -> tuple[ReportFacts, str]:
+async def _month(connection: AsyncConnection, loaded: Loaded, period: Period, now: int) -> tuple[ReportFacts, str]:
     kept = await sealed(connection, period.name)
     if kept is not None:
         return facts_json.read(kept), "sealed"
