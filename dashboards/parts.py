@@ -201,7 +201,7 @@ def on_or_off(expr: str, legend: str, on: str, off: str) -> statetimeline.Panel:
 
 def look_line(expr: str, legend: str) -> statetimeline.Panel:
     """How sites looked; grey at night."""
-    return time_line(expr, legend, LOOKS)
+    return time_line(expr, legend, LOOKS).per_page(40)
 
 
 def bars(expr: str, legend: str, *colors: tuple[float | None, str]) -> bargauge.Panel:

@@ -38,7 +38,7 @@ def state(board: Board) -> None:
     )
     both = 'label_replace({}, "kind", "{}", "", "")'
     expr = " or ".join(both.format(f"max by(part) (zhdj_{kind})", kind) for kind in ("trouble", "warning"))
-    text = "故障使监测不能工作，提醒请抽空处理；原因见监测页面地址下的 /readyz。"
+    text = "故障使监测不能工作，提醒请抽空处理；原因见监测服务器上的 /readyz。"
     board.add(cells((expr,), columns).no_value("没有故障"), "故障与提醒", text, units.Short, 12, 6)
 
 
@@ -124,8 +124,6 @@ def board() -> Board:
         "监测系统自身",
         "监测系统自身能否收到证据、跟得上、存得下、发得出告警。",
     )
-    made.link("就绪检查", "${console}/readyz")
-    made.link("指标", "${console}/metrics")
     made.row("现状")
     state(made)
     made.row("证据")
