@@ -77,6 +77,11 @@ def with_site(expr: str, where: str) -> str:
     return with_township(f"({expr}) * on(site) {place}")
 
 
+def outages(where: str) -> str:
+    """Counted seconds of the outages that go on, by terminal; a township's line is none of these."""
+    return f'zhdj_outage_counted_seconds{{{where},terminal!="uplink"}}'
+
+
 def repair_share(where: str, by: str) -> str:
     """How much of the repair limit the outage that goes on has used."""
-    return CUT.format(f"(max by({by}) (zhdj_outage_counted_seconds{{{where}}} / zhdj_repair_limit_seconds{{{where}}}))")
+    return CUT.format(f"(max by({by}) ({outages(where)} / zhdj_repair_limit_seconds{{{where}}}))")

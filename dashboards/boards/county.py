@@ -19,7 +19,7 @@ from parts import (
     to_site,
     to_township,
 )
-from promql import CHOSEN, CUT, LEVEL, TOWNSHIP, counted, line, looks, repair_share, with_name, with_township
+from promql import CHOSEN, CUT, LEVEL, TOWNSHIP, counted, line, looks, outages, repair_share, with_name, with_township
 from words import AMBER, CHANNELS, GREEN, GREY, KINDS, LASTED, LEVELS, LOOKS, PURPLE, RED, SEVERITIES, VERDICTS, alerts
 
 SAID = {
@@ -51,7 +51,7 @@ def sites(board: Board) -> None:
     look_numbers(board, CHOSEN)
     look_course(board, CHOSEN, 12)
     offline = f"{looks(CHOSEN)} == 3"
-    counted_s = f"min by(site) (zhdj_outage_counted_seconds{{{CHOSEN}}}) and on(site) ({offline})"
+    counted_s = f"min by(site) ({outages(CHOSEN)}) and on(site) ({offline})"
     share = f"{repair_share(CHOSEN, 'site')} and on(site) ({offline})"
     columns = (
         Column("township_name", "乡镇"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from frame import Board
 from grafana_foundation_sdk.models import units
 from parts import GOOD, Column, call, cells, course, linked, look_line, number, on_or_off, to_township, word
-from promql import CUT, due, graying, line, looks, repair_share
+from promql import CUT, due, graying, line, looks, outages, repair_share
 from words import AMBER, GREEN, GREY, KINDS, LASTED, LOOKS, PURPLE, RED, SERVICES
 
 from boards.county import CUT_SAID
@@ -18,7 +18,7 @@ def state(board: Board) -> None:
     text = "此刻的状态。灰色是非服务时段，蓝色是计划检修，都不计离线。"
     board.add(word(looks(SITE), LOOKS, "{{name}}"), "现状", text, units.Short, 6, 4)
     text = "停机最久的机位此次停机已计入的离线时长。夜间、计划检修不计。没有停机时不显示。"
-    worst = f"max(zhdj_outage_counted_seconds{{{SITE}}})"
+    worst = f"max({outages(SITE)})"
     panel = number(worst, (None, AMBER), (14_400, RED), decimals=None).no_value("没有停机")
     board.add(panel, "停机计时", text, LASTED, 5, 4)
     text = f"停机最久的机位已用去的修复时限，到 100% 时本月为未维护到位。{CUT_SAID}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from frame import Board
 from grafana_foundation_sdk.models import units
 from parts import GOOD, Column, bars, call, cells, linked, look_line, number, on_or_off, to_site
-from promql import CHOSEN, CUT, TOWNSHIP, availability, coverage, due, line, looks, repair_share, share
+from promql import CHOSEN, CUT, TOWNSHIP, availability, coverage, due, line, looks, outages, repair_share, share
 from words import AMBER, BLUE, GREEN, GREY, KINDS, LASTED, LEVELS, LOOKS, PURPLE, RED, SERVICES
 
 from boards.county import CUT_SAID, look_course, look_numbers
@@ -45,7 +45,7 @@ def board() -> Board:
     )
     exprs = (
         looks(CHOSEN),
-        f"max by(site) (zhdj_outage_counted_seconds{{{CHOSEN}}})",
+        f"max by(site) ({outages(CHOSEN)})",
         repair_share(CHOSEN, "site"),
         CUT.format(f"(sum by(site) (avg_over_time(zhdj:site_up{{{CHOSEN}}}[$__range])))"),
     )
