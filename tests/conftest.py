@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Protocol, TypeVar
 
 import pytest
 
+from monitor.store.database import opened
 from tests.services import Mosquitto, Postgres, Service
 
 S = TypeVar("S", bound=Service)
@@ -63,17 +66,40 @@ def own_postgres() -> Iterator[Postgres]:
         yield cluster
 
 
-@pytest.fixture
-def postgres_url(postgres: Postgres) -> Iterator[str]:
-    """A fresh database on PostgreSQL."""
+async def _make_tables(url: str) -> None:
+    async with opened(url):
+        pass
+
+
+@pytest.fixture(scope="session")
+def tables_of_postgres(postgres: Postgres) -> str:
+    """A database with its tables and no rows, to be copied: that takes a tenth of making them."""
     url = postgres.create_database()
+    asyncio.run(_make_tables(url))
+    return url
+
+
+@pytest.fixture(scope="session")
+def tables_of_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tables_of_postgres`: a file."""
+    path = tmp_path_factory.mktemp("tables") / "monitor.db"
+    asyncio.run(_make_tables(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres, tables_of_postgres: str) -> Iterator[str]:
+    """A fresh database on PostgreSQL, with its tables."""
+    url = postgres.create_database(like=tables_of_postgres)
     yield url
     postgres.drop_database(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh empty database: the test runs once on SQLite and once on PostgreSQL."""
+    """A fresh database without rows: the test runs once on SQLite and once on PostgreSQL."""
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path / 'monitor.db'}"
+        path = tmp_path / "monitor.db"
+        shutil.copy(request.getfixturevalue("tables_of_sqlite"), path)
+        return f"sqlite+aiosqlite:///{path}"
     return str(request.getfixturevalue("postgres_url"))

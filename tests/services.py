@@ -442,10 +442,10 @@ class Postgres(Service):
     def url(self, database: str) -> str:
         return f"postgresql+asyncpg://postgres@{HOST}:{self.port}/{database}"
 
-    def create_database(self) -> str:
-        """A fresh empty database; answers its URL."""
+    def create_database(self, like: str = "template0") -> str:
+        """A fresh empty database, or a copy of `like` (a URL, to which nobody is connected); answers its URL."""
         database = f"test_{uuid.uuid4().hex[:12]}"
-        self.psql(f"CREATE DATABASE {database} TEMPLATE template0")
+        self.psql(f"CREATE DATABASE {database} TEMPLATE {like.rsplit('/', 1)[-1]}")
         return self.url(database)
 
     def drop_database(self, url: str) -> None:

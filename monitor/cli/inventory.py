@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -133,7 +134,7 @@ def show_version(
     loaded = load(config, serving=False)
     found = act(config, as_name, password_file, lambda db, who, _: imports.show(db, loaded, who, number))
     if as_json:
-        show({**_shown(found), "body": body_of(found.loaded)}, [], True)
+        show({**_shown(found), "body": json.loads(body_of(found.loaded))}, [], True)
         return
     inventory = found.loaded.inventory
     counts = f"站点 {len(inventory.sites)}，机位 {len(inventory.terminals)}，检测项 {len(inventory.checks)}"
