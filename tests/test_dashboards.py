@@ -315,6 +315,11 @@ scrape_configs:
             for choice in CHOICES:
                 asked = re.sub(r"\$(?!1\b)\w+", lambda match: choice[match[0]], expr)  # noqa: B023 - used at once
                 answers[expr].append(prometheus.query(asked))
+        # A fund of which nothing is spent yet: 0, not nothing.
+        (left,) = (e for e in answers if e.startswith("zhdj_budget_yuan - "))
+        assert (
+            value(prometheus.query(left.replace("zhdj_spent_yuan", "zhdj_spent_yuan{econ_class='none'}"))) == "248999.5"
+        )
         recorded = {name: prometheus.query(name) for name in records}
     return answers, recorded
 

@@ -12,7 +12,8 @@ from boards.county import CUT_SAID
 
 #: Grafana's own currencies shorten to thousands; these are sums that people compare with vouchers.
 YUAN = "suffix:元"
-SPENT = "sum(zhdj_spent_yuan)"
+#: A year in which nothing was registered yet has no class: that is 0, if the year has a fund.
+SPENT = "(sum(zhdj_spent_yuan) or 0 * sum(zhdj_budget_yuan))"
 TIED = f"({SPENT} + on() zhdj_approved_unpaid_yuan)"
 
 
