@@ -103,9 +103,11 @@ async def test_database_answers(database_url: str) -> None:
 async def test_databases_are_fresh(postgres: Postgres) -> None:
     first, second = postgres.create_database(), postgres.create_database()
     assert first != second
+    names = {url.rsplit("/", 1)[1] for url in (first, second)}
+    assert names <= set(postgres.psql("SELECT datname FROM pg_database").split())
     for url in (first, second):
         postgres.drop_database(url)
-    assert postgres.psql("SELECT count(*) FROM pg_database WHERE datname LIKE 'test_%'") == "0"
+    assert not names & set(postgres.psql("SELECT datname FROM pg_database").split())
     with pytest.raises(ServiceError, match="does not exist"):
         postgres.psql("SELECT 1 FROM missing")
 
