@@ -220,3 +220,5 @@ class YearFacts:
     templates: Mapping[str, str]
     missing: Sequence[str]
     heads: Sequence[tuple[str, int, str]]
+    filled_by: str = ""
+    responsible: str = ""

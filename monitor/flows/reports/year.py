@@ -87,6 +87,8 @@ class Known:
     software: str = ""
     rules: str = ""
     heads: Sequence[tuple[str, int, str]] = ()
+    filled_by: str = ""
+    responsible: str = ""
 
 
 def assemble(known: Known, templates: Templates) -> YearFacts:
@@ -139,6 +141,8 @@ def assemble(known: Known, templates: Templates) -> YearFacts:
         templates=templates.digests,
         missing=_missing(known, declared),
         heads=known.heads,
+        filled_by=known.filled_by,
+        responsible=known.responsible,
     )
 
 

@@ -115,6 +115,8 @@ async def _known(
         software=__version__,
         rules=METHOD,
         heads=sorted((tag, head.n, head.hash) for tag, head in (await heads(connection)).items()),
+        filled_by=loaded.settings.reports.filled_by,
+        responsible=loaded.settings.reports.responsible,
     )
 
 

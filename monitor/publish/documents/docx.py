@@ -67,8 +67,8 @@ def render(document: Document) -> bytes:
             body += _piece(piece, shown, media)
     if turned:
         body.append(_turn(turned))
-    for name in document.signatures:
-        body.append(_paragraph(f"{name}：" + ("　　　　年　　月　　日" if "日期" in name else ""), "Sign"))
+    for line in document.signed():
+        body.append(_paragraph(line, "Sign"))
     body.append(_paragraph(document.made_by, "Note"))
     text = f"{_XML}<w:document {_SPACES}><w:body>{''.join(body)}{_section(document.wide)}</w:body></w:document>"
     return _packed(document, text, media)

@@ -142,8 +142,8 @@ class _Workbook:
             sheet.page.write_url(sheet.row, 0, place, self._form(**_LINK), text(section.title)[:255])
             sheet.row += 1
         sheet.row += 1
-        for name in document.signatures:
-            self._say(sheet, f"{name}：")
+        for line in document.signed():
+            self._say(sheet, line)
         sheet.row += 1
         self._say(sheet, document.made_by, font_size=9)
         sheet.widths.setdefault(0, 24)

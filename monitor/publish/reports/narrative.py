@@ -42,7 +42,7 @@ def narrative(facts: YearFacts, style: str) -> Document:
         sections=sections,
         fields=[("单位", facts.unit), ("年度", str(facts.year))],
         marks=marks(facts),
-        signatures=("项目负责人", "财务负责人"),
+        signatures=(("项目负责人", ""), ("财务负责人", "")),
         made_by=made_by(facts),
         timezone=facts.timezone,
         as_of=facts.as_of,
