@@ -157,6 +157,13 @@ def test_no_document_of_the_year_says_one_way_of_counting_alone(style: str) -> N
     assert '"without_retroactive":' in dump(facts).decode()
 
 
+def test_a_year_in_which_nothing_was_counted_has_no_rate() -> None:
+    months = [month(2020, n, {}, absent=list(places())) for n in range(1, 13)]
+    empty = assemble(known(ways={"counted": months}), TEMPLATES)
+    assert row(empty, 9) == "实测 —，计划 234 个站点，在用 0 个"
+    assert "运行维护率 —；" in "".join(texts(narrative(empty, "sichuan")))
+
+
 def test_below_the_least_coverage_no_rate_is_said() -> None:
     little = Sum(8_900, 0, 1_100, 0, 0, 0)
     wrong: dict[tuple[int, str], Verdict] = {(n, f"village{v}/tv"): "unproven" for n in (1, 2) for v in range(30)}

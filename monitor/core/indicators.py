@@ -145,6 +145,7 @@ def figures_of(
 ) -> dict[str, Figure]:
     """All of FIGURES, by one way of counting. `thin`: what is said instead of the rate, as `too_little` has it."""
     sites, rate = counted.sites, lower_rate(counted)
+    there = rate.maintained + rate.failed + rate.unproven
     in_time = repairs.orders - repairs.overdue
     repair_rate = _percent(in_time, repairs.orders)
     repaired = f"工单{repairs.orders}件，未超过修复时限{in_time}件，修复及时率{repair_rate.text}％"
@@ -155,7 +156,7 @@ def figures_of(
         "paid": Figure(in_wan_exactly(paid_fen), Fraction(paid_fen, 1_000_000)),
         "sites": _count(sites["total"].maintained),
         **{level: _count(sites[level].maintained) for level in ("village", "township", "county")},
-        "rate": Figure(thin) if thin else _percent(rate.maintained, rate.planned),
+        "rate": Figure(thin) if thin else _percent(rate.maintained, rate.planned) if there else Figure("—"),
         "shortfall": Figure(shortfall(counted)),
         "repairs": Figure(repaired if repairs.orders else "全年没有工单"),
         "repair_rate": repair_rate,

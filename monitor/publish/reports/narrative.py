@@ -132,9 +132,10 @@ def _availability(counted: Sum, facts: YearFacts) -> str:
 
 
 def _rate(rate: RateFacts, thin: str) -> str:
+    there = rate.maintained + rate.failed + rate.unproven
     return (
         f"计划 {rate.planned} 个，维护到位 {rate.maintained} 个，未到位 {rate.failed} 个，数据不足 {rate.unproven} 个，"
-        f"运行维护率 {thin or _percent(rate.maintained, rate.planned)}"
+        f"运行维护率 {thin or _percent(rate.maintained, rate.planned if there else 0)}"
     )
 
 

@@ -233,7 +233,8 @@ def site_months(facts: YearFacts) -> str:
 
 
 def _rate_row(way: str, level: str, rate: RateFacts, thin: str) -> Row:
-    found = thin or hundredths(rate.maintained, rate.planned)
+    there = rate.maintained + rate.failed + rate.unproven
+    found = thin or hundredths(rate.maintained, rate.planned if there else 0)
     cells = (way, LEVELS[level], rate.planned, rate.maintained, rate.failed, rate.unproven, found)
     return Row(cells, strong=level == "total")
 
