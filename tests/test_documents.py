@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import sync_playwright
 
 from monitor.publish.documents import chart, fonts, html, layout
-from monitor.publish.documents.blocks import Chart, Column, Document, Heading, Kind, Row, Section, Table
+from monitor.publish.documents.blocks import Chart, Column, Document, Heading, Kind, Row, Section, Table, Text
 from monitor.publish.documents.cells import clean, words
 from monitor.publish.documents.formats import FORMATS
 from monitor.publish.documents.xlsx_cells import CUT, LONGEST, sheet_names
@@ -317,6 +317,17 @@ def test_the_same_document_is_the_same_bytes_in_any_process_and_time_zone() -> N
     # Of those whose bytes only our own pinned parts decide; what compresses the others is the machine's.
     fixed = "".join(line + "\n" for line in said[0].splitlines() if line.endswith(("pdf", "html")))
     assert fixed == GOLDEN.read_text(), f"looked at it, and it is right? Then {GOLDEN.name} becomes:\n{fixed}"
+
+
+def test_the_last_page_is_never_the_last_line_alone(tmp_path: Path) -> None:
+    """Whatever the length: who signs stands on the page on which it ends."""
+    for n in range(15, 24):
+        words = [Text("一行。") for _ in range(n)]
+        of = Document("题", [Section("一、甲", "甲", words)], signatures=(("填表人", ""),), made_by="制作说明")
+        (tmp_path / "one.pdf").write_bytes(FORMATS["pdf"](of))
+        last = squeezed(pages(tmp_path / "one.pdf")[-1].text)
+        assert "制作说明" in last
+        assert "填表人" in last, n
 
 
 def test_paper_names_what_made_it() -> None:
