@@ -257,9 +257,17 @@ class Alerts(_Part):
         return self
 
 
-class Reports(_Part):
-    """[reports] The local day on which the month before seals itself, once an approver allowed it; 0: never."""
+#: Printed on a line of a form.
+_Name = Annotated[str, Field(max_length=60, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 
+
+class Reports(_Part):
+    """[reports] Who makes reports, printed on them; empty: room to write. `seal_on_day`: the local day on which the
+    month before seals itself, once an approver allowed it; 0: never."""
+
+    unit: _Name = ""
+    filled_by: _Name = ""
+    responsible: _Name = ""
     seal_on_day: Annotated[int, Field(ge=0, le=28)] = 5
 
 

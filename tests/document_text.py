@@ -14,7 +14,7 @@ def lines(document: Document, rows: int | None = None) -> Iterator[str]:
     yield document.title
     yield from (f"【{mark}】" for mark in document.marks)
     yield from (f"{name}：{value}" for name, value in document.fields)
-    yield "签署：" + "｜".join(document.signatures)
+    yield "签署：" + "｜".join(document.signed())
     yield f"制作：{document.made_by}"
     zone = ZoneInfo(document.timezone)
     for block in document.lead:

@@ -268,7 +268,7 @@ def sample(rows: int = 702) -> Document:
             ("编制日期", "2026年11月5日"),
         ),
         marks=MARKS,
-        signatures=("填表人", "负责人", "填表日期"),
+        signatures=(("填表人", ""), ("负责人", ""), ("填表日期", "")),
         made_by="zhdj-monitor 0.1.0；规则第1版",
         as_of=AS_OF,
         lead=(Text("本报告由监测数据自动生成。"),),

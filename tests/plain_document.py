@@ -17,7 +17,7 @@ def plain(document: Document) -> str:
         lines += ["", f"## {section.title}"]
         for block in section.blocks:
             lines += _block(block, zone)
-    lines += ["", *(f"{name}：" for name in document.signatures), document.made_by]
+    lines += ["", *document.signed(), document.made_by]
     return "\n".join(lines) + "\n"
 
 

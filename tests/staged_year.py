@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -67,6 +68,10 @@ def outages(checks: Mapping[Key, Timeline]) -> list[Outage]:
 async def stage(engine: AsyncEngine, seed: int = 1, each: int = 40) -> Loaded:
     """Evidence, windows (some retroactive), losses."""
     loaded = county(SITES)
+    makers = loaded.settings.reports.model_copy(
+        update={"unit": "县委组织部", "filled_by": "张三", "responsible": "李四"}
+    )
+    loaded = replace(loaded, settings=loaded.settings.model_copy(update={"reports": makers}))
     checks = timelines(loaded, seed, each)
     view = View(engine, "bench")
     await view.number_checks(loaded.inventory)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import sync_playwright
 
 from monitor.publish.documents import chart, fonts, html, layout
-from monitor.publish.documents.blocks import Chart, Column, Document, Heading, Kind, Row, Section, Table
+from monitor.publish.documents.blocks import Chart, Column, Document, Heading, Kind, Row, Section, Table, Text
 from monitor.publish.documents.cells import clean, words
 from monitor.publish.documents.formats import FORMATS
 from monitor.publish.documents.xlsx_cells import CUT, LONGEST, sheet_names
@@ -133,6 +133,13 @@ class Cells(HTMLParser):
         self.inside = self.inside and tag != "td"
 
 
+def test_every_table_of_a_word_file_says_its_own_margins() -> None:
+    """Columns are as wide as figures need beside these; LibreOffice takes wider ones, and breaks 234 in two."""
+    found = reader.Document(io.BytesIO(FORMATS["docx"](sample(3)))).element.xpath("//w:tblPr")
+    assert found
+    assert all(one.xpath("w:tblCellMar/w:left/@w:w") == ["60"] for one in found)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(texts, min_size=1, max_size=30))
 def test_any_text_survives_on_a_page_and_is_no_markup(cells: list[str]) -> None:
@@ -201,6 +208,15 @@ def test_a_text_too_long_for_a_cell_is_cut_and_says_so() -> None:
     assert isinstance(cut, str)
     assert cut.endswith(CUT)
     assert len(cut.encode("utf-16-le")) // 2 <= LONGEST
+
+
+def test_a_head_that_wraps_has_its_lines_in_a_workbook() -> None:
+    """A spreadsheet that does not reckon rows anew would cut its first line off."""
+    table = Table("表", (Column("上年同期（2025年10月）"), Column("增减")), [Row(("—", "—"))])
+    book = openpyxl.load_workbook(io.BytesIO(FORMATS["xlsx"](Document("题", [Section("一、甲", "甲", [table])]))))
+    sheet = book["甲"]
+    row = next(cell.row for cell in sheet["A"] if cell.value == "上年同期（2025年10月）")
+    assert sheet.row_dimensions[row].height >= 32
 
 
 def test_names_of_sheets_are_what_spreadsheets_take() -> None:
@@ -301,6 +317,17 @@ def test_the_same_document_is_the_same_bytes_in_any_process_and_time_zone() -> N
     # Of those whose bytes only our own pinned parts decide; what compresses the others is the machine's.
     fixed = "".join(line + "\n" for line in said[0].splitlines() if line.endswith(("pdf", "html")))
     assert fixed == GOLDEN.read_text(), f"looked at it, and it is right? Then {GOLDEN.name} becomes:\n{fixed}"
+
+
+def test_the_last_page_is_never_the_last_line_alone(tmp_path: Path) -> None:
+    """Whatever the length: who signs stands on the page on which it ends."""
+    for n in range(15, 24):
+        words = [Text("一行。") for _ in range(n)]
+        of = Document("题", [Section("一、甲", "甲", words)], signatures=(("填表人", ""),), made_by="制作说明")
+        (tmp_path / "one.pdf").write_bytes(FORMATS["pdf"](of))
+        last = squeezed(pages(tmp_path / "one.pdf")[-1].text)
+        assert "制作说明" in last
+        assert "填表人" in last, n
 
 
 def test_paper_names_what_made_it() -> None:

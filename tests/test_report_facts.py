@@ -76,6 +76,10 @@ def times(one: Sum) -> tuple[int, int, int, int, int]:
     return one.up, one.down, one.unknown, one.planned, one.overdue
 
 
+def test_they_say_who_makes_the_report(months: list[ReportFacts]) -> None:
+    assert (months[0].unit, months[0].filled_by, months[0].responsible) == ("县委组织部", "张三", "李四")
+
+
 def test_the_months_add_up_to_the_year(months: list[ReportFacts], year: ReportFacts) -> None:
     for level in ("county", "township", "village", "total"):
         whole = year.counted.sums[level]

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text, update
 from sqlalchemy.exc import DBAPIError
@@ -430,6 +430,7 @@ def test_what_an_earlier_program_did_not_know_is_no_difference_but_what_it_knew_
 FACTS = st.recursive(st.integers() | st.text(max_size=3) | st.none(), lambda x: st.dictionaries(st.text(max_size=3), x))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(FIGURES[:4]), FACTS))
 def test_a_report_does_not_differ_from_itself(facts: dict[str, object]) -> None:
     assert differences(facts, facts) == []

@@ -15,7 +15,7 @@ from monitor.core.declared import NARRATIVE
 from monitor.core.indicators import FIGURES, same_text
 from monitor.core.maintenance import Verdict
 from monitor.core.money import in_wan_exactly
-from monitor.core.report import Sum
+from monitor.core.report import Counted, Sum
 from monitor.core.year import year_of
 from monitor.core.year_facts import YearFacts
 from monitor.flows.declaring import places as places_to_declare
@@ -25,7 +25,7 @@ from monitor.publish.documents.blocks import Document, Table, Text
 from monitor.publish.reports.narrative import narrative
 from monitor.publish.reports.template_files import templates_of
 from monitor.publish.reports.year import annex, evaluation, goals
-from tests.year_like_2020 import declared_2020, known, month, places, table_2020
+from tests.year_like_2020 import WHOLE, declared_2020, facts_of, known, month, places, table_2020
 
 TEMPLATES = templates_of(2020)
 DOCS = Path(__file__).parent.parent / "docs"
@@ -127,6 +127,59 @@ def test_other_ways_of_counting_stand_beside_what_they_change() -> None:
     assert "实测 99.57％，未到位 1 个站点、1 个机位\n（免责后：≧（100）％，全县涉及机位全部维护到位）" in shown
     bare = assemble(known(ways={"counted": lenient, "without_retroactive": measured}), TEMPLATES)
     assert {r.row: r.ways for r in bare.goals}[9] == {"without_retroactive": "实测 99.57％，未到位 1 个站点、1 个机位"}
+
+
+@pytest.mark.parametrize("style", ["sichuan", "national"])
+def test_no_document_of_the_year_says_one_way_of_counting_alone(style: str) -> None:
+    """Wherever an exemption or a window entered afterwards changes what is said, the other stands beside it."""
+    wrong: dict[tuple[int, str], Verdict] = {(3, f"village{n}/tv"): "failed" for n in range(30)}
+    measured, lenient = [month(2020, n, wrong) for n in range(1, 13)], [month(2020, n, {}) for n in range(1, 13)]
+    months = [facts_of(m, 0) for m in lenient]
+    bare = facts_of(measured[2], 0)
+    less = Sum(WHOLE.up - 7_200_000, 7_200_000, 0, 0, 30, 0)
+    march = Counted({**bare.sums, "total": less}, bare.sites, bare.terminals)
+    months[2] = replace(months[2], ways={"without_retroactive": march})
+    facts = assemble(
+        known(ways={"counted": lenient, "without_retroactive": measured}, months=months, declared=declared_2020()),
+        TEMPLATES,
+    )
+    words = "不计事后补录窗口：实测 87.17％，未到位 30 个站点、30 个机位"
+    said = "\n".join(texts(narrative(facts, style)))
+    assert f"全县涉及机位全部维护到位（{words}）" in said
+    assert "不计事后补录窗口：未维护到位的站点 30 个" in said
+    assert "（不计事后补录窗口：2778 个）" in said  # site-months
+    assert "（不计事后补录窗口：总分 " in said
+    assert "（不计事后补录窗口：全年共计维护204个站点（平台）" in said
+    form = "\n".join(texts(evaluation(facts, style)))
+    assert "（不计事后补录窗口：完成值 87.17，得分 " in form
+    assert "（不计事后补录窗口：总分 " in form
+    assert any("不计事后补录窗口" in t for t in texts(annex(facts)) if t.startswith("　"))
+    assert '"without_retroactive":' in dump(facts).decode()
+
+
+def test_a_year_in_which_nothing_was_counted_has_no_rate() -> None:
+    months = [month(2020, n, {}, absent=list(places())) for n in range(1, 13)]
+    empty = assemble(known(ways={"counted": months}), TEMPLATES)
+    assert row(empty, 9) == "实测 —，计划 234 个站点，在用 0 个"
+    assert "运行维护率 —；" in "".join(texts(narrative(empty, "sichuan")))
+
+
+def test_below_the_least_coverage_no_rate_is_said() -> None:
+    little = Sum(8_900, 0, 1_100, 0, 0, 0)
+    wrong: dict[tuple[int, str], Verdict] = {(n, f"village{v}/tv"): "unproven" for n in (1, 2) for v in range(30)}
+    sums = {level: little for level in ("county", "township", "village", "total")}
+    later = assemble(known(2026, wrong=wrong, sums=sums), templates_of(2026))
+    assert row(later, 9) == "实测 监测数据不足（完整率 89.00％），数据不足 30 个站点、30 个机位"
+    rates = [r for style in later.evaluations.values() for r in style.rows if r.id == "maintenance_rate"]
+    assert [(r.actual, r.score) for r in rates] == [("监测数据不足（完整率 89.00％）", None)] * 2
+    for document in (
+        goals(later), annex(later), evaluation(later, "national"), evaluation(later, "sichuan"),
+        narrative(later, "sichuan"),
+    ):  # fmt: skip
+        said = "\n".join(texts(document))
+        assert "监测数据不足" in said
+        assert "87.17" not in said
+        assert "89.00％）％" not in said
 
 
 def test_a_later_template_binds_further_rows_to_figures() -> None:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from monitor.core.maintenance import Rate
 from monitor.core.money import in_percent, in_wan_exactly
+from monitor.core.report import Sum
 from monitor.core.year import Year
 
 Source = Literal["monitor", "ledger", "declared"]
@@ -42,7 +43,8 @@ FIGURES: Mapping[str, str] = {
     "meeting_rate": "会议覆盖率，％",
     **{service: f"{name}服务上报情况" for service, name in SERVICES.items()},
 }
-_NAME = re.compile(r"\{(\w+)\}")
+#: With the percent sign after it: what is no number takes none.
+_NAME = re.compile(r"\{(\w+)\}([％%]?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,26 @@ class Service:
 
 def names_in(text: str) -> list[str]:
     """The figures that a text names."""
-    return _NAME.findall(text)
+    return [name for name, _ in _NAME.findall(text)]
 
 
 def filled(text: str, figures: Mapping[str, Figure]) -> str:
-    """A template's text with its figures in place."""
-    return _NAME.sub(lambda found: figures[found[1]].text, text)
+    """A template's text with its figures in place; `{rate}％` where there is no rate is said without the sign."""
+
+    def said(found: re.Match[str]) -> str:
+        figure = figures[found[1]]
+        return figure.text + (found[2] if figure.value is not None else "")
+
+    return _NAME.sub(said, text)
+
+
+def too_little(counted: Sum, coverage_min: int) -> str:
+    """What stands instead of a percentage below the least coverage (hundredths of a percent); "": there is enough."""
+    known = counted.up + counted.down
+    whole = known + counted.unknown
+    if not whole or known * 10_000 >= coverage_min * whole:
+        return ""
+    return f"监测数据不足（完整率 {in_percent(known, whole)}％）"
 
 
 def figures_of(
@@ -125,9 +141,11 @@ def figures_of(
     repairs: Repairs,
     meetings: Meetings,
     services: Mapping[str, Service],
+    thin: str = "",
 ) -> dict[str, Figure]:
-    """All of FIGURES, by one way of counting."""
+    """All of FIGURES, by one way of counting. `thin`: what is said instead of the rate, as `too_little` has it."""
     sites, rate = counted.sites, lower_rate(counted)
+    there = rate.maintained + rate.failed + rate.unproven
     in_time = repairs.orders - repairs.overdue
     repair_rate = _percent(in_time, repairs.orders)
     repaired = f"工单{repairs.orders}件，未超过修复时限{in_time}件，修复及时率{repair_rate.text}％"
@@ -138,7 +156,7 @@ def figures_of(
         "paid": Figure(in_wan_exactly(paid_fen), Fraction(paid_fen, 1_000_000)),
         "sites": _count(sites["total"].maintained),
         **{level: _count(sites[level].maintained) for level in ("village", "township", "county")},
-        "rate": _percent(rate.maintained, rate.planned),
+        "rate": Figure(thin) if thin else _percent(rate.maintained, rate.planned) if there else Figure("—"),
         "shortfall": Figure(shortfall(counted)),
         "repairs": Figure(repaired if repairs.orders else "全年没有工单"),
         "repair_rate": repair_rate,

@@ -328,3 +328,6 @@ class ReportFacts:
     unknown: Sequence[UnknownFacts] = ()
     #: From this instant on (ms) no late evidence can change the figures any more.
     settles_at: int = 0
+    #: Who filled the report in and who answers for it; empty: room to write. Not part of any figure.
+    filled_by: str = ""
+    responsible: str = ""

@@ -6,9 +6,9 @@ As in core/report.py: instants ms UTC, money fen, scores hundredths of a point, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from monitor.core.report import RateFacts, Sum
+from monitor.core.report import Counted, RateFacts, Sum
 
 #: Ways of counting: as it is counted, without windows that were entered afterwards, after approved exemptions.
 WAYS: Mapping[str, str] = {
@@ -33,7 +33,8 @@ class WayFacts:
 @dataclass(frozen=True, slots=True)
 class MonthFacts:
     """A month of the year. `sums`: the sites', by level and `total`. `state`: `sealed`, `settled`, `open`
-    (late evidence may still change it) or `running`. `outages`: of terminals."""
+    (late evidence may still change it) or `running`. `outages`: of terminals. `ways`: the month by other ways of
+    counting, where they differ."""
 
     month: str
     state: str
@@ -42,6 +43,7 @@ class MonthFacts:
     terminals: Mapping[str, RateFacts]
     outages: int
     spent_fen: int
+    ways: Mapping[str, Counted] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class DeclaredFacts:
 @dataclass(frozen=True, slots=True)
 class GoalFacts:
     """A row of the yearly table. `declared`: the number of the declaration, 0 for none. `beside`: measured facts beside
-    it; `ways`: a computed row's text by other ways of counting, where it differs."""
+    it; `ways`: what is computed of the row by other ways of counting, where it differs."""
 
     row: int
     level1: str
@@ -141,7 +143,8 @@ class GoalFacts:
 
 @dataclass(frozen=True, slots=True)
 class ScoreFacts:
-    """A row of 自评表. `score`: None where it cannot be scored; `why`, `missing`: `core.evaluation.Scored`."""
+    """A row of 自评表. `score`: None where it cannot be scored; `why`, `missing`: `core.evaluation.Scored`. `ways`:
+    value and score by other ways of counting, where they differ."""
 
     id: str
     level1: str
@@ -157,11 +160,12 @@ class ScoreFacts:
     missing: str
     reason: str
     declared: int
+    ways: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationFacts:
-    """自评表. `execution`: of the whole project's money."""
+    """自评表. `execution`: of the whole project's money. `ways`: score and grade by other ways of counting."""
 
     template: str
     style: str
@@ -175,6 +179,7 @@ class EvaluationFacts:
     texts: Mapping[str, str]
     limits: Mapping[str, int]
     missing: Sequence[str]
+    ways: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,3 +225,7 @@ class YearFacts:
     templates: Mapping[str, str]
     missing: Sequence[str]
     heads: Sequence[tuple[str, int, str]]
+    #: `annual_actual` by other ways of counting, where it differs.
+    annual_ways: Mapping[str, str] = field(default_factory=dict)
+    filled_by: str = ""
+    responsible: str = ""

@@ -170,7 +170,7 @@ def _facts(
         as_of=interval[1],
         timezone=settings.timezone,
         county=county,
-        unit="",
+        unit=settings.reports.unit,
         demo=settings.demo,
         rules=METHOD,
         software=__version__,
@@ -198,6 +198,8 @@ def _facts(
         lines=[],
         unknown=evidence.unknown(counted, counter, checks, read.losses, read.observers),
         settles_at=settles,
+        filled_by=settings.reports.filled_by,
+        responsible=settings.reports.responsible,
     )
 
 

@@ -7,7 +7,7 @@ months' verdicts ── core/year ── rates ── core/indicators ── tex
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from monitor.core import evaluation
@@ -24,6 +24,7 @@ from monitor.core.indicators import (
     annual,
     figures_of,
     filled,
+    too_little,
 )
 from monitor.core.ledger import SOURCE_NAMES
 from monitor.core.maintenance import Rate
@@ -87,6 +88,8 @@ class Known:
     software: str = ""
     rules: str = ""
     heads: Sequence[tuple[str, int, str]] = ()
+    filled_by: str = ""
+    responsible: str = ""
 
 
 def assemble(known: Known, templates: Templates) -> YearFacts:
@@ -94,13 +97,16 @@ def assemble(known: Known, templates: Templates) -> YearFacts:
     declared = in_force(known.declared)
     years = {way: year_of(months, known.planned_terminals) for way, months in known.ways.items()}
     paid = sum(fund.registered for fund in known.funds)
+    thin = too_little(known.sums["total"], known.coverage_min)
     figures = {
-        way: figures_of(known.year, counted, paid, known.repairs, known.meetings, known.services)
+        way: figures_of(known.year, counted, paid, known.repairs, known.meetings, known.services, thin)
         for way, counted in years.items()
     }
     money = _money(known.ledger, declared)
     goals, places = templates.goals, declaring.places(templates)
     said = declared.get("annual")
+    met = {way: all_maintained(counted) and not thin for way, counted in years.items()}
+    annuals = {way: filled(goals.annual_actual, of_way) for way, of_way in figures.items()}
     return YearFacts(
         v=VERSION,
         year=known.year,
@@ -116,7 +122,7 @@ def assemble(known: Known, templates: Templates) -> YearFacts:
         project=goals.project,
         unit=goals.unit,
         annual_target=goals.annual_target,
-        annual_actual=annual(said.text if said else "", filled(goals.annual_actual, figures["counted"])),
+        annual_actual=annual(said.text if said else "", annuals["counted"]),
         months=known.months,
         ways={way: _way(counted) for way, counted in years.items()},
         sums=known.sums,
@@ -131,14 +137,15 @@ def assemble(known: Known, templates: Templates) -> YearFacts:
         meeting_reached=known.meetings.reached,
         services={name: (s.ok, s.failed) for name, s in known.services.items()},
         declared=[_declared(one, places) for one in declared.values()],
-        goals=[_goal(row, declared, years, figures) for row in goals.rows],
-        evaluations={
-            style: _evaluation(form, declared, figures["counted"], money) for style, form in templates.forms.items()
-        },
+        goals=[_goal(row, declared, met, figures) for row in goals.rows],
+        evaluations={style: _by_ways(form, declared, figures, money) for style, form in templates.forms.items()},
         template=goals.id,
         templates=templates.digests,
         missing=_missing(known, declared),
         heads=known.heads,
+        annual_ways=_others(annuals),
+        filled_by=known.filled_by,
+        responsible=known.responsible,
     )
 
 
@@ -183,17 +190,16 @@ def _declared(one: Declared, places: Mapping[str, Place]) -> DeclaredFacts:
 def _goal(
     row: GoalRow,
     declared: Mapping[str, Declared],
-    years: Mapping[str, Year],
+    met: Mapping[str, bool],
     figures: Mapping[str, Mapping[str, Figure]],
 ) -> GoalFacts:
     said = declared.get(f"row.{row.row}") if row.source == "declared" else None
-    ways: dict[str, str] = {}
+    beside = {way: filled(row.beside, of_way) for way, of_way in figures.items()}
     if row.source == "declared":
-        actual = said.text if said is not None else ""
+        actual, ways = said.text if said is not None else "", _others(beside)
     else:
-        texts = {way: actual_of(row, all_maintained(years[way]), figures[way]) for way in years}
-        actual = texts.pop("counted")
-        ways = {way: text for way, text in texts.items() if text != actual}
+        texts = {way: actual_of(row, met[way], of_way) for way, of_way in figures.items()}
+        actual, ways = texts["counted"], _others(texts)
     return GoalFacts(
         row.row,
         row.level1,
@@ -203,9 +209,14 @@ def _goal(
         actual,
         row.source,
         said.n if said is not None else 0,
-        filled(row.beside, figures["counted"]),
+        beside["counted"],
         ways,
     )
+
+
+def _others(by_way: Mapping[str, str]) -> dict[str, str]:
+    """What is said by other ways of counting, where it differs."""
+    return {way: text for way, text in by_way.items() if text != by_way["counted"]}
 
 
 # --- money ------------------------------------------------------------------------------------------------------------
@@ -251,6 +262,31 @@ def split_by_source(spent_fen: int, budgets: Mapping[str, int]) -> dict[str, int
 # --- 自评表 -----------------------------------------------------------------------------------------------------------
 
 
+def _by_ways(
+    form: EvaluationForm,
+    declared: Mapping[str, Declared],
+    figures: Mapping[str, Mapping[str, Figure]],
+    money: Sequence[SourceMoney],
+) -> EvaluationFacts:
+    """自评表 as measured, with values, scores and grade by other ways of counting beside what they change."""
+    forms = {way: _evaluation(form, declared, of_way, money) for way, of_way in figures.items()}
+    rows = [
+        replace(
+            row, ways=_others({way: f"完成值 {r.actual}，{_points(r.score)}" for way, r in zip(forms, by, strict=True)})
+        )
+        for row, *by in zip(forms["counted"].rows, *(f.rows for f in forms.values()), strict=True)
+    ]
+    totals = {
+        way: f"总分 {evaluation.in_points(f.score)} 分" + (f"，等级：{f.grade}" if f.grade else "")
+        for way, f in forms.items()
+    }
+    return replace(forms["counted"], rows=rows, ways=_others(totals))
+
+
+def _points(score: int | None) -> str:
+    return "不可评分" if score is None else f"得分 {evaluation.in_points(score)}"
+
+
 def _evaluation(
     form: EvaluationForm,
     declared: Mapping[str, Declared],
@@ -294,7 +330,7 @@ def _evaluation(
 
 def _plain_number(figure: Figure) -> str:
     """A figure as a form wants it, without its unit."""
-    return figure.text.removesuffix("万元") if figure.value is not None else "—"
+    return figure.text.removesuffix("万元")
 
 
 def _cut(value: Fraction | None) -> str:

@@ -115,6 +115,8 @@ async def _known(
         software=__version__,
         rules=METHOD,
         heads=sorted((tag, head.n, head.hash) for tag, head in (await heads(connection)).items()),
+        filled_by=loaded.settings.reports.filled_by,
+        responsible=loaded.settings.reports.responsible,
     )
 
 
@@ -134,7 +136,12 @@ async def _month(connection: AsyncConnection, loaded: Loaded, period: Period, no
 def _month_facts(report: ReportFacts, state: str, spent_fen: int) -> MonthFacts:
     counted = report.counted
     outages = sum(o.counted_here > 0 for o in report.outages)
-    return MonthFacts(report.period, state, counted.sums, counted.sites, counted.terminals, outages, spent_fen)
+    ways = {
+        way: replace(other, differing={})
+        for way in ("without_retroactive", "after_exemptions")
+        if (other := getattr(report, way)) is not None
+    }
+    return MonthFacts(report.period, state, counted.sums, counted.sites, counted.terminals, outages, spent_fen, ways)
 
 
 def _ways(reports: Sequence[ReportFacts]) -> dict[str, list[Month]]:

@@ -114,10 +114,14 @@ class Section:
     annex: bool = False
 
 
+#: Where nobody has said when: room to write, as on any form.
+NO_DATE = "　　　　年　　月　　日"
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A whole document. `marks` stand on every page (演示数据, 预览, 更正版); `fields`: unit, period, date and the
-    like, below the title; `signatures`: who signs, with room for it (填表人, 负责人); `made_by`: the line that says by
+    like, below the title; `signatures`: who signs (填表人, 负责人), and names, empty for room to write; `made_by`: by
     what software and rules (PDF adds renderer and fonts). `timezone`: in which instants are shown. `as_of`: ms UTC,
     when the facts were gathered: the date that the file itself bears, so that the same document is the same bytes
     whenever it is made. `wide`: all of it lies on landscape pages, as wide forms do."""
@@ -126,12 +130,16 @@ class Document:
     sections: Sequence[Section]
     fields: Sequence[tuple[str, str]] = ()
     marks: Sequence[str] = ()
-    signatures: Sequence[str] = ()
+    signatures: Sequence[tuple[str, str]] = ()
     made_by: str = ""
     timezone: str = "Asia/Shanghai"
     lead: Sequence[Block] = field(default=())
     as_of: int | None = None
     wide: bool = False
+
+    def signed(self) -> list[str]:
+        """The lines of those who sign; a date has its own room where nobody gave one."""
+        return [f"{role}：{name or (NO_DATE if '日期' in role else '')}" for role, name in self.signatures]
 
 
 def on_paper(document: Document) -> Document:

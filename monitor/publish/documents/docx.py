@@ -36,6 +36,8 @@ _SPACES = " ".join(
 #: A table's cells by what they hold; other kinds stand to the right.
 _SIDES = {"text": "left", "instant": "center", "day": "center"}
 _EMU = 12_700  # of a point
+#: `layout.PADDING` reckons with these. In each table: LibreOffice does not take them from the default style.
+_MARGINS = '<w:tblCellMar><w:left w:w="60" w:type="dxa"/><w:right w:w="60" w:type="dxa"/></w:tblCellMar>'
 _PARTS = (
     ("styles", "styles.xml"),
     ("settings", "settings.xml"),
@@ -67,8 +69,8 @@ def render(document: Document) -> bytes:
             body += _piece(piece, shown, media)
     if turned:
         body.append(_turn(turned))
-    for name in document.signatures:
-        body.append(_paragraph(f"{name}：" + ("　　　　年　　月　　日" if "日期" in name else ""), "Sign"))
+    for line in document.signed():
+        body.append(_paragraph(line, "Sign"))
     body.append(_paragraph(document.made_by, "Note"))
     text = f"{_XML}<w:document {_SPACES}><w:body>{''.join(body)}{_section(document.wide)}</w:body></w:document>"
     return _packed(document, text, media)
@@ -150,7 +152,7 @@ def _grid(laid: Laid) -> str:
     columns = "".join(f'<w:gridCol w:w="{width}"/>' for width in widths)
     return (
         f'<w:tbl><w:tblPr><w:tblW w:w="{sum(widths)}" w:type="dxa"/><w:jc w:val="center"/><w:tblBorders>{edges}'
-        f'</w:tblBorders><w:tblLayout w:type="fixed"/></w:tblPr><w:tblGrid>'
+        f'</w:tblBorders><w:tblLayout w:type="fixed"/>{_MARGINS}</w:tblPr><w:tblGrid>'
         f"{columns}</w:tblGrid>{''.join(rows)}</w:tbl>"
     )
 

@@ -37,7 +37,7 @@ def render(document: Document) -> bytes:
         fields=[(clean(name), clean(value)) for name, value in document.fields],
         lead=[_block(block, zone) for block in document.lead],
         sections=[(clean(s.title), [_block(block, zone) for block in s.blocks]) for s in document.sections],
-        signatures=[clean(name) for name in document.signatures],
+        signatures=[clean(line) for line in document.signed()],
         made_by=clean(document.made_by),
         policy=POLICY,
         style=Markup(_STYLE),  # noqa: S704 - our own file

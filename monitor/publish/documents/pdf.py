@@ -36,7 +36,7 @@ def render(document: Document) -> bytes:
         "title_width": title_width(shown(document.title)),
         "fields": [[shown(name), shown(value)] for name, value in document.fields],
         "marks": [shown(mark) for mark in document.marks],
-        "signatures": [shown(name) for name in document.signatures],
+        "signatures": [shown(line) for line in document.signed()],
         "made_by": softened(shown(made_by(document))),
         "runs": [{"wide": wide, "pieces": [_piece(p) for p in run]} for wide, run in pieces(document)],
     }

@@ -61,6 +61,7 @@ class _Sheet:
     widths: dict[int, float] = field(default_factory=dict)
     lines: list[tuple[int, str, float, Any]] = field(default_factory=list)  # texts over all columns, with their size
     heights: dict[int, int] = field(default_factory=dict)  # of table rows, in lines
+    heads: list[tuple[int, int, int]] = field(default_factory=list)  # row, column, length: of what may wrap
     charts: bool = False
     long: bool = False  # a table that prints on several pages
 
@@ -142,8 +143,8 @@ class _Workbook:
             sheet.page.write_url(sheet.row, 0, place, self._form(**_LINK), text(section.title)[:255])
             sheet.row += 1
         sheet.row += 1
-        for name in document.signatures:
-            self._say(sheet, f"{name}：")
+        for line in document.signed():
+            self._say(sheet, line)
         sheet.row += 1
         self._say(sheet, document.made_by, font_size=9)
         sheet.widths.setdefault(0, 24)
@@ -208,6 +209,7 @@ class _Workbook:
         for i, head in enumerate(heads):
             sheet.page.write_string(sheet.row, i, text(head), form)
             self._widen(sheet, i, min(_length(head), 16))
+            sheet.heads.append((sheet.row, i, _length(head)))
         sheet.row += 1
 
     def _row(self, sheet: _Sheet, columns: Sequence[Column], row: Row, over: Sequence[int] = ()) -> None:
@@ -333,6 +335,9 @@ class _Workbook:
             sheet.page.write_string(row, 0, words, form)
             lines = sum(int(_length(line) * size / 11 / (across * 0.9)) + 1 for line in words.split("\n"))
             sheet.page.set_row(row, min(lines * size * 1.45 + 4, 400))
+        for row, column, need in sheet.heads:
+            lines = -(-need // int(sheet.widths[column] - 1))
+            sheet.heights[row] = max(sheet.heights.get(row, 1), lines)
         for row, lines in sheet.heights.items():
             if lines > 1:  # not every program makes room for a text that wraps
                 sheet.page.set_row(row, min(lines * 16, 400))

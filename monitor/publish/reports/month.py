@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from monitor.core import report_words as words
 from monitor.core.report import ReportFacts, State
-from monitor.publish.documents.blocks import Document
+from monitor.publish.documents.blocks import NO_DATE, Document
 from monitor.publish.reports.annex import annex
 from monitor.publish.reports.evidence import evidence
 from monitor.publish.reports.groups import groups
@@ -17,21 +15,18 @@ from monitor.publish.reports.planned import planned
 from monitor.publish.reports.reading import Reading
 from monitor.publish.reports.restated import restated
 from monitor.publish.reports.sites import sites
-from monitor.publish.reports.standing import Makers, Restated, Seal
+from monitor.publish.reports.standing import Restated, Seal
 from monitor.publish.reports.summary import summary
 from monitor.publish.reports.unknown import unknown
 
 DEMO = "演示数据"
 STATES: dict[State, str] = {"preview": "预览", "sealed": "定稿", "restated": "更正版"}
-#: Where nobody has said when: room to write, as on any form.
-NO_DATE = "　　　　年　　月　　日"
 
 
 def compose(
     facts: ReportFacts,
     state: State = "preview",
     *,
-    makers: Makers | None = None,
     seal: Seal | None = None,
     change: Restated | None = None,
 ) -> Document:
@@ -39,9 +34,8 @@ def compose(
 
     `seal`: of a sealed or restated report, its place on the chain; `change`: what a restated one takes the place of.
     """
-    reading, makers = Reading(facts), makers or Makers()
+    reading = Reading(facts)
     marks = [*([DEMO] if facts.demo else []), STATES[state]]
-    dated = makers.dated or (words.local_day(seal.at, reading.zone) if seal else None)
     return Document(
         title=f"{facts.county}“智慧党建”平台{reading.name}运行维护报告",
         sections=[
@@ -56,9 +50,9 @@ def compose(
             evidence(reading, seal),
             annex(reading),
         ],
-        fields=_fields(reading, state, dated, seal),
+        fields=_fields(reading, state, seal),
         marks=marks,
-        signatures=[_signed("填表人", makers.filled_by), _signed("负责人", makers.responsible)],
+        signatures=(("填表人", facts.filled_by), ("负责人", facts.responsible)),
         made_by=f"zhdj-monitor {facts.software}，规则版本 {facts.rules}",
         timezone=facts.timezone,
         lead=restated(facts, change) if change else (),
@@ -66,7 +60,7 @@ def compose(
     )
 
 
-def _fields(reading: Reading, state: State, dated: date | None, seal: Seal | None) -> list[tuple[str, str]]:
+def _fields(reading: Reading, state: State, seal: Seal | None) -> list[tuple[str, str]]:
     facts = reading.facts
     first = words.long_day(words.local_day(facts.start, reading.zone))
     last = words.long_day(words.local_day(max(facts.end - 1, facts.start), reading.zone))
@@ -77,9 +71,5 @@ def _fields(reading: Reading, state: State, dated: date | None, seal: Seal | Non
         ("报告期", f"{first}至{last}"),
         *until,
         ("版本", version),
-        ("填报日期", words.long_day(dated) if dated else NO_DATE),
+        ("填报日期", words.long_day(words.local_day(seal.at, reading.zone)) if seal else NO_DATE),
     ]
-
-
-def _signed(role: str, name: str) -> str:
-    return f"{role}：{name}" if name else role

@@ -6,12 +6,23 @@ from collections.abc import Callable, Mapping
 
 from monitor.core.declared import NARRATIVE
 from monitor.core.evaluation import in_points
-from monitor.core.indicators import SERVICES
+from monitor.core.indicators import SERVICES, too_little
 from monitor.core.money import in_percent, in_wan_exactly, in_yuan
-from monitor.core.report import RateFacts
-from monitor.core.year_facts import WAYS, YearFacts
+from monitor.core.report import RateFacts, Sum
+from monitor.core.year_facts import WAYS, WayFacts, YearFacts
 from monitor.publish.documents.blocks import Block, Column, Document, Row, Section, Table, Text
-from monitor.publish.reports.year import LEVELS, VERDICTS, availability, made_by, marks, to_fill
+from monitor.publish.reports.year import (
+    LEVELS,
+    VERDICTS,
+    annual_text,
+    availability,
+    made_by,
+    marks,
+    other_ways,
+    site_months,
+    sums_by_way,
+    to_fill,
+)
 
 _NUMBERS = "一二三四五六七八九"
 #: What people are asked to write where they have not yet.
@@ -42,7 +53,7 @@ def narrative(facts: YearFacts, style: str) -> Document:
         sections=sections,
         fields=[("单位", facts.unit), ("年度", str(facts.year))],
         marks=marks(facts),
-        signatures=("项目负责人", "财务负责人"),
+        signatures=(("项目负责人", ""), ("财务负责人", "")),
         made_by=made_by(facts),
         timezone=facts.timezone,
         as_of=facts.as_of,
@@ -74,21 +85,24 @@ def _use(facts: YearFacts, style: str) -> list[Block]:
 
 
 def _evaluated(facts: YearFacts, style: str) -> list[Block]:
-    blocks: list[Block] = [Text(f"年度总体目标完成情况：{facts.annual_actual}")]
+    blocks: list[Block] = [Text(f"年度总体目标完成情况：{annual_text(facts)}")]
+    thin = too_little(facts.sums["total"], facts.coverage_min)
     for way, found in facts.ways.items():
         blocks.append(
             Text(
-                f"运行维护率（{WAYS[way]}）：站点{_rate(found.sites['total'])}；机位{_rate(found.terminals['total'])}。"
+                f"运行维护率（{WAYS[way]}）：站点{_rate(found.sites['total'], thin)}；"
+                f"机位{_rate(found.terminals['total'], thin)}。"
             )
         )
     counted, total = facts.ways["counted"], facts.sums["total"]
-    up = availability(total, facts)
-    shown = up if isinstance(up, str) else _percent(total.up, total.up + total.down)
+    shown = {way: _availability(of_way, facts) for way, of_way in sums_by_way(facts).items()}
+    beside = other_ways({way: text for way, text in shown.items() if text != shown["counted"]})
     coverage = _percent(total.up + total.down, total.up + total.down + total.unknown)
     blocks.append(
         Text(
-            f"维护到位 {counted.site_months} 个站点月，计划 {counted.planned_site_months} 个站点月。全年可用率 "
-            f"{shown}，监测数据完整率 {coverage}，机位中断 {facts.outages} 次。"
+            f"维护到位 {counted.site_months} 个站点月{site_months(facts)}，"
+            f"计划 {counted.planned_site_months} 个站点月。"
+            f"全年可用率 {shown['counted']}{beside}，监测数据完整率 {coverage}，机位中断 {facts.outages} 次。"
             f"工单 {facts.orders} 件，其中超过修复时限 {facts.orders_overdue} 件。"
         )
     )
@@ -112,10 +126,16 @@ def _percent(part: int, whole: int) -> str:
     return "—" if found is None else f"{found}％"
 
 
-def _rate(rate: RateFacts) -> str:
+def _availability(counted: Sum, facts: YearFacts) -> str:
+    found = availability(counted, facts)
+    return found if isinstance(found, str) else _percent(counted.up, counted.up + counted.down)
+
+
+def _rate(rate: RateFacts, thin: str) -> str:
+    there = rate.maintained + rate.failed + rate.unproven
     return (
         f"计划 {rate.planned} 个，维护到位 {rate.maintained} 个，未到位 {rate.failed} 个，数据不足 {rate.unproven} 个，"
-        f"运行维护率 {_percent(rate.maintained, rate.planned)}"
+        f"运行维护率 {thin or _percent(rate.maintained, rate.planned if there else 0)}"
     )
 
 
@@ -141,21 +161,21 @@ def _management(facts: YearFacts, style: str) -> list[Block]:
 def _conclusion(facts: YearFacts, style: str) -> list[Block]:
     form = facts.evaluations[style]
     row = next((r for r in facts.goals if "运行维护率" in r.level3), None)
-    blocks: list[Block] = [Text(f"{row.level3}：{row.actual}。")] if row is not None else []
+    blocks: list[Block] = [Text(f"{row.level3}：{row.actual}{other_ways(row.ways)}。")] if row is not None else []
     said = f"绩效自评总分 {in_points(form.score)} 分（可评分 {in_points(form.scorable)} 分）"
     blocks.append(Text(f"{said}，等级：{form.grade}。" if form.grade else f"{said}。{form.why}。"))
+    if form.ways:
+        blocks.append(Text(other_ways(form.ways)))
     if form.texts.get("conclusion"):
         blocks.append(Text(form.texts["conclusion"]))
     return blocks
 
 
 def _problems(facts: YearFacts, style: str) -> list[Block]:
+    said = {way: _in_trouble(of_way) for way, of_way in facts.ways.items()}
+    beside = other_ways({way: text for way, text in said.items() if text != said["counted"]})
     if not facts.trouble:
-        return [Text("监测范围内没有未维护到位或数据不足的站点。")]
-    failed = [t for t in facts.trouble if t.verdict == "failed"]
-    unproven = len(facts.trouble) - len(failed)
-    rectified = sum(t.rectified for t in failed)
-    said = f"未维护到位的站点 {len(failed)} 个（其中已整改 {rectified} 个），数据不足的站点 {unproven} 个。"
+        return [Text(f"监测范围内没有未维护到位或数据不足的站点{beside}。")]
     columns = (
         Column("站点", width=1.5),
         Column("乡镇"),
@@ -167,7 +187,13 @@ def _problems(facts: YearFacts, style: str) -> list[Block]:
         Row((t.name, t.township, VERDICTS[t.verdict], "、".join(t.failed or t.unproven), "是" if t.rectified else ""))
         for t in facts.trouble
     ]
-    return [Text(said), Table("未维护到位或数据不足的站点", columns, rows)]
+    return [Text(f"{said['counted']}{beside}。"), Table("未维护到位或数据不足的站点", columns, rows)]
+
+
+def _in_trouble(way: WayFacts) -> str:
+    rate = way.sites["total"]
+    rectified = f"其中已整改 {way.rectified_sites} 个"
+    return f"未维护到位的站点 {rate.failed} 个（{rectified}），数据不足的站点 {rate.unproven} 个"
 
 
 def _nothing(facts: YearFacts, style: str) -> list[Block]:

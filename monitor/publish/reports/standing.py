@@ -1,9 +1,8 @@
-"""What a report is beside its facts: who made it, whether it is sealed, what it restates."""
+"""What a report is beside its facts: whether it is sealed, what it restates."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 
 from monitor.core.report import ReportFacts
 
@@ -27,12 +26,3 @@ class Restated:
     reason: str
     before_number: int | None = None
     before_hash: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Makers:
-    """Who filled the report in and who answers for it; empty: room to write. `dated`: None is the day of the facts."""
-
-    filled_by: str = ""
-    responsible: str = ""
-    dated: date | None = None

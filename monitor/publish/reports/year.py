@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from monitor.core.declared import TEXTS
-from monitor.core.evaluation import in_points
+from monitor.core.evaluation import in_points, number
+from monitor.core.indicators import too_little
 from monitor.core.ledger import SOURCE_NAMES
 from monitor.core.report import RateFacts, Sum
 from monitor.core.year_facts import WAYS, EvaluationFacts, GoalFacts, ScoreFacts, SourceMoney, YearFacts
@@ -33,7 +34,7 @@ def goals(facts: YearFacts) -> Document:
         ],
         fields=[("项目名称", facts.project), ("主管部门及实施单位", facts.unit), ("年度", str(facts.year))],
         marks=marks(facts),
-        signatures=("填表人", "负责人"),
+        signatures=(("填表人", facts.filled_by), ("负责人", facts.responsible)),
         made_by=made_by(facts),
         timezone=facts.timezone,
         as_of=facts.as_of,
@@ -60,7 +61,7 @@ def evaluation(facts: YearFacts, style: str) -> Document:
         ],
         fields=[("项目名称", facts.project), ("主管部门", facts.unit), ("实施单位", facts.unit)],
         marks=marks(facts),
-        signatures=("项目负责人", "财务负责人"),
+        signatures=(("项目负责人", ""), ("财务负责人", "")),
         made_by=made_by(facts, form.template),
         timezone=facts.timezone,
         as_of=facts.as_of,
@@ -79,7 +80,7 @@ def annex(facts: YearFacts) -> Document:
         ],
         fields=[("项目名称", facts.project), ("单位", facts.unit)],
         marks=marks(facts),
-        signatures=("填表人", "负责人"),
+        signatures=(("填表人", facts.filled_by), ("负责人", facts.responsible)),
         made_by=made_by(facts),
         timezone=facts.timezone,
         as_of=facts.as_of,
@@ -136,9 +137,12 @@ def _goal_blocks(facts: YearFacts) -> list[Block]:
 def actual_text(row: GoalFacts) -> str:
     """A row's cell: the text, and what stands beside it: measured facts, other ways of counting."""
     parts = [row.actual, row.beside]
-    if row.ways:
-        parts.append("（" + "；".join(f"{WAYS[way]}：{text}" for way, text in row.ways.items()) + "）")
-    return "\n".join(part for part in parts if part)
+    return "\n".join(part for part in (*parts, other_ways(row.ways)) if part)
+
+
+def other_ways(ways: Mapping[str, str]) -> str:
+    """（不计事后补录窗口：…；免责后：…）; "" where they change nothing."""
+    return "（" + "；".join(f"{WAYS[way]}：{text}" for way, text in ways.items()) + "）" if ways else ""
 
 
 def _money_head(money: Sequence[SourceMoney]) -> Table:
@@ -184,7 +188,12 @@ def _rate(executed: int | None, budget: int | None) -> int | None:
 
 def _targets(facts: YearFacts) -> Table:
     head = (Column("预期目标"), Column("实际完成情况"))
-    return Table("年度总体目标完成情况", head, [Row((facts.annual_target, facts.annual_actual))])
+    return Table("年度总体目标完成情况", head, [Row((facts.annual_target, annual_text(facts)))])
+
+
+def annual_text(facts: YearFacts) -> str:
+    """年度总体目标实际完成情况, by every way of counting."""
+    return facts.annual_actual + other_ways(facts.annual_ways)
 
 
 def _origin(facts: YearFacts) -> list[Block]:
@@ -194,7 +203,7 @@ def _origin(facts: YearFacts) -> list[Block]:
         Column("未到位", "count"), Column("数据不足", "count"), Column("运行维护率", "percent"),
     )  # fmt: skip
     rows = [
-        _rate_row(f"{WAYS[way]}（{what}）", level, rates[level])
+        _rate_row(f"{WAYS[way]}（{what}）", level, rates[level], too_little(facts.sums[level], facts.coverage_min))
         for way, found in facts.ways.items()
         for what, rates in (("站点", found.sites), ("机位", found.terminals))
         for level in LEVELS
@@ -207,7 +216,8 @@ def _origin(facts: YearFacts) -> list[Block]:
         ),
         Table("年度运行维护率", columns, rows, merge=(0,)),
         Text(
-            f"维护到位 {counted.site_months} 个站点月，计划 {counted.planned_site_months} 个站点月；曾未维护到位、"
+            f"维护到位 {counted.site_months} 个站点月{site_months(facts)}，"
+            f"计划 {counted.planned_site_months} 个站点月；曾未维护到位、"
             f"在最后一个服役月已整改的站点 {counted.rectified_sites} 个、机位 {counted.rectified_terminals} 个。"
             f"全年机位中断 {facts.outages} 次（跨月的只计一次）。"
         ),
@@ -216,8 +226,15 @@ def _origin(facts: YearFacts) -> list[Block]:
     ]
 
 
-def _rate_row(way: str, level: str, rate: RateFacts) -> Row:
-    found = hundredths(rate.maintained, rate.planned)
+def site_months(facts: YearFacts) -> str:
+    """Those maintained by other ways of counting, where they differ."""
+    months = {way: f"{of_way.site_months} 个" for way, of_way in facts.ways.items()}
+    return other_ways({way: text for way, text in months.items() if text != months["counted"]})
+
+
+def _rate_row(way: str, level: str, rate: RateFacts, thin: str) -> Row:
+    there = rate.maintained + rate.failed + rate.unproven
+    found = thin or hundredths(rate.maintained, rate.planned if there else 0)
     cells = (way, LEVELS[level], rate.planned, rate.maintained, rate.failed, rate.unproven, found)
     return Row(cells, strong=level == "total")
 
@@ -238,24 +255,35 @@ def _months(facts: YearFacts) -> Table:
                  s.up, s.down, s.unknown, s.planned, s.overdue, m.spent_fen)
             )
         )  # fmt: skip
-    s = facts.sums["total"]
-    rows.append(
-        Row(
-            ("全年", "", "", "", "", availability(s, facts), s.up, s.down, s.unknown, s.planned, s.overdue,
-             sum(m.spent_fen for m in facts.months)),
-            strong=True,
-        )
-    )  # fmt: skip
+        for way, other in m.ways.items():
+            s, r = other.sums["total"], other.sites["total"]
+            rows.append(
+                Row(
+                    (f"　{WAYS[way]}", "", r.maintained, r.failed, r.unproven, availability(s, facts),
+                     s.up, s.down, s.unknown, s.planned, s.overdue, None)
+                )
+            )  # fmt: skip
+    for way, s in sums_by_way(facts).items():
+        name, spent = ("全年", sum(m.spent_fen for m in facts.months)) if way == "counted" else (f"　{WAYS[way]}", None)
+        cells = ("", "", "", "", availability(s, facts), s.up, s.down, s.unknown, s.planned, s.overdue, spent)
+        rows.append(Row((name, *cells), strong=way == "counted"))
     return Table("各月", columns, rows, note="时长为各站点之和。")
+
+
+def sums_by_way(facts: YearFacts) -> dict[str, Sum]:
+    """The year's sums; by other ways of counting, where they change a month's, its months added up so. An outage over
+    a month's end is not counted once there: those have no number of outages."""
+    result = {"counted": facts.sums["total"]}
+    for way in [way for way in WAYS if any(way in m.ways for m in facts.months)]:
+        sums = [m.ways[way].sums["total"] if way in m.ways else m.sums["total"] for m in facts.months]
+        up, down, unknown = sum(s.up for s in sums), sum(s.down for s in sums), sum(s.unknown for s in sums)
+        result[way] = Sum(up, down, unknown, sum(s.planned for s in sums), 0, sum(s.overdue for s in sums))
+    return result
 
 
 def availability(counted: Sum, facts: YearFacts) -> int | str | None:
     """Hundredths of a percent, cut; below the least coverage what there is too little of."""
-    known = counted.up + counted.down
-    coverage = hundredths(known, known + counted.unknown)
-    if coverage is not None and coverage < facts.coverage_min:
-        return f"监测数据不足（完整率 {coverage // 100}.{coverage % 100:02d}％）"
-    return hundredths(counted.up, known)
+    return too_little(counted, facts.coverage_min) or hundredths(counted.up, counted.up + counted.down)
 
 
 def hundredths(part: int, whole: int) -> int | None:
@@ -275,7 +303,12 @@ def _trouble(facts: YearFacts) -> Table:
         )
         for t in facts.trouble
     ]  # fmt: skip
-    return Table("未维护到位或数据不足的站点", columns, rows)
+    said = {
+        way: f"未到位 {of_way.sites['total'].failed} 个、数据不足 {of_way.sites['total'].unproven} 个"
+        for way, of_way in facts.ways.items()
+    }
+    beside = other_ways({way: text for way, text in said.items() if text != said["counted"]})
+    return Table("未维护到位或数据不足的站点", columns, rows, note=f"本表为实测口径{beside}。" if beside else "")
 
 
 def _declared(facts: YearFacts) -> Table:
@@ -335,7 +368,7 @@ def _total(money: Sequence[SourceMoney], name: str) -> int | None:
 
 def _reason_of(row: ScoreFacts) -> str:
     """What the column for reasons says: what a person wrote, what is noted, and what is still to be written."""
-    parts = [row.reason, row.why, to_fill(row.missing) if row.missing else ""]
+    parts = [row.reason, row.why, to_fill(row.missing) if row.missing else "", other_ways(row.ways)]
     return "；".join(part for part in parts if part)
 
 
@@ -376,9 +409,10 @@ def _target(row: ScoreFacts) -> str:
 
 
 def _actual(row: ScoreFacts) -> str:
-    return row.actual if row.nature == "定性" or not row.actual or row.actual == "—" else f"{row.actual}{row.unit}"
+    return row.actual if row.nature == "定性" or number(row.actual) is None else f"{row.actual}{row.unit}"
 
 
 def _verdict_of(form: EvaluationFacts) -> list[str]:
     said = f"总分 {in_points(form.score)} 分（可评分 {in_points(form.scorable)} 分）"
-    return [f"{said}，等级：{form.grade}。" if form.grade else f"{said}。", *([form.why + "。"] if form.why else [])]
+    found = [f"{said}，等级：{form.grade}。" if form.grade else f"{said}。", *([form.why + "。"] if form.why else [])]
+    return [*found, *([other_ways(form.ways)] if form.ways else [])]
