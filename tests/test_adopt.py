@@ -1,7 +1,7 @@
 """Inventories that change while the evidence comes in, against the naive model and a roll-up second by second.
 
 The model knows no rows: what a change means for a check is put into the history of its channel, as a loss since its
-last evidence and a restore (docs/rules.md, "What held when").
+last sign of life and a restore (docs/rules.md, "What held when").
 """
 
 from __future__ import annotations
@@ -239,15 +239,15 @@ def _stretch(story: Story, key: Key, first: int | None, end: int | None, borders
         if first == at:
             if not lost():
                 events.append((at, "restored"))
+        elif lost():
+            pass
         elif end == at:
-            events.append((at, "lost", -1))
+            events.append((at, "lost", whole[-1][0]))
         elif end is None or at < end:
             before = [v for v in story.versions[:1]] + [v for v in story.versions[1:] if v[0] < at]
             if before[-1][1][key] != story.held(at)[1][key]:
-                was = lost()
-                events.append((at, "lost", -1))
-                if not was:
-                    events.append((at, "restored"))
+                events.append((at, "lost", whole[-1][0]))
+                events.append((at, "restored"))
 
     for at, channel, what, whose, other in story.events:
         while pending and pending[0] <= at:
@@ -624,3 +624,21 @@ def test_a_head_carries_versions_whose_settings_hold_from_the_next_month() -> No
             assert len(one.engine.watches) == (2 if at + 2 + ahead * DAY < DECEMBER + DAY else 1)
         numbers = [line.number for line in judge.needed(at)]
         assert numbers == ([1, 3, 2] if at < DECEMBER else [3, 2] if at < NOVEMBER + 61 * DAY else [2])
+
+
+def test_an_outage_that_signs_of_life_confirmed_ends_with_its_row() -> None:
+    """Nobody else gave evidence on the channel: what was seen of the outage stands, and it is over with the row."""
+    key = ("R", "pc", "heartbeat-mqtt")
+    rows = {KEYS[0]: (5, 5, 1), ("S", "tv", "icmp"): (5, 0, 3)}
+    events = [
+        (1, "mqtt", "beat", key, None),
+        (30, "mqtt", "restored", None, None),
+        (49, "mqtt", "restored", None, None),
+    ]
+    told = Told(Story([(0, rows | {key: (5, 5, 1)}, "any"), (50, rows, "any")], events, 100), 10_000).play()
+    [outage] = [o for o in told.outages.values() if o.site == "R"]
+    assert (outage.start, outage.end, outage.over, outage.state) == (6_000, 49_000, 50_000, "ended")
+    # Of a check that is given another interval it goes on.
+    told = Told(Story([(0, {key: (5, 5, 1)}, "any"), (50, {key: (7, 5, 1)}, "any")], events, 100), 10_000).play()
+    [outage] = told.outages.values()
+    assert (outage.start, outage.over, outage.state) == (6_000, None, "open")

@@ -310,3 +310,26 @@ async def test_no_device_s_clock_and_no_certificate_can_stop_us(loaded: Loaded, 
     async with observing(loaded, url, logs, NOON + HOUR) as observer:
         assert observer.board.counters.certificates == found
         assert observer.heartbeat("V1", "pc", "mqtt", sent_at=NOON, boot="b", seq=9) is None
+
+
+async def test_no_line_stands_before_a_version_that_was_taken_up(loaded: Loaded, tmp_path: Path) -> None:
+    """The clock is set back by a little right after: replayed, the line would be judged by what held before."""
+    after = tmp_path / "after"
+    after.mkdir()
+    for name, text in FILES.items():
+        lines = [line for line in text.splitlines() if name != "checks.csv" or not line.startswith("V1,pc,")]
+        (after / name).write_text("\n".join(lines), encoding="utf-8")
+    changed = load(after, serving=False)
+    async with observing(loaded, f"sqlite+aiosqlite:///{tmp_path / 'm.db'}", tmp_path / "log", NOON) as observer:
+        clock = observer.clock
+        assert isinstance(clock, DrivenClock)
+        assert observer.version(1, NOON, loaded, loaded.digest, "files")
+        assert observer.version(2, NOON + 4_000, changed, changed.digest, "chen")
+        clock.at = NOON + 4_500
+        observer.look()
+        clock.at = NOON + 3_000
+        assert observer.heartbeat("V1", "pc", "mqtt") == "no_such_check"
+        assert observer.result("T1", "tv", "icmp", True, duration_s=0.01) is None
+        await observer.cut()
+    told = [r for path in trace_files([tmp_path / "log"]) for r in read_lines(path) if isinstance(r.line, ProbeLine)]
+    assert [r.at for r in told] == [NOON + 4_500]

@@ -72,6 +72,24 @@ def test_headings_in_any_order_case_and_width(tmp_path: Path) -> None:
     assert rows(read(tmp_path)) == [(2, "1", "甲")]
 
 
+def test_titles_above_the_headings(tmp_path: Path) -> None:
+    book = save(tmp_path, [["二〇二六年站点一览表"], ["制表：张三"], ["site_id", "名称", "说明"], [1, "甲村"]])
+    assert book.active is not None
+    book.active.merge_cells("A1:C1")
+    book.save(tmp_path / "sites.xlsx")
+    assert rows(read(tmp_path)) == [(4, "1", "甲村")]
+    save(tmp_path, [["二〇二六年站点一览表"], ["site_id", "说明"], [1, "甲村"]])
+    assert mistakes(tmp_path) == ["sites.xlsx:2: expected the column 名称; found site_id, 说明"]
+    save(tmp_path, [["二〇二六年站点一览表"], ["编号", "说明"], [1, "甲村"]])
+    assert mistakes(tmp_path) == ["sites.xlsx:1: expected the columns site_id, 名称; found 二〇二六年站点一览表"]
+
+
+def test_the_line_that_is_not_gbk(tmp_path: Path) -> None:
+    """Not the first with a Chinese character in it."""
+    (tmp_path / "sites.csv").write_bytes(TEXT.encode("gb18030") + b"3,\x81\n")
+    assert mistakes(tmp_path) == ["sites.csv:4: cannot be read from line 4; expected text in UTF-8 or GBK"]
+
+
 def test_short_rows_end_in_empty_cells(tmp_path: Path) -> None:
     (tmp_path / "sites.csv").write_text("site_id,名称\n1\n", encoding="utf-8")
     assert rows(read(tmp_path)) == [(2, "1", "")]

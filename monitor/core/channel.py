@@ -123,7 +123,7 @@ class Channel:
 class Variant(Channel):
     """A channel as a check sees it whose row changed: for it, the time of another row is time that was not observed.
 
-    So the end of a row is a loss from the channel's last evidence on, the beginning of the next one a restore. What
+    So the end of a row is a loss from the channel's last sign of life on, the beginning of the next one a restore. What
     happens to the channel from then on happens to its variants, too; `ended` ones saw the end of a row without a next.
     """
 
@@ -141,17 +141,13 @@ class Variant(Channel):
         new = cls(main, at)
         new.losses, new.restores, new.first = list(before.losses), list(before.restores), before.first
         new.is_lost, new.dropped = before.is_lost, before.dropped
-        if new.first is not None:
-            # Nothing proves that it was observed since its last evidence, and no later loss can stand before that.
-            stands = max([main.evidence_at, *new.restores[-1:]])
-            place = 2 * stands + (stands < at)
-            if new.is_lost:
-                new.losses[-1] = min(place, new.losses[-1])
-            else:
-                new.losses.append(place)
-                new.is_lost = ended
-                if not ended:
-                    new.restores.append(at)
+        if not new.is_lost:
+            # Nothing proves that it was observed since then. What it did prove stands: an outage that was confirmed
+            # by nothing but signs of life goes on until the row ends, and does not come to nothing with it.
+            new.losses.append(2 * main.life + (main.life < at))
+            new.is_lost = ended
+            if not ended:
+                new.restores.append(at)
         if not ended:
             main.variants.append(new)
         return new

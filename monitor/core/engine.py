@@ -352,8 +352,8 @@ class Engine:
     def adopt(self, at: int, inventory: Inventory, policy: str) -> None:
         """From `at` on this inventory and this policy hold. What was before was judged by what held before.
 
-        For a check whose row ends or is another one, the channel counts as lost from its last evidence on; for a row
-        that begins, as restored at `at` (docs/rules.md, "What held when").
+        For a check whose row ends or is another one, the channel counts as lost from its last sign of life on; for a
+        row that begins, as restored at `at` (docs/rules.md, "What held when").
         """
         self._tick(at)
         before, self.inventory = self.inventory, inventory

@@ -119,6 +119,9 @@ class Observer:
         self._rows = 0
         self._behind = False
         self._looked: int | None = None  # when somebody last looked; None: nobody ever does
+        self._passed = (
+            BEGINNING  # when the last version was taken up: no line may stand before it, were the clock set back
+        )
         self._asked: float | None = None  # since when the database is being asked (the loop's clock)
         self._durable = Position("", 0, 0)
 
@@ -329,6 +332,7 @@ class Observer:
 
     def _pass(self, at: int) -> None:
         if self.judge.pass_to(at):
+            self._passed = at
             self._follow()
 
     def _follow(self) -> None:
@@ -411,7 +415,7 @@ class Observer:
         return "log_full"
 
     def _stamp(self, kind: type[AnyLine], now: int) -> int:
-        at = self.log.stamp(now, kind)
+        at = self.log.stamp(max(now, self._passed), kind)
         self._pass(at)
         if not self.log.starts_day(at):
             return at

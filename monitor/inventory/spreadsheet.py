@@ -1,7 +1,7 @@
 """A table (NAME.csv or NAME.xlsx) as people really make it -> rows by column name, numbered as they see them.
 
-Blank rows, columns without a heading and spaces around cells are passed over; headings may be in any order,
-case and width. Every cell is text here: what it means is decided by who asked for the column.
+Titles above the headings, blank rows, columns without a heading and spaces around cells are passed over; headings may
+be in any order, case and width. Every cell is text here: what it means is decided by who asked for the column.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import difflib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,6 +19,8 @@ from monitor.inventory.text_table import read_csv
 from monitor.inventory.workbook import read_xlsx
 
 MAX_ROWS = 500_000
+#: How many rows of title may stand above the headings.
+MAX_TITLES = 3
 #: What `str.strip` does not know as space: byte order mark, zero-width space and joiners.
 _INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060"))
 #: How alike a heading must be to one that is known to be taken for a slip of the pen.
@@ -79,12 +82,26 @@ def read_file(
         case _:
             raise _wrong(path.name, "expected a file whose name ends in .csv or .xlsx")
     rows = _not_blank(path.name, raw)
-    number, cells = next(rows, (0, []))
-    if not cells:
+    top = list(islice(rows, 1 + MAX_TITLES))
+    if not top:
         raise _wrong(path.name, f"is empty; expected a first row with the columns {', '.join(required)}")
-    columns = [headings.get(heading, heading) for heading in map(_heading, cells)]
+    named = [(n, [headings.get(heading, heading) for heading in map(_heading, cells)]) for n, cells in top]
+    first = _first_below_titles([columns for _, columns in named], required)
+    number, columns = named[first]
     _check_columns(path.name, number, columns, required, optional)
+    rows = chain(top[first + 1 :], rows)
     return Table(path.name, tuple(_by_column(path.name, columns, rows, mistakes)), tuple(mistakes))
+
+
+def _first_below_titles(top: Sequence[Sequence[str]], required: Sequence[str]) -> int:
+    """Which of these rows holds the headings: the first below titles (of one cell each, often merged over all columns)
+    that has a required one. Where none has, it is the first of all, and is told what it lacks."""
+    for i, columns in enumerate(top):
+        if set(columns) & set(required):
+            return i
+        if sum(map(bool, columns)) > 1:
+            break
+    return 0
 
 
 def _not_blank(file: str, raw: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:

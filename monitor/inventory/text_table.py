@@ -52,11 +52,14 @@ def decode(name: str, data: bytes) -> str:
         raise _wrong(name, f"is damaged: line {line} is not UTF-8 although the rest is; save it again", line)
     try:
         text = data.decode("gb18030")
-    except UnicodeDecodeError:
-        text = ""
-    if not text or any("\ue000" <= character <= "\uf8ff" for character in text):
-        raise _wrong(name, f"cannot be read from line {line}; expected text in UTF-8 or GBK", line)
-    return text
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+    else:
+        strange = next((n for n, character in enumerate(text) if "\ue000" <= character <= "\uf8ff"), None)
+        if strange is None:
+            return text
+        line = text.count("\n", 0, strange) + 1
+    raise _wrong(name, f"cannot be read from line {line}; expected text in UTF-8 or GBK", line)
 
 
 def _read(path: Path) -> bytes:
