@@ -45,6 +45,7 @@ from monitor.intake.probes import Tools
 from monitor.intake.selfwatch import Echo, SelfWatch
 from monitor.intake.tokens import Token, Tokens, new_token
 from monitor.inventory.load import Loaded, load
+from monitor.publish.supervisor import ALIVE, READY, STOPPING, supervisor
 from monitor.publish.views import Overview
 from monitor.settings import Settings
 from monitor.store import tokens
@@ -98,6 +99,7 @@ async def running(
     """The service, until the block ends or one of its tasks fails. `known_tokens`: of a simulated fleet."""
     settings = loaded.settings
     reload = reload or asyncio.Event()
+    tell = supervisor()
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(opened(settings.database.url.get_secret_value()))
         if known_tokens:
@@ -156,7 +158,7 @@ async def running(
         echoes: dict[str, Echo] = {"mqtt": receiver.echo, "http": lambda: _accepts(host.strip("[]"), listener.port)}
         watch = SelfWatch(observer, settings.canaries.targets, echoes, tools, every_s=settings.canaries.every_s)
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            "cut": lambda: _cut(observer, settings.evidence.cut_s),
+            "cut": lambda: _cut(observer, settings.evidence.cut_s, tell),
             "save": lambda: _save(observer),
             "figures": lambda: _figures(observer, engine),
             "orders": lambda: _orders(observer, engine),
@@ -175,9 +177,11 @@ async def running(
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(loop(), name=name) for name, loop in loops.items()]
             log.info("service.started", http=f"{host}:{listener.port}", sites=len(observer.inventory.sites))
+            tell(READY)
             try:
                 yield Running(f"http://{host}:{listener.port}", observer, engine)
             finally:
+                tell(STOPPING)
                 for task in tasks:
                     task.cancel()
 
@@ -262,11 +266,15 @@ async def _pause(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-async def _cut(observer: Observer, every_s: float) -> NoReturn:
-    """Survives a disk that takes nothing (Observer.cut says so)."""
+async def _cut(observer: Observer, every_s: float, tell: Callable[[str], None]) -> NoReturn:
+    """Survives a disk that takes nothing (Observer.cut says so).
+
+    That it comes round is the sign of life: a process that hangs is started anew by its supervisor.
+    """
     while True:
         await _pause(every_s)
         await observer.cut()
+        tell(ALIVE)
 
 
 async def _save(observer: Observer) -> NoReturn:

@@ -31,6 +31,8 @@ missing() {
     command -v soffice >/dev/null || printf '%s\n' libreoffice-calc-nogui libreoffice-writer-nogui
     command -v pdftoppm >/dev/null || echo poppler-utils
     command -v curl >/dev/null || echo curl
+    command -v nginx >/dev/null || echo nginx-light
+    command -v shellcheck >/dev/null || echo shellcheck # GPL-3.0: run as a program by tests
     command -v openssl >/dev/null || echo openssl
     compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || echo faketime
     command -v ip >/dev/null || echo iproute2
@@ -117,6 +119,7 @@ if [ -d /run/systemd/system ]; then
         mosquitto | postgresql | prometheus | prometheus-alertmanager | snmpd)
             systemctl disable --quiet "$package.service" || true
             ;;
+        nginx-light) systemctl disable --quiet nginx.service || true ;;
         esac
     done
 fi

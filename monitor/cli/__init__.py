@@ -23,6 +23,7 @@ from monitor.cli import (
     reports_kept,
     reports_year,
     service,
+    support,
     tokens,
     windows,
     workorders,
@@ -38,7 +39,7 @@ Exit status: 0 done; 1 it ran and what it checked does not hold; 2 the call or t
 USAGE: type[Exception] = typer.BadParameter.__bases__[0]
 
 program = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
-for family in (service, evidence, explain, chains, agent):
+for family in (service, evidence, explain, chains, agent, support):
     family.register(program)
 tokens.program.command("kit")(kit.write_kit)
 program.add_typer(windows.program, name="window", help="Planned windows 计划检修.")

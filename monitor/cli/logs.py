@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from datetime import UTC, datetime
 
 import structlog
+
+
+class _LibraryLine(logging.Formatter):
+    """What a library says through `logging`, in the form of our own lines: event `library.said`, its words beside."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "event": "library.said",
+            "logger": record.name,
+            "message": record.getMessage(),
+            "level": record.levelname.lower(),
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
 
 
 def log_to_stderr() -> None:
@@ -25,4 +43,6 @@ def log_to_stderr() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format='{"event": %(message)r, "logger": "%(name)s"}')
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s") if person else _LibraryLine())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])

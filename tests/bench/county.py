@@ -111,7 +111,7 @@ async def observing(loaded: Loaded, folder: Path, clock: Clock | None = None) ->
     async with opened(f"sqlite+aiosqlite:///{folder}/bench.db") as engine:
         observer = Observer(loaded, clock or Clock(), View(engine, "bench"), folder / "evidence")
         await observer.start()
-        tasks = [asyncio.create_task(_cut(observer, 1.0)), asyncio.create_task(_save(observer))]
+        tasks = [asyncio.create_task(_cut(observer, 1.0, lambda _said: None)), asyncio.create_task(_save(observer))]
         try:
             yield observer
         finally:

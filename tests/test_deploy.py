@@ -1,0 +1,289 @@
+"""deploy/: the installer lays the same files twice, and every file is accepted by the program that reads it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from monitor.settings import load_settings
+from tests.services import ServiceError, program
+
+ROOT = Path(__file__).parent.parent
+DEPLOY = ROOT / "deploy"
+SCRIPTS = [
+    "install", "bundle", "compose-setup", "bin/zhdj-monitor", "backup/zhdj-backup",
+    "lib/place.sh", "lib/secrets.sh", "lib/machine.sh", "lib/release.sh", "lib/check.sh",
+]  # fmt: skip
+
+
+def run(*command: object, expect: int = 0, **more: Any) -> str:
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, **more
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def manifest(folder: Path) -> dict[str, tuple[str, str]]:
+    """Every file, folder and link below: its mode, and its hash or where it leads."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        mode = oct(stat.S_IMODE(path.lstat().st_mode))
+        if path.is_symlink():
+            what = os.readlink(path)
+        elif path.is_file():
+            what = hashlib.sha256(path.read_bytes()).hexdigest()
+        else:
+            what = "folder"
+        found[str(path.relative_to(folder))] = (mode, what)
+    return found
+
+
+def lay(root: Path, *more: object, expect: int = 0) -> str:
+    return run("bash", DEPLOY / "install", "install", "--root", root, *more, expect=expect)
+
+
+@pytest.fixture(scope="module")
+def laid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("laid")
+    lay(root, "--config", ROOT / "config", "--name", "monitor.example", "--ntp", "10.0.0.1")
+    return root
+
+
+def test_twice_is_the_same(laid: Path) -> None:
+    before = manifest(laid)
+    assert len(before) > 60
+    # What was said the first time is remembered.
+    lay(laid)
+    assert manifest(laid) == before
+    # Nor by the installer that lies in the release itself.
+    run("bash", laid / "opt/zhdj-monitor/current/deploy/install", "install", "--root", laid)
+    assert manifest(laid) == before
+
+
+def test_what_somebody_wrote_in_our_place_is_kept(laid: Path) -> None:
+    ours = laid / "etc/mosquitto/conf.d/zhdj.conf"
+    before = ours.read_bytes()
+    ours.write_text("# mine\n")
+    (laid / "etc/zhdj-monitor/monitor.toml").write_text('timezone = "Asia/Shanghai"\n# the county\'s\n')
+    assert "kept what stood in" in lay(laid)
+    assert ours.read_bytes() == before
+    [kept] = (laid / "var/backups/zhdj-monitor/etc/etc/mosquitto/conf.d").iterdir()
+    assert kept.read_text() == "# mine\n"
+    assert "the county's" in (laid / "etc/zhdj-monitor/monitor.toml").read_text()
+
+
+def test_what_is_said_anew_replaces_our_own(laid: Path) -> None:
+    said = lay(laid, "--ntp", "10.0.0.2")
+    assert "kept what stood in" not in said
+    assert (laid / "etc/chrony/sources.d/zhdj.sources").read_text() == "server 10.0.0.2 iburst\n"
+    assert "kept what stood in" not in lay(laid, "--ntp", "10.0.0.1")
+    # Whatever was laid is listed, with its hash: `check` compares, `uninstall` takes it away.
+    listed = dict(line.split("  ")[::-1] for line in (laid / "opt/zhdj-monitor/placed").read_text().splitlines())
+    assert {"/etc/zhdj-monitor/install.conf", "/etc/zhdj-monitor/service.env"} <= listed.keys()
+    for path, digest in listed.items():
+        assert hashlib.sha256((laid / path.lstrip("/")).read_bytes()).hexdigest() == digest
+
+
+def test_secrets_are_made_once_for_few_and_stand_nowhere_else(laid: Path) -> None:
+    etc = laid / "etc/zhdj-monitor"
+    named = ("secrets.env", "alertmanager-token", "grafana-admin-password", "tls/server.key", "tls/ca.key")
+    modes = {name: (etc / name).stat().st_mode & 0o077 for name in named}
+    assert {name: mode & 0o007 for name, mode in modes.items()} == dict.fromkeys(named, 0)
+    assert modes["secrets.env"] == modes["tls/ca.key"] == modes["tls/server.key"] == 0
+    password = (etc / "secrets.env").read_text().strip().removeprefix("ZHDJ_MQTT__PASSWORD=")
+    assert re.fullmatch("[0-9a-f]{40}", password)
+    tellers = [p for p in laid.rglob("*") if p.is_file() and not p.is_symlink() and password.encode() in p.read_bytes()]
+    assert tellers == [etc / "secrets.env"]
+
+
+def test_the_service_takes_what_the_installer_tells_it(laid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for line in (laid / "etc/zhdj-monitor/service.env").read_text().splitlines():
+        if line.startswith("ZHDJ_"):
+            monkeypatch.setenv(*line.split("=", 1))
+    settings = load_settings(ROOT / "config")
+    assert settings.database.url.get_secret_value().startswith("postgresql+asyncpg://zhdj@/zhdj?host=/")
+    assert settings.http.listen == "127.0.0.1:8080"
+    assert not settings.mqtt.embedded
+
+
+def test_the_certificate_is_of_the_name_and_the_authority(laid: Path) -> None:
+    tls = laid / "etc/zhdj-monitor/tls"
+    run("openssl", "verify", "-CAfile", tls / "ca.pem", "-verify_hostname", "monitor.example", tls / "server.pem")
+    run("openssl", "verify", "-CAfile", tls / "ca.pem", "-verify_ip", "127.0.0.1", tls / "server.pem")
+
+
+def test_a_certificate_of_their_own(laid: Path, tmp_path: Path) -> None:
+    tls = laid / "etc/zhdj-monitor/tls"
+    lay(tmp_path, "--config", ROOT / "config", "--name", "x", "--cert", tls / "server.pem", "--key", tls / "server.key")
+    assert (tmp_path / "etc/mosquitto/zhdj-tls/server.pem").read_bytes() == (tls / "server.pem").read_bytes()
+    assert not (tmp_path / "etc/zhdj-monitor/tls/ca.key").exists()
+    said = lay(tmp_path, "--cert", tls / "ca.pem", "--key", tls / "server.key", expect=2)
+    assert "is not the key of" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--name", "a b"], "--name: expected a host name"),
+        (["--name", "x"], "the first time --config DIR is needed"),
+        (["--backup-to", "/a b"], "--backup-to: no spaces"),
+        (["--colour", "red"], "--colour is not known"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(tmp_path: Path, arguments: list[str], said: str) -> None:
+    message = lay(tmp_path, *arguments, expect=2)
+    assert said in message
+    assert len(message.splitlines()) == 1
+
+
+# --- Every shipped file is accepted by the program that reads it ------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_bash_reads_every_script(script: str) -> None:
+    run("bash", "-n", DEPLOY / script)
+    assert "/" not in Path(script).name
+    if not script.startswith("lib/"):
+        assert os.access(DEPLOY / script, os.X_OK)
+
+
+def test_shellcheck_finds_nothing() -> None:
+    if not shutil.which("shellcheck"):
+        pytest.skip("shellcheck is not installed")
+    run("shellcheck", "--severity=warning", *(DEPLOY / script for script in SCRIPTS))
+
+
+def test_nginx_takes_it(laid: Path, tmp_path: Path) -> None:
+    try:
+        nginx = program("nginx")
+    except ServiceError:
+        pytest.skip("nginx is not installed")
+    text = (laid / "etc/nginx/sites-available/zhdj-monitor.conf").read_text()
+    assert "@" not in re.sub("#.*", "", text)
+    text = text.replace("/etc/zhdj-monitor/", f"{laid}/etc/zhdj-monitor/").replace(
+        "/var/log/zhdj-monitor", str(tmp_path)
+    )
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(f"pid {tmp_path}/pid;\nerror_log {tmp_path}/log;\nevents {{}}\nhttp {{\n{text}\n}}\n")
+    assert "test is successful" in run(nginx, "-t", "-c", conf, "-p", tmp_path)
+
+
+def test_paths_with_tokens_are_in_no_log_of_nginx() -> None:
+    text = (DEPLOY / "nginx/zhdj-monitor.conf").read_text()
+    [block] = re.findall(r"location ~ \^/\(ping\|api/push\)/ \{(.*?)\n    \}", text, re.DOTALL)
+    assert "access_log off;" in block
+    assert "error_log /dev/null;" in block
+
+
+def test_mosquitto_takes_it(laid: Path, tmp_path: Path) -> None:
+    conf = tmp_path / "mosquitto.conf"
+    text = "".join((laid / f"etc/mosquitto/conf.d/{name}").read_text() for name in ("zhdj.conf", "zhdj-tls.conf"))
+    text = text.replace("/etc/mosquitto/", f"{laid}/etc/mosquitto/")
+    for number, listener in enumerate(re.findall(r"^listener .*", text, re.MULTILINE)):
+        text = text.replace(listener, f"listener 0 {tmp_path}/s{number}")
+    conf.write_text(f"{text}persistence_location {tmp_path}/\nuser root\n")
+    # 2.0 has no option for it: it must not end by itself.
+    done = subprocess.run(
+        ["timeout", "1", program("mosquitto"), "-c", str(conf)], capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode == 124, done.stderr
+    assert "Error" not in done.stderr
+
+
+def test_prometheus_and_alertmanager_take_what_lies_there(laid: Path) -> None:
+    lies = laid / "etc/prometheus/zhdj"
+    assert "rule files found" in run(program("promtool"), "check", "config", lies / "prometheus.yml")
+    assert "SUCCESS" in run(program("amtool"), "check-config", lies / "alertmanager" / "alertmanager.yml")
+    # The token that Alertmanager shows and the one that the service expects are one file.
+    service = (laid / "etc/zhdj-monitor/service.env").read_text()
+    [token] = re.findall("^ZHDJ_ALERTS__TOKEN_FILE=(.*)$", service, re.MULTILINE)
+    assert f"credentials_file: {token}" in (lies / "alertmanager" / "alertmanager.yml").read_text()
+
+
+def test_systemd_takes_the_units(laid: Path) -> None:
+    try:
+        analyze = program("systemd-analyze")
+    except ServiceError:
+        pytest.skip("systemd is not installed")
+    units = sorted((laid / "etc/systemd/system").glob("zhdj-*.*"))
+    assert len(units) == 8
+    done = subprocess.run([analyze, "verify", "--man=no", *map(str, units)], capture_output=True, text=True, timeout=60)
+    # The programs are not installed where the units look for them; nothing else may be wrong.
+    said = [line for line in done.stderr.splitlines() if "zhdj" in line and "is not executable" not in line]
+    assert said == []
+    rated = run(
+        analyze, "security", "--offline=yes", "--no-pager", "--threshold=25", units[0].parent / "zhdj-monitor.service"
+    )
+    [level] = re.findall(r"Overall exposure level for zhdj-monitor.service: ([\d.]+)", rated)
+    assert float(level) <= 1.5
+
+
+def test_journald_logrotate_and_sysctl_files_are_laid(laid: Path) -> None:
+    assert "MaxRetentionSec=190day" in (laid / "etc/systemd/journald.conf.d/zhdj-monitor.conf").read_text()
+    assert "ping_group_range" in (laid / "etc/sysctl.d/60-zhdj-monitor.conf").read_text()
+    assert (laid / "etc/chrony/sources.d/zhdj.sources").read_text() == "server 10.0.0.1 iburst\n"
+
+
+def test_grafana_finds_the_dashboards_and_the_datasource(laid: Path) -> None:
+    provisioning = laid / "etc/grafana/provisioning"
+    [source] = yaml.safe_load((provisioning / "datasources/zhdj.yaml").read_text())["datasources"]
+    [provider] = yaml.safe_load((provisioning / "dashboards/zhdj.yaml").read_text())["providers"]
+    folder = laid / provider["options"]["path"].lstrip("/")
+    dashboards = list(folder.glob("*.json"))
+    assert dashboards
+    assert any(f'"uid": "{source["uid"]}"' in path.read_text(encoding="utf-8") for path in dashboards) or all(
+        "${" in path.read_text(encoding="utf-8") for path in dashboards
+    )
+
+
+# --- Compose ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def composed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("composed") / "compose"
+    for _ in range(2):
+        run("bash", DEPLOY / "compose-setup", "--config", ROOT / "config", "--name", "monitor.example", "--out", out)
+    return out
+
+
+def test_compose_has_all_parts_pinned_and_checked(composed: Path) -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yml").read_text())
+    services: dict[str, Any] = compose["services"]
+    assert set(services) == {
+        "monitor", "postgres", "mosquitto", "prometheus", "alertmanager", "grafana", "nginx"
+    }  # fmt: skip
+    for name, service in services.items():
+        assert re.search(r":v?\d+\.\d+[\d.]*(-\w+)?$", service["image"]), name
+        assert {"test", "interval", "timeout"} <= service["healthcheck"].keys(), name
+        assert service["restart"] == "unless-stopped"
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("./compose/"):
+                assert (composed / source.removeprefix("./compose/")).exists(), volume
+            elif source.startswith("."):
+                assert (DEPLOY / source).exists(), volume
+            else:
+                assert source in compose["volumes"], volume
+    for secret in compose["secrets"].values():
+        assert (composed / secret["file"].removeprefix("compose/")).stat().st_size > 40
+    assert oct((composed / "monitor.env").stat().st_mode & 0o777) == "0o600"
+
+
+def test_docker_takes_it(composed: Path, tmp_path: Path) -> None:
+    client = shutil.which("docker")
+    if not client or subprocess.run([client, "compose", "version"], capture_output=True).returncode:
+        pytest.skip("docker compose is not installed")
+    shutil.copy(DEPLOY / "compose.yml", tmp_path)
+    shutil.copytree(composed, tmp_path / "compose")
+    run(client, "compose", "-f", tmp_path / "compose.yml", "config", "--quiet")
