@@ -49,7 +49,7 @@ from monitor.publish.supervisor import ALIVE, READY, STOPPING, supervisor
 from monitor.publish.views import Overview
 from monitor.settings import Settings
 from monitor.store import tokens
-from monitor.store.database import looking, opened
+from monitor.store.database import looking, opened, sever
 from monitor.store.view import View
 from monitor.store.windows import in_force
 from monitor.web.server import create_app
@@ -75,6 +75,8 @@ DAYS_S = 60.0
 OUTBOX_S = 1.0
 #: How often it is looked whether a month is to be sealed, or a sealed one to be restated, seconds.
 REPORTS_S = 60.0
+#: How long a loop that is told to stop may take before the database that it waits for is let go of, seconds.
+LEAVE_S = 3.0
 #: Connections of HTTP and of the embedded broker, twice over.
 OPEN_FILES = 16_384
 
@@ -184,6 +186,9 @@ async def running(
                 tell(STOPPING)
                 for task in tasks:
                     task.cancel()
+                _, hanging = await asyncio.wait(tasks, timeout=LEAVE_S)
+                if hanging:
+                    sever(engine)
 
 
 async def serve(

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from alembic import command
 from alembic.config import Config
@@ -26,6 +26,10 @@ LOOK_S = 10.0
 LEAVE_S = 5.0
 #: PostgreSQL's advisory lock of whoever makes or alters the tables; any number that others do not take.
 UPGRADE_LOCK = 0x7A68646A
+
+
+#: The connections of each engine, PostgreSQL's alone.
+_connections: WeakKeyDictionary[AsyncEngine, WeakSet[Any]] = WeakKeyDictionary()
 
 
 def create(url: str) -> AsyncEngine:
@@ -54,9 +58,12 @@ def create(url: str) -> AsyncEngine:
                     "synchronous_commit": "on",
                 },
             }
-            return create_async_engine(
+            engine = create_async_engine(
                 parsed, pool_size=5, max_overflow=5, pool_timeout=10, pool_pre_ping=True, connect_args=options
             )
+            there = _connections.setdefault(engine, WeakSet())
+            event.listen(engine.sync_engine, "connect", lambda connection, _: there.add(connection.driver_connection))
+            return engine
         case other:
             raise MonitorError(f"database.url: expected sqlite+aiosqlite or postgresql+asyncpg, not {other}")
 
@@ -100,6 +107,13 @@ async def opened(url: str) -> AsyncIterator[AsyncEngine]:
         with suppress(TimeoutError):  # a server that hangs: what it does not take leave of ends with the process
             async with asyncio.timeout(LEAVE_S):
                 await engine.dispose()
+
+
+def sever(engine: AsyncEngine) -> None:
+    """Drop every connection without a word. Whoever waits for an answer gets an error at once: a task that was
+    cancelled while its server hangs would otherwise end only when its statement's time is over."""
+    for connection in tuple(_connections.get(engine, ())):
+        connection.terminate()
 
 
 #: Writers of this process take turns on SQLite: its own waiting is not fair, and sleeps longer the longer it waits.
