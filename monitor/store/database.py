@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -157,8 +157,13 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
+#: An insert with `on_conflict_do_nothing` and `on_conflict_do_update`, which both databases say alike, by the database.
+INSERTS: Mapping[str, Callable[[Table], postgresql.Insert]] = {
+    "sqlite": sqlite.insert,  # type: ignore[dict-item]  # the same methods
+    "postgresql": postgresql.insert,
+}
+
+
 def insert_into(connection: AsyncConnection, table: Table) -> postgresql.Insert:
-    """An insert with `on_conflict_do_nothing` and `on_conflict_do_update`, which both databases say alike."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)  # type: ignore[return-value]  # the same methods
+    """That of the connection's database."""
+    return INSERTS[connection.dialect.name](table)
