@@ -21,12 +21,10 @@ _EXACT = 10**15
 
 def read_xlsx(path: Path, mistakes: list[Mistake]) -> Iterator[tuple[int, list[str]]]:
     """Rows with their number. Cells that cannot be read go to `mistakes`; raises ConfigError for the file."""
-    # Late: most tables are CSV, and it takes a tenth of a second to load.
+    # Late: most tables are CSV, and it takes a tenth of a second to load, and 8 MB of a service.
     from openpyxl import load_workbook
 
     _check_size(path)
-    from openpyxl import load_workbook  # 8 MB that a service on CSV need not hold
-
     with warnings.catch_warnings():
         # openpyxl warns of styles and validations that it drops: nothing that a table says.
         warnings.simplefilter("ignore")
