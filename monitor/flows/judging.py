@@ -12,6 +12,7 @@ import msgspec
 from monitor.core.changes import Collector
 from monitor.core.days import local_days
 from monitor.core.engine import Engine
+from monitor.core.first_form import is_first_form, todays_form
 from monitor.core.timeline import BEGINNING
 from monitor.core.window import Window
 from monitor.errors import MonitorError
@@ -108,6 +109,12 @@ class Judge:
             self._begin_again([version], at)
         self._keep(line, version)
 
+    def expect(self, line: InventoryLine) -> None:
+        """The log, which is older than versions are, will tell of this as its first one: what comes before is judged
+        by it, too. Call it before anything is judged."""
+        if line.digest != self.versions[0].loaded.digest:
+            self._begin([Version(0, BEGINNING, loaded_of(line.body, self.settings))], BEGINNING)
+
     def _head(self, line: OpenedLine, state: dict[str, Any]) -> None:
         """Begin with what the head of a day says."""
         if line.versions:
@@ -118,6 +125,8 @@ class Judge:
             self.told = []
             for one, version in zip(line.versions, versions, strict=True):
                 self._keep(one, version)
+        if is_first_form(state):
+            state = todays_form(state, self.engine.inventory, self.eras[0].parameters.terminal_policy)
         self.engine.load(state)
         for window in self.windows.load(state.get("windows", [])):
             self.declare(window)
