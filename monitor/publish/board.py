@@ -136,13 +136,13 @@ class Board:
 
         None: nothing of it is watched any more.
         """
-        watched = [self.engine.terminals.get((site, kind)) for kind in kinds]
-        found = [w.timeline for w in watched if w is not None] if kinds else self.engine.site_timelines(site)
-        if not found:
+        named = kinds or [t.kind for t in self.inventory.terminals_of.get(site, ())]
+        known = [self.engine.terminals.get((site, kind)) for kind in named]
+        watched = [w for w in known if w is not None and any(check.ended is None for check in w.watches)]
+        if not watched:
             return None, None
-        values = [t[-1].value for t in found]
-        best = max(values, key=lambda v: RANK[v])
-        since = [t[-1].at for t in found if t[-1].value == best and t[-1].at != BEGINNING]
+        best = max((w.timeline[-1].value for w in watched), key=lambda v: RANK[v])
+        since = [at for w in watched if w.timeline[-1].value == best and (at := _since(w)) != BEGINNING]
         # All down since the last of them went; up since the first of them came.
         return best, (max(since) if best == DOWN else min(since)) if since else None
 
@@ -207,7 +207,7 @@ class Board:
             watch = terminals.get((site, kind))
             if watch is None or not watch.watches:
                 return None
-            return watch.timeline[-1].value, watch.timeline[-1].at
+            return watch.timeline[-1].value, _since(watch)
 
         return lines(
             self.inventory,
@@ -227,6 +227,12 @@ def _is_pending(watch: TerminalWatch, now: int) -> bool:
     return any(
         isinstance(w, HeartbeatWatch) and w.deadline is not None and now > w.deadline - w.grace for w in watch.watches
     )
+
+
+def _since(watch: TerminalWatch) -> int:
+    """Since when it is what it is, ms; of one that is down: its outage, also where we lost sight of it in between."""
+    last, outage = watch.timeline[-1], watch.book.current
+    return outage.start if last.value == DOWN and outage is not None else last.at
 
 
 def _tell(told: dict[str, str], part: str, what: str) -> None:
