@@ -554,6 +554,7 @@ def test_check_config_says_what_is_wrong_with_the_roster_and_which_secrets_are_m
     said = capsys.readouterr().err
     assert "alerts.token_file: /nowhere/token is not there" in said
     assert "alerts.outlets.group.url_file: /nowhere/url is not there" in said
+    assert "none takes what is for office, monitor-away: nobody is told" in said
     (config / "roster.csv").write_text("name,townships\n张三,T9\n")
     assert check_config(config, False) == 2
     assert "roster.csv:2 [townships]: no township has the code" in capsys.readouterr().err
