@@ -420,6 +420,14 @@ async def test_the_end_that_alertmanager_forgot_is_told_all_the_same(tmp_path: P
         assert await it.rows() == [(FIRING, SENT), (FIRING, SENT), (RESOLVED, SENT)]
 
 
+async def test_a_site_that_is_taken_out_is_not_told_as_back(tmp_path: Path) -> None:
+    async with told(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'm.db'}") as it:
+        await it.take(alert("撤并村", about="site", site="V99"))
+        await it.take(alert("撤并村", RESOLVED, about="site", site="V99"))
+        await it.outbox.step()
+        assert "撤并村，已不再监测（" in it.robot.texts[0]
+
+
 async def test_what_we_lost_sight_of_and_find_down_again_is_no_news(tmp_path: Path) -> None:
     async with told(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'm.db'}") as it:
         played = it.county
@@ -555,6 +563,7 @@ def test_check_config_says_what_is_wrong_with_the_roster_and_which_secrets_are_m
     assert "alerts.token_file: /nowhere/token is not there" in said
     assert "alerts.outlets.group.url_file: /nowhere/url is not there" in said
     assert "none takes what is for office, monitor-away: nobody is told" in said
+    assert "alerts.outside_url_file is not set" in said
     (config / "roster.csv").write_text("name,townships\n张三,T9\n")
     assert check_config(config, False) == 2
     assert "roster.csv:2 [townships]: no township has the code" in capsys.readouterr().err

@@ -59,12 +59,14 @@ def _missing(alerts: Alerts) -> list[str]:
 
 
 def _unheard(alerts: Alerts) -> list[str]:
-    """Receivers of the shipped alertmanager.yml that nobody is told of."""
+    """What is wrong and reaches nobody: receivers of the shipped alertmanager.yml, and this machine's own end."""
+    if not alerts.token_file:
+        return []
     taken = {receiver for outlet in alerts.outlets.values() for receiver in outlet.takes}
     lost = [receiver for receiver in RECEIVERS if receiver not in taken]
-    if not alerts.token_file or not lost:
-        return []
-    return [f"alerts.outlets: none takes what is for {', '.join(lost)}: nobody is told (没有出口接收，无人收到告警)"]
+    said = [f"alerts.outlets: none takes what is for {', '.join(lost)}: nobody is told (没有出口接收，无人收到告警)"]
+    outside = "alerts.outside_url_file is not set: nobody notices when this machine is gone (整机停机无人发现)"
+    return (said if lost else []) + ([] if alerts.outside_url_file else [outside])
 
 
 def as_json(loaded: Loaded, summary: Summary) -> dict[str, Any]:

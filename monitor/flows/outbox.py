@@ -64,6 +64,8 @@ LOOK_MS, ENDS_MS, PRUNE_MS = 5_000, 60_000, 3_600_000
 MISSED_MS = 600_000
 #: Alerts of our own, which need no Prometheus.
 OWN = "own"
+#: `about` of alerts whose thing can be taken out of the inventory, which ends them and is no recovery.
+OF_SITES = ("site", "fixed", "terminal")
 DUTY = "duty"
 DATABASE_AWAY = (SQLAlchemyError, OSError, TimeoutError)
 
@@ -180,6 +182,9 @@ class Outbox:
             return Telling(0, outlet, alert, began, WAITING, now)
         began = last.since_ms if last is not None else alert.starts_ms
         if value is None:  # nobody can look: Prometheus' word
+            if alert.labels.get("about") in OF_SITES:
+                said = f"{alert.annotations.get('object', '')}，已不再监测"
+                alert = alert._replace(annotations={**alert.annotations, "object": said})
             return Telling(0, outlet, alert, began, WAITING, now)
         if alert.labels.get("about") == "line" and value == UP:
             since = self.board.back_since(alert.township, began)
