@@ -399,10 +399,10 @@ async def test_the_end_that_alertmanager_forgot_is_told_all_the_same(tmp_path: P
     """Killed, inhibited or outside the hours of its route: Alertmanager tells no end then (tried with 0.25)."""
     async with told(tmp_path, database_url) as it:
         played = it.county
-        await played.play(90, silent=V1)
+        await played.play(10, silent=V1)
         await it.take(alert("甲村", about="site", site="V1"), alert("磁盘", about="disk"))
         await it.outbox.step()
-        await played.play(20, silent=V1)
+        await played.play(5, silent=V1)
         await it.outbox.step()
         assert len(it.robot.texts) == 1
         await played.play(9)
@@ -412,12 +412,31 @@ async def test_the_end_that_alertmanager_forgot_is_told_all_the_same(tmp_path: P
         await it.outbox.step()
         assert len(it.robot.texts) == 2
         assert it.robot.texts[1].startswith("【恢复】普安镇：村级站点离线：甲村（")
-        assert "历时1小时50分" in it.robot.texts[1]
+        assert "历时15分钟" in it.robot.texts[1]
         await it.take(alert("甲村", RESOLVED, about="site", site="V1"))
         await played.play(2)
         await it.outbox.step()
         assert len(it.robot.texts) == 2
         assert await it.rows() == [(FIRING, SENT), (FIRING, SENT), (RESOLVED, SENT)]
+
+
+async def test_many_sites_are_back_when_they_are_not_when_their_hours_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.publish.board.MANY", 2)
+    many = ("V1", "V2", "W1")
+    async with told(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'm.db'}") as it:
+        await it.county.play(10, silent=many)
+        await it.take(alert("3 个站点", about="county"))
+        await it.take(alert("3 个站点", RESOLVED, about="county")._replace(ends_ms=TEN + 15 * MINUTE))
+        await it.outbox.step()
+        await it.county.play(5, silent=many)
+        await it.outbox.step()
+        assert await it.rows() == [(FIRING, SENT), (RESOLVED, HELD)]
+        await it.county.play(2, silent=many[:1])
+        await it.outbox.step()
+        assert it.robot.texts[1].startswith("【恢复】")
+        assert "（10:00至10:22，" in it.robot.texts[1]
 
 
 async def test_a_site_that_is_taken_out_is_not_told_as_back(tmp_path: Path) -> None:
@@ -431,12 +450,12 @@ async def test_a_site_that_is_taken_out_is_not_told_as_back(tmp_path: Path) -> N
 async def test_what_we_lost_sight_of_and_find_down_again_is_no_news(tmp_path: Path) -> None:
     async with told(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'm.db'}") as it:
         played = it.county
-        await played.play(90, silent=V1)
+        await played.play(10, silent=V1)
         await it.take(alert("甲村", about="site", site="V1"))
         await it.outbox.step()
         played.observer.lost("mqtt")
-        await played.play(30, deaf=True)  # the monitor is blind, and inhibits: Alertmanager tells no end
-        await played.play(30, silent=V1)
+        await played.play(10, deaf=True)  # the monitor is blind, and inhibits: Alertmanager tells no end
+        await played.play(10, silent=V1)
         await it.take(alert("甲村", at=TEN + 150 * MINUTE, about="site", site="V1"))
         await it.outbox.step()
         assert len(it.robot.texts) == 1
@@ -445,8 +464,8 @@ async def test_what_we_lost_sight_of_and_find_down_again_is_no_news(tmp_path: Pa
         await played.play(5)
         await it.take(alert("甲村", RESOLVED, at=TEN + 150 * MINUTE, about="site", site="V1"))
         await it.outbox.step()
-        assert "历时2小时3" in it.robot.texts[1]
-        await played.play(30, silent=V1)  # and this is
+        assert "历时3" in it.robot.texts[1]
+        await played.play(10, silent=V1)  # and this is
         await it.take(alert("甲村", at=TEN + 200 * MINUTE, about="site", site="V1"))
         await it.outbox.step()
         assert it.robot.texts[2].startswith("【警告】")

@@ -206,6 +206,8 @@ class Outbox:
                 line = self.board.lines().get(alert.township)
                 if line is not None:
                     return {True: UP, False: DOWN, None: "unknown"}[line.is_up], line.since
+            case "county":
+                return (DOWN, None) if self.board.many_are_down() else (UP, self.board.now())
         return None, None
 
     def _is_over(self, alert: Alert, value: str) -> bool:

@@ -28,6 +28,8 @@ from monitor.publish.views import (
     TerminalView,
 )
 
+#: As many sites, or a tenth of all, may be down one by one.
+MANY = 9
 _SERVICE = {"ok": True, "fail": False, "na": None}
 
 
@@ -145,6 +147,17 @@ class Board:
         since = [at for w in watched if w.timeline[-1].value == best and (at := _since(w)) != BEGINNING]
         # All down since the last of them went; up since the first of them came.
         return best, (max(since) if best == DOWN else min(since)) if since else None
+
+    def many_are_down(self) -> bool:
+        """As ZhdjManySitesOffline asks (docs/alerts.md), whatever the hour: service hours that end bring none back."""
+        behind = {code for code, line in self._lines() if line.is_up is False}
+        sites = [s for s in self.inventory.sites.values() if s.township_code not in behind]
+        down = [
+            s
+            for s in sites
+            if DOWN in (self.standing(s.site_id)[0], s.level is Level.VILLAGE and self.standing(s.site_id, FIXED)[0])
+        ]
+        return len(down) > max(len(self.inventory.sites) / 10, MANY)
 
     def channels(self) -> dict[str, bool]:
         """Is the channel observed?"""
