@@ -428,7 +428,7 @@ async def test_many_sites_are_back_when_they_are_not_when_their_hours_end(
     async with told(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'm.db'}") as it:
         await it.county.play(10, silent=many)
         await it.take(alert("3 个站点", about="county"))
-        await it.take(alert("3 个站点", RESOLVED, about="county")._replace(ends_ms=TEN + 15 * MINUTE))
+        await it.take(alert("3 个站点", RESOLVED, about="county")._replace(ends_ms=TEN + 14 * MINUTE))
         await it.outbox.step()
         await it.county.play(5, silent=many)
         await it.outbox.step()
