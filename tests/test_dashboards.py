@@ -339,7 +339,7 @@ def ask(
     """Every expression of every dashboard, and every rule; what a Prometheus that scrapes `port` says to them. Then all
     goes wrong with `board`, and in the end nothing comes from there any more (`away`): which alerts did not fire?"""
     config = f"""
-global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}}
+global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 500ms}}
 rule_files: [zhdj.recording.yml, zhdj.rules.yml]
 scrape_configs:
   - job_name: zhdj-monitor
@@ -372,13 +372,13 @@ scrape_configs:
         all_goes_wrong(board)
         seen: set[str] = set()
         with suppress(ServiceError):
-            wait_for(lambda: expected - of_away <= fired(prometheus), 10, "alerts")
+            wait_for(lambda: expected - of_away <= fired(prometheus), 20, "alerts", every=0.2)
         seen |= fired(prometheus)
         for change, is_up in ((away.set, 0), (away.clear, 1), (away.set, 0)):  # one gap is none
             change()
-            wait_for(partial(prometheus.query, f'up{{job="zhdj-monitor"}} == {is_up}'), 10, "a scrape")
+            wait_for(partial(prometheus.query, f'up{{job="zhdj-monitor"}} == {is_up}'), 20, "a scrape", every=0.2)
         with suppress(ServiceError):
-            wait_for(lambda: of_away <= fired(prometheus), 10, "alerts")
+            wait_for(lambda: of_away <= fired(prometheus), 20, "alerts", every=0.2)
         seen |= fired(prometheus)
     return answers, recorded, expected - seen
 
