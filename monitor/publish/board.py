@@ -213,8 +213,7 @@ class Board:
         return dict(self._lines())
 
     def _lines(self) -> Iterator[tuple[str, Line]]:
-        now = self.clock.now()
-        sites, terminals, service = self.inventory.sites, self.engine.terminals, self.service
+        terminals = self.engine.terminals
 
         def status(site: str, kind: str) -> tuple[Value, int | None] | None:
             watch = terminals.get((site, kind))
@@ -224,7 +223,8 @@ class Board:
 
         return lines(
             self.inventory,
-            lambda site, kind: service.is_in_service(sites[site], self.inventory.terminals.get((site, kind)), now),
+            self.service,
+            self.clock.now(),
             status,
             lambda site, kind: terminals[site, kind].book.current,
         )
