@@ -41,7 +41,7 @@ def list_outbox(
         async with engine.connect() as connection:
             return await outbox.listed(connection, states, limit)
 
-    found = [_shown(t) for t in in_database(load(config, serving=False), read)]
+    found = [_shown(t) for t in in_database(load(config, serving=False), read, there=True)]
     columns = ("n", "outlet", "state", "status", "alert", "object", "since", "tries", "sent", "error")
     show(found, ([each[c] for c in columns] for each in found), as_json)
 

@@ -21,6 +21,7 @@ from monitor.core.year_facts import YearFacts
 from monitor.errors import MonitorError
 from monitor.flows import declaring
 from monitor.flows.inventory_import import in_force as inventory_in_force
+from monitor.flows.outputs import demand_folder
 from monitor.flows.reports.write import wanted
 from monitor.flows.reports.write_year import chosen, dump, write_year
 from monitor.flows.reports.year import outstanding
@@ -28,7 +29,7 @@ from monitor.flows.reports.year_gather import gather_year
 from monitor.inventory.load import Loaded, load
 from monitor.publish.reports.template_files import STYLES, templates_of
 
-Year = Annotated[int, typer.Argument(min=2000, max=2100, help="2026.")]
+Year = Annotated[int, typer.Argument(min=2000, max=2100, metavar="YEAR", help="2026.")]
 
 
 def register(group: typer.Typer) -> None:
@@ -61,6 +62,8 @@ def year(
         raise MonitorError(f"--template：应为 {' 或 '.join(STYLES)}，实为 {template!r}")
     if out is None and names != ["json"]:
         raise MonitorError("--out：除 json 外的格式须指明输出文件夹")
+    if out is not None:
+        demand_folder(out)
     loaded = load(config, serving=False)
     templates = templates_of(which, config)
     with Console(stderr=True).status(f"{which}：汇总") as status:
@@ -71,7 +74,7 @@ def year(
                 engine, there, templates, which, wall_ms(), progress=lambda month: status.update(f"{month}：汇总")
             )
 
-        facts = in_database(loaded, read)
+        facts = in_database(loaded, read, there=True)
         missing = outstanding(facts, template)
         if final and missing:
             for one in missing:
