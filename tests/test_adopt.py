@@ -394,6 +394,7 @@ STORIES = st.integers(0, 1 << 30).map(story_of)
 @settings(FAST, max_examples=120)
 @given(STORIES, st.sampled_from((1, 5)), st.sampled_from((40, 100, 10_000)))
 @example(story_of(6948), 1, 40)
+@example(story_of(564186), 1, 40)
 def test_each_second_is_judged_by_what_held_then(story: Story, every: int, day_s: int) -> None:
     told = Told(story, day_s).play(every=every)
     told.rows()

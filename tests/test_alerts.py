@@ -192,10 +192,13 @@ class Robot:
     queries: list[dict[str, str]] = field(default_factory=list)
     status: int = 200
     answer: dict[str, object] = field(default_factory=lambda: {"errcode": 0, "errmsg": "ok"})
+    page: str = ""
     url: str = ""
 
     async def post(self, request: web.Request) -> web.Response:
         self.queries.append(dict(request.query))
+        if self.page:
+            return web.Response(text=self.page, content_type="text/html")
         if request.method == "POST" and self.status == 200 and self.answer.get("errcode", self.answer.get("code")) == 0:
             self.told.append(await request.json())
         return web.json_response(self.answer, status=self.status)
@@ -241,8 +244,15 @@ async def test_robots_are_told_and_their_errcode_in_a_200_answer_is_a_failure(tm
         with pytest.raises(NotSent, match="9499"):
             await send(outlet(tmp_path, "feishu", it.url, "s"), "甲", [])
         it.answer = {"code": 0}
-        await send(outlet(tmp_path, "feishu", it.url, "s"), "甲", [])
+        await send(outlet(tmp_path, "feishu", it.url, "s"), '甲<at user_id="all">', [])
         assert it.told[-1].keys() == {"msg_type", "content", "timestamp", "sign"}
+        assert "<" not in str(it.told[-1]["content"])  # nobody is called by a name
+        it.page = "<html>Please sign in</html>"
+        for kind in ("dingtalk", "feishu", "wecom"):
+            with pytest.raises(NotSent, match="not a robot's answer: <html>"):
+                await send(outlet(tmp_path, kind, it.url), "甲", [])
+        await send(outlet(tmp_path, "http", it.url), "甲", [])  # a gateway may answer what it likes
+        it.page = ""
         it.status = 500
         with pytest.raises(NotSent, match="status 500"):
             await send(outlet(tmp_path, "wecom", it.url), "甲", [])
@@ -382,6 +392,85 @@ async def test_the_end_is_told_when_the_village_is_back_not_when_its_hours_end(
         assert await it.rows() == [(FIRING, SENT), (RESOLVED, SENT)]
 
 
+V1 = ("V1/tv", "V1/mobile", "V1/pc")
+
+
+async def test_the_end_that_alertmanager_forgot_is_told_all_the_same(tmp_path: Path, database_url: str) -> None:
+    """Killed, inhibited or outside the hours of its route: Alertmanager tells no end then (tried with 0.25)."""
+    async with told(tmp_path, database_url) as it:
+        played = it.county
+        await played.play(10, silent=V1)
+        await it.take(alert("甲村", about="site", site="V1"), alert("磁盘", about="disk"))
+        await it.outbox.step()
+        await played.play(5, silent=V1)
+        await it.outbox.step()
+        assert len(it.robot.texts) == 1
+        await played.play(9)
+        await it.outbox.step()
+        assert len(it.robot.texts) == 1  # Alertmanager's own word has its time
+        await played.play(4)
+        await it.outbox.step()
+        assert len(it.robot.texts) == 2
+        assert it.robot.texts[1].startswith("【恢复】普安镇：村级站点离线：甲村（")
+        assert "历时15分钟" in it.robot.texts[1]
+        await it.take(alert("甲村", RESOLVED, about="site", site="V1"))
+        await played.play(2)
+        await it.outbox.step()
+        assert len(it.robot.texts) == 2
+        assert await it.rows() == [(FIRING, SENT), (FIRING, SENT), (RESOLVED, SENT)]
+
+
+async def test_many_sites_are_back_when_they_are_not_when_their_hours_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.publish.board.MANY", 2)
+    many = ("V1", "V2", "W1")
+    async with told(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'm.db'}") as it:
+        await it.county.play(10, silent=many)
+        await it.take(alert("3 个站点", about="county"))
+        await it.take(alert("3 个站点", RESOLVED, about="county")._replace(ends_ms=TEN + 14 * MINUTE))
+        await it.outbox.step()
+        await it.county.play(5, silent=many)
+        await it.outbox.step()
+        assert await it.rows() == [(FIRING, SENT), (RESOLVED, HELD)]
+        await it.county.play(2, silent=many[:1])
+        await it.outbox.step()
+        assert it.robot.texts[1].startswith("【恢复】")
+        assert "（10:00至10:22，" in it.robot.texts[1]
+
+
+async def test_a_site_that_is_taken_out_is_not_told_as_back(tmp_path: Path) -> None:
+    async with told(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'm.db'}") as it:
+        await it.take(alert("撤并村", about="site", site="V99"))
+        await it.take(alert("撤并村", RESOLVED, about="site", site="V99"))
+        await it.outbox.step()
+        assert "撤并村，已不再监测（" in it.robot.texts[0]
+
+
+async def test_what_we_lost_sight_of_and_find_down_again_is_no_news(tmp_path: Path) -> None:
+    async with told(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'm.db'}") as it:
+        played = it.county
+        await played.play(10, silent=V1)
+        await it.take(alert("甲村", about="site", site="V1"))
+        await it.outbox.step()
+        played.observer.lost("mqtt")
+        await played.play(10, deaf=True)  # the monitor is blind, and inhibits: Alertmanager tells no end
+        await played.play(10, silent=V1)
+        await it.take(alert("甲村", at=TEN + 150 * MINUTE, about="site", site="V1"))
+        await it.outbox.step()
+        assert len(it.robot.texts) == 1
+        await it.take(alert("甲村", at=TEN + 150 * MINUTE, about="site", site="V1"))  # its second try
+        assert await it.rows() == [(FIRING, SENT)]
+        await played.play(5)
+        await it.take(alert("甲村", RESOLVED, at=TEN + 150 * MINUTE, about="site", site="V1"))
+        await it.outbox.step()
+        assert "历时3" in it.robot.texts[1]
+        await played.play(10, silent=V1)  # and this is
+        await it.take(alert("甲村", at=TEN + 200 * MINUTE, about="site", site="V1"))
+        await it.outbox.step()
+        assert it.robot.texts[2].startswith("【警告】")
+
+
 async def test_without_the_database_it_is_told_at_once_and_alertmanager_waits_for_it(tmp_path: Path) -> None:
     async with told(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'm.db'}") as it:
         async with it.county.engine.begin() as connection:
@@ -444,6 +533,14 @@ async def test_silence_of_the_watchdog_is_told_and_the_outside_hears_while_all_i
         await box.step()
         assert "watchdog" not in box.board.warnings
         assert it.robot.texts[-1].startswith("【恢复】监测系统：告警通道中断：")
+        # Once more; and the service is started anew before it comes back.
+        await it.county.play(6)
+        await box.step()
+        again = Outbox(it.county.engine, settings, it.outbox.board, folder)
+        await it.county.play(1)
+        await again.take("watchdog", [alert(alertname=WATCHDOG)])
+        await again.step()
+        assert [text[:4] for text in it.robot.texts[-2:]] == ["【严重】", "【恢复】"]
         (folder / "roster.csv").write_text("name,from\n张三,gestern\n")
         await it.county.play(1)
         await box.step()
@@ -484,6 +581,8 @@ def test_check_config_says_what_is_wrong_with_the_roster_and_which_secrets_are_m
     said = capsys.readouterr().err
     assert "alerts.token_file: /nowhere/token is not there" in said
     assert "alerts.outlets.group.url_file: /nowhere/url is not there" in said
+    assert "none takes what is for office, monitor-away: nobody is told" in said
+    assert "alerts.outside_url_file is not set" in said
     (config / "roster.csv").write_text("name,townships\n张三,T9\n")
     assert check_config(config, False) == 2
     assert "roster.csv:2 [townships]: no township has the code" in capsys.readouterr().err

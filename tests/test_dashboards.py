@@ -8,9 +8,12 @@ import math
 import re
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,13 +22,16 @@ import aiohttp
 import jsonschema
 import pytest
 import yaml  # type: ignore[import-untyped]
+from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from monitor.core.ledger import ECON_CLASSES
 from monitor.intake.http_server import listen
 from monitor.publish import metrics
+from monitor.publish.views import CalendarYear, MoneyFigures, Space
 from monitor.settings import Settings
 from monitor.web.server import create_app
-from tests.services import Prometheus, wait_for
+from tests.services import Prometheus, ServiceError, wait_for
 from tests.told import NOW, FakeBoard, county_board, county_overview
 
 ROOT = Path(__file__).parent.parent
@@ -290,20 +296,62 @@ async def _go_on(board: FakeBoard) -> None:
         await asyncio.sleep(0.1)
 
 
+def all_goes_wrong(board: FakeBoard) -> None:
+    """At once, so that every alert has its reason, but those for which the service must be away."""
+    behind = {code for code, is_up in board.lines.items() if is_up is False}
+    villages = [v.site for v in board.site_views if v.level == "village" and v.township not in behind and not v.planned]
+    fixed, long, near, *many = villages[:40]
+    offline = {*many, "511723-C1", TOWNSHIP}
+    # Counted seconds of outages, of repair limits of 54,000 s.
+    counted = dict.fromkeys((*offline, fixed), 4000.0) | {long: 32_400.0, near: 48_600.0}
+    for i, site in enumerate(board.site_views):
+        if site.site in counted:
+            state = "offline" if site.site in offline else "impaired"
+            board.site_views[i] = replace(site, state=state, in_service=True)
+    for i, each in enumerate(board.terminal_views):
+        if each.site in counted and not (each.site == fixed and each.kind == "mobile"):
+            seconds = counted[each.site]
+            board.terminal_views[i] = replace(each, value="down", counted_outage_s=seconds, repair_limit_s=54_000.0)
+    board.observed["mqtt"] = False
+    board.troubles["log"] = "away"
+    board.restatements_due = 1
+    board.money = MoneyFigures(25_000_000, {"30213": 24_000_000}, 0, 25_000_000)
+    board.orders = {"village": (4, 2)}
+    board.space["evidence"] = Space(1 << 30, 100 << 30)
+    board.queues["log_bytes"] = 9_000_000
+    board.counters.certificates["511723-C1", "tv", "https"] = int(time.time() + 86_400) * 1000
+    if board.outbox is not None:
+        board.outbox.oldest_ms = int(time.time() - 3600) * 1000
+    object.__setattr__(board, "years", lambda: [CalendarYear(2026, "this", False)])
+
+
+def fired(prometheus: Prometheus) -> set[str]:
+    found = prometheus.query('count by (alertname) (ALERTS{alertstate="firing"})')
+    return {row["metric"]["alertname"] for row in found}
+
+
 Answers = dict[str, list[list[dict[str, Any]]]]
 
 
-def ask(folder: Path, port: int) -> tuple[Answers, dict[str, list[dict[str, Any]]]]:
-    """Every expression of every dashboard, and every rule; what a Prometheus that scrapes `port` says to them."""
+def ask(
+    folder: Path, port: int, board: FakeBoard, away: threading.Event
+) -> tuple[Answers, dict[str, list[dict[str, Any]]], set[str]]:
+    """Every expression of every dashboard, and every rule; what a Prometheus that scrapes `port` says to them. Then all
+    goes wrong with `board`, and in the end nothing comes from there any more (`away`): which alerts did not fire?"""
     config = f"""
-global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 500ms}}
 rule_files: [zhdj.recording.yml, zhdj.rules.yml]
 scrape_configs:
   - job_name: zhdj-monitor
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
 """
     files = {name: (SHIPPED / name).read_text(encoding="utf-8") for name in ("zhdj.recording.yml", "zhdj.rules.yml")}
-    files = {name: text.replace("interval: 1m", "interval: 1s") for name, text in files.items()}
+    files = {name: text.replace("interval: 1m", "interval: 500ms") for name, text in files.items()}
+    # At once, and on any day of the month.
+    rules = re.sub(r"(?m)^( +for:) \w+$", r"\1 0s", files["zhdj.rules.yml"]).replace("3600)) > 3", "3600)) > 0")
+    files["zhdj.rules.yml"] = rules
+    expected = set(re.findall(r"- alert: (\w+)", rules))
+    of_away = {"ZhdjMonitorAbsent", "ZhdjScrapeFailing"}
     records = sorted({rule["record"] for rule in recording()})
     answers: Answers = {}
     with Prometheus(folder, config, files=files) as prometheus:
@@ -321,7 +369,18 @@ scrape_configs:
             value(prometheus.query(left.replace("zhdj_spent_yuan", "zhdj_spent_yuan{econ_class='none'}"))) == "248999.5"
         )
         recorded = {name: prometheus.query(name) for name in records}
-    return answers, recorded
+        all_goes_wrong(board)
+        seen: set[str] = set()
+        with suppress(ServiceError):
+            wait_for(lambda: expected - of_away <= fired(prometheus), 20, "alerts", every=0.2)
+        seen |= fired(prometheus)
+        for change, is_up in ((away.set, 0), (away.clear, 1), (away.set, 0)):  # one gap is none
+            change()
+            wait_for(partial(prometheus.query, f'up{{job="zhdj-monitor"}} == {is_up}'), 20, "a scrape", every=0.2)
+        with suppress(ServiceError):
+            wait_for(lambda: of_away <= fired(prometheus), 20, "alerts", every=0.2)
+        seen |= fired(prometheus)
+    return answers, recorded, expected - seen
 
 
 def value(answer: list[dict[str, Any]]) -> str:
@@ -352,10 +411,20 @@ def _columns(panel: dict[str, Any], answers: Answers) -> None:
 async def test_every_query_has_an_answer_on_a_real_prometheus(tmp_path: Path) -> None:
     board = staged()
     app = create_app(board=board, settings=Settings(), load_overview=_overview)
+    away = threading.Event()
+
+    @web.middleware
+    async def answers_or_not(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if away.is_set():
+            raise web.HTTPServiceUnavailable
+        return await handler(request)
+
+    app.middlewares.append(answers_or_not)
     async with listen(app, "127.0.0.1", 0) as listener:
         going = asyncio.create_task(_go_on(board))
-        answers, recorded = await asyncio.to_thread(ask, tmp_path, listener.port)
+        answers, recorded, silent = await asyncio.to_thread(ask, tmp_path, listener.port, board, away)
         going.cancel()
+    assert silent == set()
 
     def known(answer: list[dict[str, Any]]) -> bool:
         return any(not math.isnan(float(row["value"][1])) for row in answer)

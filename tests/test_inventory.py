@@ -230,3 +230,14 @@ def test_check_config_lists_every_mistake(folder: Path, capsys: pytest.CaptureFi
 )
 def test_percentages_are_cut(part: int, whole: int, text: str) -> None:
     assert percent(part, whole) == text
+
+
+def test_patience_that_ends_before_a_line_is_known_is_warned_of(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The slowest is tcp: every minute, five failures; less the minute that the rule waits.
+    for minutes, warned in ((4, False), (3, True)):
+        table = f"[maintenance.open_after_min]\ncounty = 1\ntownship = 30\nvillage = {minutes}\n"
+        write("monitor.toml", FILES["monitor.toml"] + table)(folder)
+        assert run(folder, json=False, today=TODAY) == 0
+        assert ("open_after_min.village = 3: a line that is cut" in capsys.readouterr().err) is warned

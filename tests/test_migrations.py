@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
@@ -11,7 +13,7 @@ from sqlalchemy import Connection
 from monitor.core.digest import Digest
 from monitor.core.timeline import Edge
 from monitor.store import digests, edges
-from monitor.store.database import opened
+from monitor.store.database import MIGRATIONS, opened, revisions
 from monitor.store.tables import metadata
 
 
@@ -22,6 +24,14 @@ async def test_upgraded_from_nothing_a_database_has_the_tables_that_the_code_kno
 
     async with opened(database_url) as engine, engine.connect() as connection:
         assert await connection.run_sync(differences) == []
+
+
+def test_files_bear_the_numbers_of_their_versions() -> None:
+    """By which a database that is up to date is recognised."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    chain = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert revisions() == chain[::-1]
 
 
 INSTANTS = st.integers(0, 2**43)

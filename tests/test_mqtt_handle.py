@@ -9,9 +9,9 @@ from monitor.settings import Mqtt
 from tests.recorder import Recorder
 
 
-def test_attempts_are_a_second_apart_then_two_up_to_a_minute() -> None:
+def test_attempts_are_a_second_apart_then_two_up_to_a_quarter_minute() -> None:
     backoff = Backoff()
-    for failures, base in ((1, 1), (2, 2), (5, 16), (7, 60), (1000, 60)):
+    for failures, base in ((1, 1), (2, 2), (4, 8), (7, 15), (1000, 15)):
         delays = [backoff.delay(failures) for _ in range(200)]
         assert base * 0.75 <= min(delays)
         assert max(delays) <= base * 1.25

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from monitor.cli.check_config import RECEIVERS
 from monitor.core.alerts import WATCHDOG
 from monitor.publish import metrics
 from tests.services import ServiceError, program
@@ -67,6 +68,11 @@ def test_alerts_go_to_whoever_is_to_be_told(labels: str, receiver: str) -> None:
     path = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
     command = [program("amtool"), "config", "routes", "test", f"--config.file={path}", *labels.split()]
     assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.strip() == receiver
+
+
+def test_check_config_knows_the_receivers_that_are_shipped() -> None:
+    shipped = yaml.safe_load((ROOT / "deploy" / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8"))
+    assert {*RECEIVERS, "watchdog"} == {receiver["name"] for receiver in shipped["receivers"]}
 
 
 def test_the_mail_that_alertmanager_writes_itself(tmp_path: Path) -> None:

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections import UserDict
+from functools import cache
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from monitor.cli import (
-    agent,
-    alerts,
-    chains,
-    evidence,
-    explain,
-    inspections,
-    inventory,
-    kit,
-    ledger,
-    meetings,
-    people,
-    register,
-    reports,
-    reports_kept,
-    reports_year,
-    service,
-    support,
-    tokens,
-    windows,
-    workorders,
-)  # fmt: skip
 from monitor.errors import ConfigError, MonitorError
 
 HELP = """智慧党建平台运行监测: watches the sites, judges availability by published rules, keeps the evidence.
@@ -38,23 +22,65 @@ Exit status: 0 done; 1 it ran and what it checked does not hold; 2 the call or t
 #: What a wrong call raises; Typer has no public name for it.
 USAGE: type[Exception] = typer.BadParameter.__bases__[0]
 
-program = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
-for family in (service, evidence, explain, chains, agent, support):
-    family.register(program)
-tokens.program.command("kit")(kit.write_kit)
-program.add_typer(windows.program, name="window", help="Planned windows 计划检修.")
-program.add_typer(workorders.program, name="workorder", help="Work orders 工单.")
-program.add_typer(inventory.program, name="inventory", help="Versions of the inventory 站点清单.")
-program.add_typer(alerts.program, name="alerts", help="Alerts on their way to people: outbox, outlets, roster 值班表.")
-program.add_typer(tokens.program, name="token", help="Tokens of devices, relays and pings.")
-program.add_typer(people.program, name="user", help="People: who may do what, signing in and out.")
-program.add_typer(ledger.program, name="ledger", help="经费台账: the cost ledger, an auxiliary register.")
-program.add_typer(register.program, name="register", help="机位台账: which device stands where; 盘点.")
-program.add_typer(inspections.program, name="inspection", help="巡检: planned rounds and visits.")
-reports_kept.register(reports.program)
-reports_year.register(reports.program)
-program.add_typer(reports.program, name="report", help="报告: reports of a month, or of any other period.")
-program.add_typer(meetings.program, name="meeting", help="会议保障: meetings and who joined.")
+#: Command or family -> its files; a further one adds its commands to the family.
+COMMANDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("serve", "demo", "simulate", "fleet", "check-config"), ("service",)),
+    **dict.fromkeys(("replay", "db"), ("evidence",)),
+    "explain": ("explain",),
+    **dict.fromkeys(("verify", "archive", "audit"), ("chains",)),
+    "agent": ("agent",),
+    "support-bundle": ("support",),
+    "window": ("windows",),
+    "workorder": ("workorders",),
+    "inventory": ("inventory",),
+    "alerts": ("alerts",),
+    "token": ("tokens", "kit"),
+    "user": ("people",),
+    "ledger": ("ledger",),
+    "register": ("register",),
+    "inspection": ("inspections",),
+    "report": ("reports", "reports_kept", "reports_year"),
+    "meeting": ("meetings",),
+}
+
+
+@cache
+def _command(name: str) -> Any:
+    first, *further = (import_module(f"{__name__}.{file}") for file in COMMANDS[name])
+    if not hasattr(first, "program"):  # it adds single commands
+        whole = typer.Typer()
+        first.register(whole)
+        return get_group(whole).commands[name]
+    for file in further:
+        file.register(first.program)
+    family = get_group(first.program)
+    family.name = name
+    return family
+
+
+class _Loaded(UserDict[str, Any]):
+    """Each when it is asked for: to load them all takes a second, and every call is of one."""
+
+    def __init__(self) -> None:
+        super().__init__(dict.fromkeys(COMMANDS))
+
+    def __getitem__(self, name: str) -> Any:
+        super().__getitem__(name)
+        return _command(name)
+
+
+class _Program(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Loaded()
+
+
+program = typer.Typer(cls=_Program, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@program.callback(help=HELP)
+def _options() -> None:
+    """There are none; without a callback Typer would want a command here."""
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from monitor.inventory.roster import read_roster
 from monitor.publish.outlets import NotSent, send
 from monitor.store import outbox
 
-program = typer.Typer(no_args_is_help=True)
+program = typer.Typer(no_args_is_help=True, help="Alerts on their way to people: outbox, outlets, roster 值班表.")
 TEST = "【测试】这是监测系统的测试消息，收到请忽略。"
 
 

@@ -16,6 +16,8 @@ from monitor.inventory.roster import read_roster
 from monitor.inventory.summary import Summary, summarize
 from monitor.settings import Alerts
 
+#: Of deploy/alertmanager/alertmanager.yml, but the watchdog's, which is for nobody.
+RECEIVERS = ("duty", "office", "monitor-away")
 _LEVELS = {"county": "县级", "township": "乡镇", "village": "村级"}
 _KINDS = {"tv": "数字电视", "mobile": "移动终端", "pc": "PC端"}
 
@@ -43,7 +45,7 @@ def run(folder: Path, *, json: bool, today: date | None = None) -> int:
         _print_json(as_json(loaded, summary))
     else:
         print("\n".join(as_text(loaded, summary)))
-    for warning in (*summary.warnings, *_missing(loaded.settings.alerts)):
+    for warning in (*summary.warnings, *_missing(loaded.settings.alerts), *_unheard(loaded.settings.alerts)):
         print(f"warning 警告: {warning}", file=sys.stderr)
     return 0
 
@@ -54,6 +56,17 @@ def _missing(alerts: Alerts) -> list[str]:
     for name, outlet in alerts.outlets.items():
         named |= {f"outlets.{name}.url_file": outlet.url_file, f"outlets.{name}.secret_file": outlet.secret_file}
     return [f"alerts.{key}: {file} is not there" for key, file in named.items() if file and not Path(file).is_file()]
+
+
+def _unheard(alerts: Alerts) -> list[str]:
+    """What is wrong and reaches nobody: receivers of the shipped alertmanager.yml, and this machine's own end."""
+    if not alerts.token_file:
+        return []
+    taken = {receiver for outlet in alerts.outlets.values() for receiver in outlet.takes}
+    lost = [receiver for receiver in RECEIVERS if receiver not in taken]
+    said = [f"alerts.outlets: none takes what is for {', '.join(lost)}: nobody is told (没有出口接收，无人收到告警)"]
+    outside = "alerts.outside_url_file is not set: nobody notices when this machine is gone (整机停机无人发现)"
+    return (said if lost else []) + ([] if alerts.outside_url_file else [outside])
 
 
 def as_json(loaded: Loaded, summary: Summary) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from monitor.inventory.load import Loaded
 
 Number = Annotated[int, typer.Argument(help="The round's number.")]
 
-program = typer.Typer(no_args_is_help=True)
+program = typer.Typer(no_args_is_help=True, help="巡检: planned rounds and visits.")
 
 
 @program.command()

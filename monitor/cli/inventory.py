@@ -29,7 +29,7 @@ from monitor.settings import Settings, load_settings
 from monitor.store.database import opened
 from monitor.store.versions import Stored
 
-program = typer.Typer(no_args_is_help=True)
+program = typer.Typer(no_args_is_help=True, help="Versions of the inventory 站点清单.")
 Number = Annotated[int, typer.Argument(help="The version's number, from `inventory list`.")]
 _STATES = {"proposed": "待审批", "approved": "已批准，未生效", "withdrawn": "已撤回", "held": "已生效"}
 

@@ -30,6 +30,11 @@ from monitor.store import tokens
 HAD_ONE = "had one"
 
 
+def register(program: typer.Typer) -> None:
+    """Onto `token`."""
+    program.command("kit")(write_kit)
+
+
 def write_kit(
     config: Config,
     out: Annotated[Path, typer.Option(help="The folder to make; it must not exist.")],

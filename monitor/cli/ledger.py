@@ -22,7 +22,7 @@ from monitor.flows.ledger.places import SPLIT_NAMES, parse_weights, sites_of
 from monitor.inventory.load import Loaded
 from monitor.store.ledger.entries import of_batch
 
-program = typer.Typer(no_args_is_help=True)
+program = typer.Typer(no_args_is_help=True, help="经费台账: the cost ledger, an auxiliary register.")
 program.add_typer(ledger_fund.fund, name="fund", help="专项资金: budgets and adjustments.")
 program.add_typer(ledger_fund.classes, name="class", help="支出经济分类 of a fiscal year.")
 program.add_typer(ledger_fund.contracts, name="contract", help="合同、阶段、验收与考核扣款.")

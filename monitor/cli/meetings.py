@@ -23,7 +23,7 @@ from monitor.inventory.load import Loaded
 
 Number = Annotated[int, typer.Argument(help="The meeting's number.")]
 
-program = typer.Typer(no_args_is_help=True)
+program = typer.Typer(no_args_is_help=True, help="会议保障: meetings and who joined.")
 
 
 @program.command()

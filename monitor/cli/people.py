@@ -45,7 +45,7 @@ NewPassword = Annotated[
     Path | None, typer.Option("--new-password-file", help="A file that holds the new password; otherwise it is asked.")
 ]
 
-program = typer.Typer(no_args_is_help=True)
+program = typer.Typer(no_args_is_help=True, help="People: who may do what, signing in and out.")
 
 
 def _roles(names: list[str]) -> frozenset[Role]:

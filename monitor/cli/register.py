@@ -44,7 +44,7 @@ Mac = Annotated[str, typer.Option(help="MAC 地址.")]
 On = Annotated[str, typer.Option(help="The local day on which it was done; today without it.")]
 Why = Annotated[str, typer.Option(help="原因.")]
 
-program = typer.Typer(no_args_is_help=True)
+program = typer.Typer(no_args_is_help=True, help="机位台账: which device stands where; 盘点.")
 
 
 @program.command()

@@ -25,7 +25,7 @@ from monitor.flows.reports.kept import Standing, standing
 from monitor.flows.reports.write import wanted, write
 from monitor.inventory.load import load
 
-program = typer.Typer(no_args_is_help=True)
+program = typer.Typer(no_args_is_help=True, help="报告: reports of a month, or of any other period.")
 Formats = Annotated[
     list[str], typer.Option("--format", help="json, html, xlsx, docx, pdf or all; may be repeated.", metavar="FORMAT")
 ]

@@ -36,7 +36,7 @@ LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _SPAN = re.compile(r"(\d{1,5})(s|m|h|d)")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
-program = typer.Typer(no_args_is_help=True)
+program = typer.Typer(no_args_is_help=True, help="Tokens of devices, relays and pings.")
 
 
 def span_ms(text: str, option: str) -> int:

@@ -22,7 +22,7 @@ from monitor.flows.work_json import window_json
 from monitor.inventory.load import load
 from monitor.store.windows import Declared
 
-program = typer.Typer(no_args_is_help=True)
+program = typer.Typer(no_args_is_help=True, help="Planned windows 计划检修.")
 Number = Annotated[int, typer.Argument(help="The window's number, from `window list`.")]
 _STATES = {"counts": "有效", "proposed": "待审批", "rejected": "已驳回", "cancelled": "已取消"}
 

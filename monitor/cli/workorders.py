@@ -28,7 +28,7 @@ from monitor.flows.work_json import cost_json, exemption_json, iso, order_json
 from monitor.inventory.load import Loaded, load
 from monitor.store import orders
 
-program = typer.Typer(no_args_is_help=True)
+program = typer.Typer(no_args_is_help=True, help="Work orders 工单.")
 Number = Annotated[int, typer.Argument(help="The order's number.")]
 Note = Annotated[str, typer.Option(help="A remark.")]
 Work = Callable[[AsyncEngine, Actor, Loaded], Awaitable[Told]]

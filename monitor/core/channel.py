@@ -138,7 +138,9 @@ class Variant(Channel):
     @classmethod
     def changed(cls, before: Channel, main: Channel, at: int, *, ended: bool) -> Variant:
         """Of `before` (the channel or a variant of it), for a row that ends at `at` (ms)."""
-        new = cls(main, at)
+        # A loss that went on meanwhile may still turn out to have begun earlier, also for the row before.
+        since = at if not before.is_lost else before._since if isinstance(before, Variant) else BEGINNING
+        new = cls(main, since)
         new.losses, new.restores, new.first = list(before.losses), list(before.restores), before.first
         new.is_lost, new.dropped = before.is_lost, before.dropped
         if not new.is_lost:

@@ -1,7 +1,8 @@
 """Is a township's line down? Its own check says so, or its villages all went at once (the issue's rule).
 
 Without an own check: down when at least 80 % of the villages in service, three at least, had tv and pc go down without
-a goodbye, with all these beginnings within five minutes of each other.
+a goodbye, with all these beginnings within five minutes of each other. What is switched off when the hours end goes at
+once, too: what went outside its hours counts once it has missed half an hour of them.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from monitor.core.outage import Outage
+from monitor.core.service import ServiceTimes
 from monitor.core.sites import UPLINK, Inventory, Level
 from monitor.core.timeline import DOWN, UP, Value
 
 SHARE_PERCENT = 80
 AT_LEAST = 3
 TOGETHER_MS = 5 * 60_000
+#: By then people have switched on what they switched off; as shipped, no site is told sooner (docs/alerts.md).
+SWITCHED_ON_MS = 30 * 60_000
+_MINUTE, _DAY = 60_000, 86_400_000
 #: These are behind a village's line whatever people do; a phone may be anywhere.
 FIXED = ("tv", "pc")
 
@@ -30,21 +35,32 @@ class Line(NamedTuple):
 
 def lines(
     inventory: Inventory,
-    in_service: Callable[[str, str], bool],
+    service: ServiceTimes,
+    now: int,
     status: Callable[[str, str], tuple[Value, int | None] | None],
     outage: Callable[[str, str], Outage | None],
 ) -> Iterator[tuple[str, Line]]:
-    """Every township's code and line: from whether a terminal is in service (with "", the site), and what a terminal's
-    value (since when) and its outage are now. `status` None: no check."""
-    own = {s.township_code: status(s.site_id, UPLINK) for s in inventory.sites.values() if s.level is Level.TOWNSHIP}
+    """Every township's code and line at `now` (ms): from what a terminal's value (since when) and its outage are.
+    `status` None: no check."""
+    sites, terminals = inventory.sites, inventory.terminals
+
+    def telling(site: str, kind: str) -> Outage | None:
+        """The outage, if it says something of the line."""
+        found, where = outage(site, kind), (sites[site], terminals[site, kind])
+        if found is None or service.terminal(*where, found.start, found.start + 1):
+            return found
+        missed = service.terminal(*where, max(found.start, now - _DAY), now // _MINUTE * _MINUTE)
+        return found if sum(end - start for start, end in missed) >= SWITCHED_ON_MS else None
+
+    own = {s.township_code: status(s.site_id, UPLINK) for s in sites.values() if s.level is Level.TOWNSHIP}
     for code in inventory.townships:
         villages = []
         for site in inventory.villages_of.get(code, ()):
-            if not in_service(site, ""):
+            if not service.is_in_service(sites[site], None, now):
                 continue
-            kinds = [t.kind for t in inventory.terminals_of[site] if in_service(site, t.kind)]
-            known = {kind: status(site, kind) for kind in kinds}
-            fixed = [outage(site, kind) for kind in FIXED if known.get(kind) is not None]
+            there = [t for t in inventory.terminals_of[site] if service.is_in_service(sites[site], t, now)]
+            known = {t.kind: status(site, t.kind) for t in there}
+            fixed = [telling(site, kind) for kind in FIXED if known.get(kind) is not None]
             villages.append((site, any(s is not None and s[0] == UP for s in known.values()), fixed))
         value, since = own.get(code) or (None, None)
         yield code, line_of(value, since, villages)
@@ -55,7 +71,8 @@ def line_of(
 ) -> Line:
     """A township's line, from its own check (None: it has none) and its villages in service.
 
-    A village is (site, is anything of it up, the outages that go on at its tv and pc; None for one that is not down).
+    A village is (site, is anything of it up, the outages that go on at its tv and pc; None for one that is not down, or
+    says nothing of the line).
     """
     known = list(villages)
     together = _together([(site, outages) for site, _, outages in known])

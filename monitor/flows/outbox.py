@@ -58,10 +58,14 @@ KEEP_S = 5.0
 TRIES = 3
 #: While a message waits for longer than this, the switch outside is not told that all is well.
 STUCK_MS = 600_000
-#: Between two looks at what is held, at the roster's file, and at old rows (ms).
-LOOK_MS, PRUNE_MS = 5_000, 3_600_000
+#: Between two looks at what is held, at the roster's file, at ends that nobody told us, and at old rows (ms).
+LOOK_MS, ENDS_MS, PRUNE_MS = 5_000, 60_000, 3_600_000
+#: What is back for so long, and was not ended by Alertmanager: longer than its own way takes (docs/alerts.md, Times).
+MISSED_MS = 600_000
 #: Alerts of our own, which need no Prometheus.
 OWN = "own"
+#: `about` of alerts whose thing can be taken out of the inventory, which ends them and is no recovery.
+OF_SITES = ("site", "fixed", "terminal")
 DUTY = "duty"
 DATABASE_AWAY = (SQLAlchemyError, OSError, TimeoutError)
 
@@ -89,8 +93,8 @@ class Outbox:
         self._failures: dict[str, int] = {}
         self._sent_unmarked: dict[int, int] = {}  # n -> when, of what the database was not told of yet
         self._told: dict[tuple[str, str, str, int], Telling] = {}  # without the database: outlet, alert, status, start
-        self._looked = self._pruned = self._pinged = 0
-        self._silent = False
+        self._looked = self._ends_looked = self._pruned = self._pinged = 0
+        self._silent: bool | None = None  # of the watchdog; None: nothing is known since the start
 
     # --- in -----------------------------------------------------------------------------------------------------
 
@@ -141,6 +145,10 @@ class Outbox:
     async def _new(
         self, connection: AsyncConnection, outlet: str, alert: Alert, last: Telling | None, now: int
     ) -> Telling | None:
+        if last is not None and last.alert.starts_ms < alert.starts_ms and self._has_lasted(alert, last):
+            # Prometheus lost sight of it, and Alertmanager told no end (it was inhibited, or killed): there was none.
+            await outbox.goes_on(connection, None, last.n, alert.starts_ms)
+            last = last._replace(alert=last.alert._replace(starts_ms=alert.starts_ms))
         todo = what_to_do(last, alert, now)
         if todo == "goes_on" and last is not None:
             begun = await outbox.begun(connection, self.settings.observer, outlet, alert.fingerprint)
@@ -151,6 +159,14 @@ class Outbox:
             return None
         telling = self._telling(outlet, alert, last, now)
         return telling._replace(reminder=todo == "remind")
+
+    def _has_lasted(self, alert: Alert, last: Telling) -> bool:
+        """Is what fires what was told as begun, and was it never back? (If it is just back, its end is what comes.)"""
+        if alert.status != FIRING or last.alert.status != FIRING:
+            return False
+        value, since = self._standing(alert)
+        lasts = value == DOWN and since is not None and since <= last.made_ms
+        return lasts or value == UP or alert.fingerprint.startswith(OWN)
 
     def _told_last(self, outlet: str, alert: Alert) -> Telling | None:
         """While the database was away."""
@@ -166,6 +182,9 @@ class Outbox:
             return Telling(0, outlet, alert, began, WAITING, now)
         began = last.since_ms if last is not None else alert.starts_ms
         if value is None:  # nobody can look: Prometheus' word
+            if alert.labels.get("about") in OF_SITES:
+                said = f"{alert.annotations.get('object', '')}，已不再监测"
+                alert = alert._replace(annotations={**alert.annotations, "object": said})
             return Telling(0, outlet, alert, began, WAITING, now)
         if alert.labels.get("about") == "line" and value == UP:
             since = self.board.back_since(alert.township, began)
@@ -187,6 +206,8 @@ class Outbox:
                 line = self.board.lines().get(alert.township)
                 if line is not None:
                     return {True: UP, False: DOWN, None: "unknown"}[line.is_up], line.since
+            case "county":
+                return (DOWN, None) if self.board.many_are_down() else (UP, self.board.now())
         return None, None
 
     def _is_over(self, alert: Alert, value: str) -> bool:
@@ -205,6 +226,9 @@ class Outbox:
         if now - self._looked >= LOOK_MS:
             self._looked = now
             await self._read_roster(now)
+        if now - self._ends_looked >= ENDS_MS:
+            self._ends_looked = now
+            await self._end_what_is_back(now)
         await self._mark(now)
         async with looking(self.engine) as connection:
             tellings = await outbox.open_ones(connection, self.settings.observer)
@@ -224,6 +248,30 @@ class Outbox:
             due = [name for name, some in by_outlet.items() if some and self._free_at.get(name, 0) <= now]
             await asyncio.gather(*(self._send(name, by_outlet[name], now) for name in due))
         await self._mark(now)
+
+    async def _end_what_is_back(self, now: int) -> None:
+        """Ends that Alertmanager does not tell: what was inhibited, or outside the hours of its route, or what it was
+        killed over when Prometheus ended it, it forgets."""
+        async with looking(self.engine) as connection:
+            begun = await outbox.without_end(connection, self.settings.observer)
+        back = [t for t in begun if t.outlet in self.settings.alerts.outlets and self._is_long_back(t, now)]
+        if not back:
+            return
+        async with self._taking, writing(self.engine) as connection:
+            still = {t.n for t in await outbox.without_end(connection, self.settings.observer)}
+            ends = [
+                self._telling(t.outlet, t.alert._replace(status=RESOLVED, ends_ms=now), t, now)
+                for t in back
+                if t.n in still
+            ]
+            await outbox.add(connection, self.settings.observer, ends)
+        log.warning("outbox.ended", alerts=len(ends))
+
+    def _is_long_back(self, begun: Telling, now: int) -> bool:
+        value, since = self._standing(begun.alert)
+        if begun.alert.labels.get("about") == "line":
+            since = self.board.back_since(begun.alert.township, begun.since_ms)
+        return value == UP and since is not None and min(now - since, now - begun.made_ms) > MISSED_MS
 
     async def _release(self, held: Sequence[Telling], now: int) -> list[Telling]:
         """Those whose thing is back by now."""
@@ -264,6 +312,7 @@ class Outbox:
                         await outbox.failed(connection, [t.n for t in told], str(error))
             return False
         self._failures[name] = 0
+        self._free_at[name] = self.board.now() + int(60_000 / outlet.per_min)  # from when it was taken: robots count
         self.figures.sent[name] += 1
         self.board.warn(f"outlet_{name}", "")
         self._sent_unmarked |= dict.fromkeys((t.n for t in told if t.n), now)
@@ -333,12 +382,15 @@ class Outbox:
             return
         since = max(last or 0, self._began)
         silent = now - since > alerts.watchdog_s * 1000
-        if silent != self._silent:
+        if silent == self._silent or (last is None and not silent):
+            return
+        if silent or self._silent:
             said = f"nothing from Prometheus and Alertmanager since {to_iso(since)}" if silent else ""
             self.board.warn("watchdog", said)
             log.warning("watchdog.silent" if silent else "watchdog.back", since=to_iso(since))
-            await self.take(DUTY, [_own_alert(silent, since, last or now)])
-            self._silent = silent  # after it was taken: else it is tried again
+        # Also the first that is heard after a start: the silence may have been told of before it.
+        await self.take(DUTY, [_own_alert(silent, since, last or now)])
+        self._silent = silent  # after it was taken: else it is tried again
 
     def _is_stuck(self, now: int) -> bool:
         return self.figures.oldest_ms is not None and now - self.figures.oldest_ms > STUCK_MS

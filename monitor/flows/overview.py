@@ -58,7 +58,7 @@ def township_lines(
     loaded: Loaded, statuses: Statuses, outages: Mapping[tuple[str, str], Outage], now: int
 ) -> dict[str, Line]:
     """Of each township's line, what the database knows of it (core/uplink.py)."""
-    inventory, service = loaded.inventory, loaded.service
+    inventory = loaded.inventory
 
     def status(site: str, kind: str) -> tuple[Value, int | None] | None:
         if not inventory.checks_of.get((site, kind)):
@@ -66,14 +66,7 @@ def township_lines(
         value, since, _ = statuses.get((site, kind), _NOTHING)
         return value, since  # type: ignore[return-value]  # the table holds timeline values
 
-    return dict(
-        lines(
-            inventory,
-            lambda site, kind: service.is_in_service(inventory.sites[site], inventory.terminals.get((site, kind)), now),
-            status,
-            lambda site, kind: outages.get((site, kind)),
-        )
-    )
+    return dict(lines(inventory, loaded.service, now, status, lambda site, kind: outages.get((site, kind))))
 
 
 def _site(site: Site, loaded: Loaded, statuses: Statuses, windows: list[Window], now: int) -> SiteRow:

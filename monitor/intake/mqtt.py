@@ -32,12 +32,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Seconds between attempts: `first_s`, doubled up to `most_s`, each ± `jitter`. After `held_s`, anew."""
+    """Seconds between attempts: `first_s`, doubled up to `most_s`, each ± `jitter`. After `held_s`, anew.
+
+    Short: while we are away from the broker the whole county is unknown, and one client is no storm.
+    """
 
     first_s: float = 1.0
-    most_s: float = 60.0
+    most_s: float = 15.0
     jitter: float = 0.25
-    held_s: float = 30.0
+    held_s: float = 5.0
 
     def delay(self, failures: int) -> float:
         """After so many failures in a row (1 is the first)."""

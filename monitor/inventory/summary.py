@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 
-from monitor.core.sites import UPLINK, Kind, Level
+from monitor.core.sites import UPLINK, Inventory, Kind, Level
+from monitor.core.uplink import FIXED
 from monitor.inventory.kinds import CHECKS
 from monitor.inventory.load import Loaded, uses_workdays
 
@@ -103,4 +104,25 @@ def _warnings(loaded: Loaded, day: date) -> list[str]:
     if bare:
         some = ", ".join(bare[:5]) + (", ..." if len(bare) > 5 else "")
         warnings.append(f"{len(bare)} sites have no terminal and are never judged (站点无机位): {some}")
+    least = _line_known_min(loaded.inventory)
+    for level in (Level.TOWNSHIP, Level.VILLAGE):
+        if (after := loaded.settings.maintenance.open_after_min.of(level)) < least:
+            warnings.append(
+                f"monitor.toml [maintenance] open_after_min.{level} = {after:g}: a line that is cut may take {least:g} "
+                "minutes to be known, so its sites may be told one by one before it (线路未判明即逐站告警)"
+            )
     return warnings
+
+
+def _line_known_min(inventory: Inventory) -> float:
+    """The shortest `open_after` with which a township's line is known before a site behind it is told (docs/alerts.md,
+    Order): what the slowest check that tells of it takes to confirm, less the minute that the alert of a site waits."""
+    slowest = max(
+        (
+            c.interval_ms + c.grace_ms if c.is_heartbeat else c.interval_ms * c.failures
+            for c in inventory.checks.values()
+            if c.terminal in (*FIXED, UPLINK) and inventory.sites[c.site_id].level is not Level.COUNTY
+        ),
+        default=0,
+    )
+    return slowest / 60_000 - 1

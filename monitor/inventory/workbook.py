@@ -9,8 +9,6 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from openpyxl import load_workbook
-
 from monitor.errors import ConfigError, Mistake
 
 MAX_XLSX_BYTES = 32 * 1024 * 1024
@@ -23,7 +21,11 @@ _EXACT = 10**15
 
 def read_xlsx(path: Path, mistakes: list[Mistake]) -> Iterator[tuple[int, list[str]]]:
     """Rows with their number. Cells that cannot be read go to `mistakes`; raises ConfigError for the file."""
+    # Late: most tables are CSV, and it takes a tenth of a second to load.
+    from openpyxl import load_workbook
+
     _check_size(path)
+
     with warnings.catch_warnings():
         # openpyxl warns of styles and validations that it drops: nothing that a table says.
         warnings.simplefilter("ignore")

@@ -28,6 +28,8 @@ from monitor.publish.views import (
     TerminalView,
 )
 
+#: As many sites, or a tenth of all, may be down one by one.
+MANY = 9
 _SERVICE = {"ok": True, "fail": False, "na": None}
 
 
@@ -136,15 +138,26 @@ class Board:
 
         None: nothing of it is watched any more.
         """
-        watched = [self.engine.terminals.get((site, kind)) for kind in kinds]
-        found = [w.timeline for w in watched if w is not None] if kinds else self.engine.site_timelines(site)
-        if not found:
+        named = kinds or [t.kind for t in self.inventory.terminals_of.get(site, ())]
+        known = [self.engine.terminals.get((site, kind)) for kind in named]
+        watched = [w for w in known if w is not None and any(check.ended is None for check in w.watches)]
+        if not watched:
             return None, None
-        values = [t[-1].value for t in found]
-        best = max(values, key=lambda v: RANK[v])
-        since = [t[-1].at for t in found if t[-1].value == best and t[-1].at != BEGINNING]
+        best = max((w.timeline[-1].value for w in watched), key=lambda v: RANK[v])
+        since = [at for w in watched if w.timeline[-1].value == best and (at := _since(w)) != BEGINNING]
         # All down since the last of them went; up since the first of them came.
         return best, (max(since) if best == DOWN else min(since)) if since else None
+
+    def many_are_down(self) -> bool:
+        """As ZhdjManySitesOffline asks (docs/alerts.md), whatever the hour: service hours that end bring none back."""
+        behind = {code for code, line in self._lines() if line.is_up is False}
+        sites = [s for s in self.inventory.sites.values() if s.township_code not in behind]
+        down = [
+            s
+            for s in sites
+            if DOWN in (self.standing(s.site_id)[0], s.level is Level.VILLAGE and self.standing(s.site_id, FIXED)[0])
+        ]
+        return len(down) > max(len(self.inventory.sites) / 10, MANY)
 
     def channels(self) -> dict[str, bool]:
         """Is the channel observed?"""
@@ -200,18 +213,18 @@ class Board:
         return dict(self._lines())
 
     def _lines(self) -> Iterator[tuple[str, Line]]:
-        now = self.clock.now()
-        sites, terminals, service = self.inventory.sites, self.engine.terminals, self.service
+        terminals = self.engine.terminals
 
         def status(site: str, kind: str) -> tuple[Value, int | None] | None:
             watch = terminals.get((site, kind))
             if watch is None or not watch.watches:
                 return None
-            return watch.timeline[-1].value, watch.timeline[-1].at
+            return watch.timeline[-1].value, _since(watch)
 
         return lines(
             self.inventory,
-            lambda site, kind: service.is_in_service(sites[site], self.inventory.terminals.get((site, kind)), now),
+            self.service,
+            self.clock.now(),
             status,
             lambda site, kind: terminals[site, kind].book.current,
         )
@@ -227,6 +240,12 @@ def _is_pending(watch: TerminalWatch, now: int) -> bool:
     return any(
         isinstance(w, HeartbeatWatch) and w.deadline is not None and now > w.deadline - w.grace for w in watch.watches
     )
+
+
+def _since(watch: TerminalWatch) -> int:
+    """Since when it is what it is, ms; of one that is down: its outage, also where we lost sight of it in between."""
+    last, outage = watch.timeline[-1], watch.book.current
+    return outage.start if last.value == DOWN and outage is not None else last.at
 
 
 def _tell(told: dict[str, str], part: str, what: str) -> None:

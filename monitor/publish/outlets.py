@@ -28,8 +28,9 @@ from monitor.settings import Outlet
 LIMIT_S = 20.0
 #: For the switch outside: nothing else is sent meanwhile.
 PING_S = 5.0
-#: What a message may have, in UTF-8 bytes: what the robots take, seven parts of a short message, a page of mail.
-LONGEST = {"dingtalk": 15_000, "feishu": 15_000, "wecom": 2_000, "apprise": 15_000, "http": 1_000, "command": 1_000}
+#: What a message may have, in UTF-8 bytes, without the names of who is on duty: what the robots take (WeCom 2,048),
+#: seven parts of a short message, a page of mail.
+LONGEST = {"dingtalk": 15_000, "feishu": 15_000, "wecom": 1_800, "apprise": 15_000, "http": 1_000, "command": 1_000}
 #: Of an answer, what is read and what is told.
 _READ, _TOLD = 65_536, 200
 _SUBJECT = "智慧党建运行监测告警"
@@ -104,21 +105,23 @@ async def _dingtalk(outlet: Outlet, text: str, people: Sequence[Duty]) -> None:
     # Whoever is to be called must also stand in the text.
     text = _with_names(text, people) + "".join(f" @{m}" for m in mobiles)
     body = {"msgtype": "text", "text": {"content": text}, "at": {"atMobiles": mobiles, "isAtAll": False}}
-    await _post(url, body)
+    await _post(url, body, robot=True)
 
 
 async def _feishu(outlet: Outlet, text: str, people: Sequence[Duty]) -> None:
-    body: dict[str, Any] = {"msg_type": "text", "content": {"text": _with_names(text, people)}}
+    # `<at user_id="all">` in a text calls everybody, also where it is somebody's idea of a village's name.
+    said = _with_names(text, people).replace("<", "\uff1c")
+    body: dict[str, Any] = {"msg_type": "text", "content": {"text": said}}
     if outlet.secret_file:
         at = str(wall_ms() // 1000)
         digest = hmac.digest(f"{at}\n{await _read(outlet.secret_file)}".encode(), b"", hashlib.sha256)
         body |= {"timestamp": at, "sign": base64.b64encode(digest).decode()}
-    await _post(await _read(outlet.url_file), body)
+    await _post(await _read(outlet.url_file), body, robot=True)
 
 
 async def _wecom(outlet: Outlet, text: str, people: Sequence[Duty]) -> None:
     said = {"content": _with_names(text, people), "mentioned_mobile_list": _mobiles(people)}
-    await _post(await _read(outlet.url_file), {"msgtype": "text", "text": said})
+    await _post(await _read(outlet.url_file), {"msgtype": "text", "text": said}, robot=True)
 
 
 async def _http(outlet: Outlet, text: str, people: Sequence[Duty]) -> None:
@@ -130,8 +133,11 @@ def _for_programs(text: str, people: Sequence[Duty]) -> dict[str, Any]:
     return {"mobiles": _mobiles(people), "mails": [d.mail for d in people if d.mail], "text": text}
 
 
-async def _post(url: str, body: Any, headers: dict[str, str] | None = None) -> None:
-    """An answer is a failure by its status, and by a code in its JSON that is not 0."""
+async def _post(url: str, body: Any, headers: dict[str, str] | None = None, *, robot: bool = False) -> None:
+    """An answer is a failure by its status, and by a code in its JSON that is not 0.
+
+    A robot always says its code: 200 without one is somebody else's page, such as a proxy's that wants a sign-in.
+    """
     data = json.dumps(body, ensure_ascii=False).encode()
     headers = {"Content-Type": "application/json; charset=utf-8", **(headers or {})}
     async with (
@@ -145,11 +151,13 @@ async def _post(url: str, body: Any, headers: dict[str, str] | None = None) -> N
     try:
         parsed = json.loads(said)
     except ValueError:
-        return
-    if isinstance(parsed, dict):
-        codes = [parsed.get(name) for name in ("errcode", "code", "StatusCode")]
-        if any(code not in (None, 0, "0", 200, "200") for code in codes):
-            raise NotSent(f"refused: {said[:_TOLD]}")
+        parsed = None
+    found = [parsed.get(name) for name in ("errcode", "code", "StatusCode")] if isinstance(parsed, dict) else []
+    codes = [code for code in found if code is not None]
+    if robot and not codes:
+        raise NotSent(f"not a robot's answer: {said[:_TOLD]}")
+    if any(code not in (0, "0") and (robot or code not in (200, "200")) for code in codes):
+        raise NotSent(f"refused: {said[:_TOLD]}")
 
 
 async def _apprise(outlet: Outlet, text: str, people: Sequence[Duty]) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, Table, event, make_url
+from sqlalchemy import Connection, Table, event, inspect, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -29,6 +27,7 @@ LEAVE_S = 5.0
 UPGRADE_LOCK = 0x7A68646A
 
 
+MIGRATIONS = Path(__file__).parent / "migrations"
 #: The connections of each engine, PostgreSQL's alone.
 _connections: WeakKeyDictionary[AsyncEngine, WeakSet[Any]] = WeakKeyDictionary()
 
@@ -80,14 +79,27 @@ def _sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
+def revisions() -> list[str]:
+    """The versions of the tables that this program knows, oldest first: files bear the number of theirs."""
+    return sorted(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
 def _upgrade(connection: Connection) -> None:
     """One after the other, where several start at once: to the end of the transaction that the caller began."""
+    if inspect(connection).has_table("alembic_version"):
+        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+        if found == revisions()[-1:]:
+            return
+    # Late: it takes as long to load as everything else of a command, and is needed once a release.
+    from alembic import command
+    from alembic.config import Config
+
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
@@ -173,8 +185,13 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
+#: An insert with `on_conflict_do_nothing` and `on_conflict_do_update`, which both databases say alike, by the database.
+INSERTS: Mapping[str, Callable[[Table], postgresql.Insert]] = {
+    "sqlite": sqlite.insert,  # type: ignore[dict-item]  # the same methods
+    "postgresql": postgresql.insert,
+}
+
+
 def insert_into(connection: AsyncConnection, table: Table) -> postgresql.Insert:
-    """An insert with `on_conflict_do_nothing` and `on_conflict_do_update`, which both databases say alike."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)  # type: ignore[return-value]  # the same methods
+    """That of the connection's database."""
+    return INSERTS[connection.dialect.name](table)

@@ -59,11 +59,20 @@ async def add(connection: AsyncConnection, observer: str, tellings: Sequence[Tel
         await connection.execute(insert(outbox), [_row(observer, t) for t in tellings])
 
 
-async def goes_on(connection: AsyncConnection, held: int, begun: int | None, starts_ms: int) -> None:
+async def goes_on(connection: AsyncConnection, held: int | None, begun: int | None, starts_ms: int) -> None:
     """The end `held` was none: what was told as begun is the alert that Prometheus says began at `starts_ms`."""
-    await connection.execute(delete(outbox).where(outbox.c.n == held))
+    if held is not None:
+        await connection.execute(delete(outbox).where(outbox.c.n == held))
     if begun is not None:
         await connection.execute(update(outbox).where(outbox.c.n == begun).values(starts_ms=starts_ms))
+
+
+async def without_end(connection: AsyncConnection, observer: str) -> list[Telling]:
+    """What was sent as begun, and of which nothing was heard since."""
+    last = select(func.max(outbox.c.n)).where(outbox.c.observer == observer)
+    last = last.group_by(outbox.c.outlet, outbox.c.fingerprint)
+    query = select(outbox).where(outbox.c.n.in_(last), outbox.c.status == "firing", outbox.c.state == SENT)
+    return [_telling(row) for row in await connection.execute(query.order_by(outbox.c.n))]
 
 
 async def open_ones(connection: AsyncConnection, observer: str) -> list[Telling]:

@@ -11,15 +11,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.errors import MonitorError
 from monitor.store.bundle import Progress, silent
-from monitor.store.database import create
+from monitor.store.database import create, revisions
 
 #: SQLite: pages between two words of progress; at a time, so that a stop is heard.
 _PAGES = 4_096
@@ -42,9 +40,7 @@ def sqlite_file(url: str) -> Path:
 
 def known_revisions() -> set[str]:
     """The versions of the tables that this program can bring up to its own."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    return set(revisions())
 
 
 # --- SQLite -----------------------------------------------------------------------------------------------------------
