@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
 from monitor.cli.showing import DryRun, File, Papers, iso, show
 from monitor.cli.tokens import in_database
+from monitor.cli.windows import shown
 from monitor.clock import wall_ms
 from monitor.core.access import Actor
 from monitor.core.declared import Declared, in_force
@@ -132,13 +134,15 @@ def declared(
         return await declaring.all_of(engine, actor, which)
 
     known = act(config, as_name, password_file, work)
-    now = in_force(known)
+    now, zone = in_force(known), load(config, serving=False).settings.zone
     if every or as_json:
         rows = known if every else list(now.values())
-        show([_shown(one) for one in rows], (_line(one, "") for one in rows), as_json)
+        show([_shown(one) for one in rows], (_line(one, "", zone) for one in rows), as_json)
         return
     places = declaring.places(templates)
-    show([], (_line(now.get(key, Declared(0, which, key, "")), place.name) for key, place in places.items()), False)
+    show(
+        [], (_line(now.get(key, Declared(0, which, key, "")), place.name, zone) for key, place in places.items()), False
+    )
 
 
 def declare_sheet(
@@ -169,7 +173,7 @@ def declare_import(
 
     found = act(config, as_name, password_file, work)
     if dry_run:
-        show([], (_line(one, "") for one in found.values), False)
+        show([], ((one.key, one.text, one.reason) for one in found.values), False)
     print(f"{'将申报' if dry_run else '已申报'} {len(found.values)} 项，不变 {found.unchanged} 项")
 
 
@@ -204,7 +208,7 @@ def _shown(one: Declared) -> dict[str, Any]:
     }
 
 
-def _line(one: Declared, name: str) -> tuple[object, ...]:
-    who = f"{one.by} {iso(one.at_ms)}" if one.n else ""
+def _line(one: Declared, name: str, zone: ZoneInfo) -> tuple[object, ...]:
+    who = f"{one.by} {shown(one.at_ms, zone)}" if one.n else ""
     confirmed = f"确认：{one.confirmed_by}" if one.confirmed_by else "未确认" if one.n else ""
     return (one.key, name, one.text, one.reason, who, confirmed)
