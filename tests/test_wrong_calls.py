@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.cli import acting
+from monitor.cli import acting, main
 from monitor.cli.workorders import _titles
 from monitor.core.timeline import BEGINNING
 from monitor.errors import MonitorError
@@ -118,6 +118,26 @@ def test_ctrl_c_ends_a_question_for_a_password(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(work())
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_file_that_cannot_be_written_is_one_line_whatever_the_command(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZHDJ_MQTT__USERNAME", "monitor")
+    monkeypatch.setenv("ZHDJ_MQTT__PASSWORD", "a-long-word")
+    config = ("--config", str(shell.config))
+    for command in (
+        ("token", "issue", *config, "--out", "/proc/zhdj-nowhere"),
+        ("token", "mosquitto", *config, "--out", "/proc/zhdj-nowhere"),
+        ("demo", "--folder", "/proc/zhdj-nowhere"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["zhdj-monitor", *command])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr().err.splitlines()
+        assert end.value.code == 2, command
+        assert "/proc/zhdj-nowhere" in said[-1], said
+        assert not [line for line in said if "Traceback" in line]
 
 
 async def test_an_order_of_a_village_that_is_no_more_is_called_by_its_name(tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ def duty(
     found = on_duty(_roster(config, loaded), wall_ms(), (township,))
     show([_person(d) for d in found], ((d.name, _masked(d.mobile), iso(d.to_ms)) for d in found), as_json)
     if not found:
+        print("此刻无人值班（值班表：docs/alerts.md）", file=sys.stderr)
         raise typer.Exit(1)
 
 
