@@ -30,6 +30,7 @@ Month = Annotated[str, typer.Argument(help="A month, such as 2026-10.")]
 STATES = {"sealed": "定稿", "restated": "更正版"}
 #: Differences that are shown to people; `--json` has them all.
 SHOWN = 20
+LONGEST = 80
 
 
 def register(program: typer.Typer) -> None:
@@ -141,4 +142,5 @@ def _line(kept: Kept, zone: tzinfo) -> tuple[str, ...]:
 
 
 def _value(value: Any) -> str:
-    return "无" if value is None else str(value)
+    said = "无" if value is None else str(value)
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]}……"
