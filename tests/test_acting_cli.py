@@ -87,7 +87,7 @@ file = "{tmp_path}/anchors.jsonl"
 
 
 def test_from_set_up_to_an_archive(shell: Shell) -> None:
-    with pytest.raises(MonitorError, match="没有登录"):
+    with pytest.raises(MonitorError, match="there is no database"):
         shell("user", "list")
     shell("user", "add", "chen", "--role", "admin", "--password-file", shell.password("chen"))
     with pytest.raises(MonitorError, match="没有登录"):

@@ -374,9 +374,9 @@ def test_a_password_is_in_no_command_line(tmp_path: Path, postgres_url: str) -> 
 def test_nothing_is_written_over_and_nothing_half_is_left(tmp_path: Path) -> None:
     config = kept(tmp_path / "old")
     out = take(config, tmp_path / "b.tar.zst")
-    with pytest.raises(MonitorError, match="nothing is written over it"):
+    with pytest.raises(MonitorError, match="不覆盖任何文件"):
         take(config, out)
-    with pytest.raises(MonitorError, match="No such file"):
+    with pytest.raises(MonitorError, match="没有文件夹"):
         take(config, tmp_path / "nowhere" / "b.tar.zst")
     (tmp_path / "old" / "monitor.db").unlink()
     with pytest.raises(MonitorError, match="there is no database"):

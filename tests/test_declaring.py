@@ -169,7 +169,7 @@ async def test_a_sheet_with_mistakes_changes_nothing(engine: AsyncEngine, tmp_pa
     sheet.write_text("项目编号,内容\n2,有效\n4,25万元\n2,再次\n", encoding="utf-8")
     with pytest.raises(ConfigError) as refused:
         await declaring.take_sheet(engine, TEMPLATES, FINANCE, 2026, sheet, NOW)
-    assert [(m.row, m.column) for m in refused.value.mistakes] == [(3, "text"), (4, "key")]
+    assert [(m.row, m.column) for m in refused.value.mistakes] == [(3, "内容"), (4, "项目编号")]
     assert await known(engine) == []
 
 

@@ -147,6 +147,15 @@ async def test_a_dry_run_lists_every_mistake_and_changes_nothing(engine: AsyncEn
     assert await count(engine) == 0
 
 
+async def test_rows_that_say_nothing_of_a_payment_stay_within_the_budget_too(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    """Approving would refuse them: the trial run says so first."""
+    await opened_fund(engine, 300)
+    path = table(tmp_path / "plan.csv", *(row(金额=amount, 付款日期="", 凭证号="") for amount in ("2", "1.01", "1")))
+    assert await tried(engine, path) == ["plan.csv:3 [金额]: 专项资金余额不足：可用 1.00 元，本笔 1.01 元"]
+
+
 async def test_a_real_run_with_one_mistake_brings_nothing(engine: AsyncEngine, tmp_path: Path) -> None:
     await opened_fund(engine)
     uses = ("", "平台维护", "慰问")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -144,6 +146,39 @@ async def test_after_a_crash_the_loss_stands_at_the_last_cut(loaded: Loaded, dat
     ]
     await rebuilt(loaded, logs, fresh(tmp_path))
     assert await rows(fresh(tmp_path)) == found
+
+
+async def test_a_stop_while_the_disk_is_slow_takes_nothing_out_of_the_log(
+    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop that cuts is cancelled while its thread waits for the disk; the last cut must wait for that thread."""
+    logs, url = tmp_path / "logs", fresh(tmp_path, "live")
+    writing, second, go = threading.Event(), threading.Event(), threading.Event()
+    durable = os.fdatasync
+
+    def slow(file: int) -> None:
+        (second if writing.is_set() else writing).set()
+        assert go.wait(30)
+        durable(file)
+
+    async with observing(loaded, url, logs, NOON) as observer:
+        await live(observer, NOON + HOUR, every=20 * 60_000)
+        path = next(logs.glob("*.jsonl"))
+        before = path.stat().st_size
+        assert observer.heartbeat("V1", "pc", "mqtt", boot="b", seq=NOON + 2 * HOUR) is None
+        monkeypatch.setattr(os, "fdatasync", slow)
+        loop = asyncio.create_task(observer.cut())
+        assert await asyncio.to_thread(writing.wait, 30)
+        loop.cancel()
+        stopping = asyncio.create_task(observer.stop())
+        assert not await asyncio.to_thread(second.wait, 0.2)
+        go.set()
+        await stopping
+    kept = path.read_bytes()
+    assert kept[before:].count(b'"heartbeat"') == 1
+    assert kept[before:].count(b'"lost"') == 3
+    async with observing(loaded, url, logs, NOON + 3 * HOUR) as observer:  # the database does not follow it further
+        assert observer.board.troubles == {}
 
 
 async def test_beats_that_the_broker_kept_fill_our_own_gap(loaded: Loaded, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from monitor.flows.reports.write_year import DOCUMENTS
 from monitor.flows.reports.year import assemble
 from monitor.publish.documents.formats import FORMATS
 from monitor.publish.reports.template_files import templates_of
+from monitor.publish.reports.year import months_said
 from tests.plain_document import plain
 from tests.test_evaluation import full_2020
 from tests.year_like_2020 import known
@@ -62,6 +63,18 @@ def test_the_national_form_has_its_own_columns() -> None:
     said = plain(DOCUMENTS["evaluation"](good(), "national"))
     assert "年度指标值 | 实际完成值 | 分值 | 得分 | 偏差原因分析及改进措施" in said
     assert "“智慧党建”维护村级站点（平台）数 | ≥219个 | 219个 | 6.00 | 6.00 | " in said
+
+
+def test_a_percentage_that_was_declared_with_its_sign_has_it_once() -> None:
+    """And months in a row are said by the first and the last."""
+    declared = [replace(d, text="98％") if d.key == "eval.relief_satisfaction" else d for d in full_2020()]
+    said = plain(DOCUMENTS["evaluation"](assemble(known(declared=declared), templates_of(2020)), "national"))
+    assert re.search(r"[%％]\s*[%％]", said) is None
+    assert months_said([]) == ""
+    assert months_said(["2026-01", "2026-02", "2026-04"]) == "2026-01、2026-02、2026-04"
+    assert (
+        months_said(["2026-01", "2026-03", "2026-04", "2026-05", "2026-12"]) == "2026-01、2026-03 至 2026-05、2026-12"
+    )
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -95,6 +95,12 @@ def main() -> None:
     except MonitorError as error:
         print(f"zhdj-monitor: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        # A file that the caller named. What has no name, and what a service meets while it runs (a group), is ours.
+        if error.filename is None:
+            raise
+        print(f"zhdj-monitor: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
     except USAGE as error:
         text = error.format_message()  # type: ignore[attr-defined]
         # Called with nothing at all, it has shown its help and says no more.

@@ -11,6 +11,7 @@ import contextlib
 import getpass
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -50,7 +51,7 @@ def act(
 
     async def run() -> T:
         loaded = load(config, serving=False)
-        async with opened(loaded.settings.database.url.get_secret_value()) as engine:
+        async with opened(loaded.settings.database.url.get_secret_value(), there=True) as engine:
             actor = await actor_of(engine, loaded, config, as_name, password_file)
             return await work(engine, actor, await in_force(engine, loaded))
 
@@ -123,10 +124,19 @@ def ask_password(path: Path | None, *, new: bool = False) -> str:
     if not sys.stdin.isatty():
         option = "--new-password-file" if new else "--password-file"
         raise MonitorError(f"不在终端上，无法询问密码：请用 {option} FILE")
-    password = getpass.getpass("密码 Password: ")
-    if new and getpass.getpass("再次输入 Again: ") != password:
+    password = _typed("密码 Password: ")
+    if new and _typed("再次输入 Again: ") != password:
         raise MonitorError("两次输入的密码不同")
     return password
+
+
+def _typed(prompt: str) -> str:
+    """Ctrl-C ends the question: an event loop's own handling of it would wait for an answer first."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return getpass.getpass(prompt)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # --- the session's file -----------------------------------------------------------------------------------------------

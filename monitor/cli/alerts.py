@@ -41,7 +41,7 @@ def list_outbox(
         async with engine.connect() as connection:
             return await outbox.listed(connection, states, limit)
 
-    found = [_shown(t) for t in in_database(load(config, serving=False), read)]
+    found = [_shown(t) for t in in_database(load(config, serving=False), read, there=True)]
     columns = ("n", "outlet", "state", "status", "alert", "object", "since", "tries", "sent", "error")
     show(found, ([each[c] for c in columns] for each in found), as_json)
 
@@ -99,6 +99,7 @@ def duty(
     found = on_duty(_roster(config, loaded), wall_ms(), (township,))
     show([_person(d) for d in found], ((d.name, _masked(d.mobile), iso(d.to_ms)) for d in found), as_json)
     if not found:
+        print("此刻无人值班（值班表：docs/alerts.md）", file=sys.stderr)
         raise typer.Exit(1)
 
 

@@ -17,9 +17,11 @@ from monitor.core.explanation import GroupExplanation, OutageExplanation, SiteEx
 from monitor.core.period import Period, parse
 from monitor.errors import MonitorError
 from monitor.flows.inventory_import import in_force
+from monitor.flows.outputs import demand_folder
 from monitor.flows.reports.explain import explain_site
 from monitor.flows.reports.explain_group import explain_group
 from monitor.flows.reports.explain_outage import explain_outage
+from monitor.flows.reports.write import put
 from monitor.inventory.load import load
 from monitor.publish.documents import text
 from monitor.publish.documents.blocks import Document
@@ -67,6 +69,8 @@ def explain(
     format_name = "json" if as_json else as_format
     if format_name not in ("text", "json") and out is None:
         raise MonitorError(f"--format {format_name} 须同时给出 --out 文件夹")
+    if out is not None:
+        demand_folder(out)
     # Nothing of it is seen where stderr is no terminal.
     with Console(stderr=True).status(f"{period or outage}：汇总"):
         told = asyncio.run(_told(config, period, site, terminal, township, level, outage, log))
@@ -74,10 +78,8 @@ def explain(
     if out is None:
         sys.stdout.write(data.decode())
     else:
-        out.mkdir(parents=True, exist_ok=True)
         path = out / f"{_name(told)}.{'txt' if format_name == 'text' else format_name}"
-        path.write_bytes(data)
-        print(path, file=sys.stderr)
+        print(put(format_name, path, iter([data])).path, file=sys.stderr)
     if not told.adds_up():
         print("zhdj-monitor: 各部分相加与统计结果不符", file=sys.stderr)
         raise SystemExit(1)
@@ -95,7 +97,7 @@ async def _told(
 ) -> Explanation:
     own = load(config, serving=False)
     parsed: Period | None = parse(period) if period is not None else None
-    async with opened(own.settings.database.url.get_secret_value()) as engine:
+    async with opened(own.settings.database.url.get_secret_value(), there=True) as engine:
         loaded, now = await in_force(engine, own), wall_ms()
         if parsed is None:
             return await explain_outage(engine, loaded, outage or "", now, locate=log)

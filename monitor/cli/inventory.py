@@ -51,7 +51,7 @@ def import_folder(
     settings = load_settings(config)
 
     async def run() -> dict[str, Any]:
-        async with opened(settings.database.url.get_secret_value()) as engine:
+        async with opened(settings.database.url.get_secret_value(), there=True) as engine:
             actor = await actor_of(engine, load(config, serving=False), config, as_name, password_file)
             demand(actor, Action.INVENTORY_PROPOSE)
             wanted = await imports.read(engine, config, folder or config, wanted_day, wall_ms())

@@ -21,6 +21,7 @@ from monitor.clock import wall_ms
 from monitor.core.sites import Inventory, Site, Terminal
 from monitor.core.token import DEVICE
 from monitor.errors import MonitorError
+from monitor.flows.outputs import demand_folder
 from monitor.intake.tokens import Token
 from monitor.inventory.load import Loaded
 from monitor.publish import kit
@@ -53,6 +54,7 @@ def write_kit(
     """Issue tokens for all terminals that beat: a folder per site with programs filled in and a sheet to print."""
     if out.exists():
         raise MonitorError(f"{out} exists; a kit is written once and never over something else")
+    demand_folder(out)
     over = span_ms(overlap, "--overlap") if overlap else None
     reach = kit.Reach(url, mqtt_host or str(urlsplit(url).hostname), mqtt_port, _certificate(ca), contact)
     loaded = now_in_force(config)
@@ -76,6 +78,9 @@ def write_kit(
         what = f"kit: {len(issued)} device tokens of {len({row['site_id'] for row in index})} sites"
         change = partial(_rotate, issued=issued, at=now, end=end)
         manage(loaded, config, as_name, password_file, what, change)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise MonitorError(f"{out}: cannot be written: {error.strerror}") from None
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise

@@ -231,7 +231,7 @@ def import_table(
 
     made = asked(config, as_name, password_file, key, work)
     if not dry_run:
-        tell(made, as_json, lambda: [f"{made['added']} 笔草稿，{in_yuan(made['amount_fen'])} 元，批次 {made['batch']}"])
+        tell(made, as_json, lambda: [_taken(made)])
         return
     mistakes = made["mistakes"]
     plain = [{"row": m.row, "column": m.column, "message": m.message} for m in mistakes]
@@ -239,6 +239,11 @@ def import_table(
     tell({**made, "mistakes": plain}, as_json, lambda: [*map(str, mistakes), summary])
     if mistakes:
         raise typer.Exit(1)
+
+
+def _taken(made: Answer) -> str:
+    batch = f"，批次 {made['batch']}" if made["batch"] else ""
+    return f"{made['added']} 笔草稿，{in_yuan(made['amount_fen'])} 元{batch}"
 
 
 @program.command()

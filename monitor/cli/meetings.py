@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
 from monitor.cli.showing import DryRun, File, From, Papers, To, a_day, an_instant, iso, show, show_one, show_taken
+from monitor.cli.windows import shown
 from monitor.clock import wall_ms
 from monitor.core.access import Action, Actor, demand
 from monitor.core.days import start_of
@@ -93,12 +95,12 @@ def list_meetings(
 ) -> None:
     """Meetings by their beginning."""
 
-    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> list[Meeting]:
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[list[Meeting], ZoneInfo]:
         demand(actor, Action.STATUS_READ)
-        return await meetings.all_meetings(engine)
+        return await meetings.all_meetings(engine), loaded.settings.zone
 
-    found = act(config, as_name, password_file, work)
-    show([_meeting(m) for m in found], (_line(m) for m in found), as_json)
+    found, zone = act(config, as_name, password_file, work)
+    show([_meeting(m) for m in found], (_line(m, zone) for m in found), as_json)
 
 
 @program.command("show")
@@ -107,19 +109,19 @@ def show_meeting(
 ) -> None:
     """A meeting's sites: what was noted, beside what the monitor saw of their terminals."""
 
-    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[Support, list[SiteSupport]]:
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[Support, list[SiteSupport], ZoneInfo]:
         demand(actor, Action.STATUS_READ)
         found = await meetings.support(engine, loaded, number)
-        return found, [s for s in found.sites if sees(loaded, actor, s.site)]
+        return found, [s for s in found.sites if sees(loaded, actor, s.site)], loaded.settings.zone
 
-    found, shown = act(config, as_name, password_file, work)
+    found, seen_by, zone = act(config, as_name, password_file, work)
     if as_json:
         seen = {word.value: found.count(word) for word in Seen}
-        sites = [_site(s) for s in shown]
+        sites = [_site(s) for s in seen_by]
         answer = {"planned": len(found.sites), "noted": found.noted, "reached": found.reached}
         show({**_meeting(found.meeting), **answer, "coverage": found.ratio, "seen": seen, "sites": sites}, (), True)
         return
-    show(None, [_line(found.meeting), *(_site_line(s) for s in shown)], False)
+    show(None, [_line(found.meeting, zone), *(_site_line(s) for s in seen_by)], False)
     seen_text = "，".join(f"{SEEN_NAMES[word]} {found.count(word)}" for word in Seen)
     print(f"参会 {found.reached}/{len(found.sites)}（{percent(found.ratio)}）；监测：{seen_text}")
 
@@ -182,9 +184,9 @@ def _meeting(m: Meeting) -> dict[str, Any]:
     }
 
 
-def _line(m: Meeting) -> tuple[object, ...]:
+def _line(m: Meeting, zone: ZoneInfo) -> tuple[object, ...]:
     state = "已取消" if m.cancelled_ms is not None else ""
-    return (m.n, m.title, m.organiser, iso(m.start), iso(m.end), f"{len(m.sites)} 个站点", state)
+    return (m.n, m.title, m.organiser, shown(m.start, zone), shown(m.end, zone), f"{len(m.sites)} 个站点", state)
 
 
 def _sight(s: Sight) -> dict[str, Any]:

@@ -63,12 +63,12 @@ def _townships(loaded: Loaded, codes: list[str] | None) -> frozenset[str] | None
     return frozenset(codes) if codes else None
 
 
-def in_database(config: Path, work: Callable[[AsyncEngine, Loaded], Awaitable[T]]) -> T:
-    """Run `work` with the database and the configuration."""
+def in_database(config: Path, work: Callable[[AsyncEngine, Loaded], Awaitable[T]], *, there: bool = True) -> T:
+    """Run `work` with the database and the configuration. `there`: as of `opened`."""
 
     async def run() -> T:
         loaded = load(config, serving=False)
-        async with opened(loaded.settings.database.url.get_secret_value()) as engine:
+        async with opened(loaded.settings.database.url.get_secret_value(), there=there) as engine:
             return await work(engine, loaded)
 
     return asyncio.run(run())
@@ -96,7 +96,7 @@ def add(
         password = ask_password(new_password or (password_file if first else None), new=True)
         await people.add_person(engine, actor, name, roles, townships, password, wall_ms())
 
-    in_database(config, work)
+    in_database(config, work, there=False)
     print(f"{name}: {', '.join(sorted(roles))}", file=sys.stderr)
 
 

@@ -18,6 +18,7 @@ from monitor.core.period import Period, parse
 from monitor.core.report import ReportFacts
 from monitor.errors import MonitorError
 from monitor.flows.inventory_import import in_force
+from monitor.flows.outputs import demand_folder
 from monitor.flows.reports import facts_json
 from monitor.flows.reports.facts import gather
 from monitor.flows.reports.kept import Standing, standing
@@ -75,6 +76,8 @@ def _report(
     names = wanted(formats)
     if out is None and names != ["json"]:
         raise MonitorError("--out：除 json 外的格式须指明输出文件夹")
+    if out is not None:
+        demand_folder(out)
     loaded = load(config, serving=False)
     # Nothing of it is seen where stderr is no terminal.
     with Console(stderr=True).status(f"{asked.name}：汇总") as status:
@@ -89,7 +92,7 @@ def _report(
                     raise MonitorError(f"{asked.name} 没有第 {revision} 版定稿的报告")
             return await gather(engine, await in_force(engine, loaded), asked, wall_ms()), None
 
-        facts, kept = in_database(loaded, read)
+        facts, kept = in_database(loaded, read, there=True)
         if out is not None:
             written = write(facts, names, out, lambda what: status.update(f"{asked.name}：{what}"), kept)
     if out is None:

@@ -30,6 +30,7 @@ Month = Annotated[str, typer.Argument(help="A month, such as 2026-10.")]
 STATES = {"sealed": "定稿", "restated": "更正版"}
 #: Differences that are shown to people; `--json` has them all.
 SHOWN = 20
+LONGEST = 80
 
 
 def register(program: typer.Typer) -> None:
@@ -47,12 +48,7 @@ def list_reports(config: Config, as_json: AsJson = False) -> None:
             return await reports.listed(connection), loaded.settings.zone
 
     found, zone = in_database(config, work)
-    lines = [
-        (k.period, STATES[k.state] + (f" {k.revision}" if k.revision else ""), shown(k.at_ms, zone), k.sealed_by,
-         k.reason, k.hash)
-        for k in found
-    ]  # fmt: skip
-    show([_json(k) for k in found], lines, as_json)
+    show([_json(k) for k in found], [_line(k, zone) for k in found], as_json)
 
 
 def show_report(
@@ -64,19 +60,20 @@ def show_report(
 ) -> None:
     """What is kept of a sealed report, and in what it differs from the one before."""
 
-    async def work(engine: AsyncEngine, loaded: Loaded) -> tuple[Kept, list[Difference], bytes]:
+    async def work(engine: AsyncEngine, loaded: Loaded) -> tuple[Kept, list[Difference], bytes, tzinfo]:
         async with engine.connect() as connection:
             found, different = await flow.about(connection, month, revision)
-            return found, different, await reports.facts(connection, found.n) if facts else b""
+            data = await reports.facts(connection, found.n) if facts else b""
+            return found, different, data, loaded.settings.zone
 
-    found, different, data = in_database(config, work)
+    found, different, data, zone = in_database(config, work)
     if facts:
         sys.stdout.buffer.write(data)
         return
     if as_json:
         show_one({**_json(found), "differences": [d._asdict() for d in different]}, True)
         return
-    show_one(_json(found), False)
+    show(None, [_line(found, zone)], False)
     for d in different[:SHOWN]:
         print(f"{d.part}：{_value(d.before)} → {_value(d.after)}")
     if len(different) > SHOWN:
@@ -88,10 +85,10 @@ def seal(
 ) -> None:
     """Seal a month that is settled: from then on its report never changes. An approver's act."""
 
-    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> Kept:
-        return await make_sealed(engine, loaded, actor, month, wall_ms())
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[Kept, tzinfo]:
+        return await make_sealed(engine, loaded, actor, month, wall_ms()), loaded.settings.zone
 
-    show_one(_json(act(config, as_name, password_file, work)), as_json)
+    _tell(*act(config, as_name, password_file, work), as_json)
 
 
 def restate(
@@ -104,10 +101,10 @@ def restate(
 ) -> None:
     """A restated report 更正版, where figures differ from the newest sealed one. An approver's act."""
 
-    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> Kept:
-        return await make_restated(engine, loaded, actor, month, reason, wall_ms())
+    async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[Kept, tzinfo]:
+        return await make_restated(engine, loaded, actor, month, reason, wall_ms()), loaded.settings.zone
 
-    show_one(_json(act(config, as_name, password_file, work)), as_json)
+    _tell(*act(config, as_name, password_file, work), as_json)
 
 
 def schedule(
@@ -126,10 +123,24 @@ def schedule(
     print(act(config, as_name, password_file, work))
 
 
+def _tell(kept: Kept, zone: tzinfo, as_json: bool) -> None:
+    if as_json:
+        show_one(_json(kept), True)
+    else:
+        show(None, [_line(kept, zone)], False)
+
+
 def _json(kept: Kept) -> dict[str, Any]:
     found = asdict(kept)
-    return {**found, "at": iso(found.pop("at_ms"))}
+    at_ms = found.pop("at_ms")
+    return {**found, "at": iso(at_ms)}
+
+
+def _line(kept: Kept, zone: tzinfo) -> tuple[str, ...]:
+    state = STATES[kept.state] + (f" {kept.revision}" if kept.revision else "")
+    return kept.period, state, shown(kept.at_ms, zone), kept.sealed_by, kept.reason, kept.hash
 
 
 def _value(value: Any) -> str:
-    return "无" if value is None else str(value)
+    said = "无" if value is None else str(value)
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]}……"

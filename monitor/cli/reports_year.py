@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
 from monitor.cli.showing import DryRun, File, Papers, iso, show
 from monitor.cli.tokens import in_database
+from monitor.cli.windows import shown
 from monitor.clock import wall_ms
 from monitor.core.access import Actor
 from monitor.core.declared import Declared, in_force
@@ -21,6 +23,7 @@ from monitor.core.year_facts import YearFacts
 from monitor.errors import MonitorError
 from monitor.flows import declaring
 from monitor.flows.inventory_import import in_force as inventory_in_force
+from monitor.flows.outputs import demand_folder
 from monitor.flows.reports.write import wanted
 from monitor.flows.reports.write_year import chosen, dump, write_year
 from monitor.flows.reports.year import outstanding
@@ -28,7 +31,7 @@ from monitor.flows.reports.year_gather import gather_year
 from monitor.inventory.load import Loaded, load
 from monitor.publish.reports.template_files import STYLES, templates_of
 
-Year = Annotated[int, typer.Argument(min=2000, max=2100, help="2026.")]
+Year = Annotated[int, typer.Argument(min=2000, max=2100, metavar="YEAR", help="2026.")]
 
 
 def register(group: typer.Typer) -> None:
@@ -61,6 +64,8 @@ def year(
         raise MonitorError(f"--template：应为 {' 或 '.join(STYLES)}，实为 {template!r}")
     if out is None and names != ["json"]:
         raise MonitorError("--out：除 json 外的格式须指明输出文件夹")
+    if out is not None:
+        demand_folder(out)
     loaded = load(config, serving=False)
     templates = templates_of(which, config)
     with Console(stderr=True).status(f"{which}：汇总") as status:
@@ -71,7 +76,7 @@ def year(
                 engine, there, templates, which, wall_ms(), progress=lambda month: status.update(f"{month}：汇总")
             )
 
-        facts = in_database(loaded, read)
+        facts = in_database(loaded, read, there=True)
         missing = outstanding(facts, template)
         if final and missing:
             for one in missing:
@@ -129,13 +134,15 @@ def declared(
         return await declaring.all_of(engine, actor, which)
 
     known = act(config, as_name, password_file, work)
-    now = in_force(known)
+    now, zone = in_force(known), load(config, serving=False).settings.zone
     if every or as_json:
         rows = known if every else list(now.values())
-        show([_shown(one) for one in rows], (_line(one, "") for one in rows), as_json)
+        show([_shown(one) for one in rows], (_line(one, "", zone) for one in rows), as_json)
         return
     places = declaring.places(templates)
-    show([], (_line(now.get(key, Declared(0, which, key, "")), place.name) for key, place in places.items()), False)
+    show(
+        [], (_line(now.get(key, Declared(0, which, key, "")), place.name, zone) for key, place in places.items()), False
+    )
 
 
 def declare_sheet(
@@ -166,7 +173,7 @@ def declare_import(
 
     found = act(config, as_name, password_file, work)
     if dry_run:
-        show([], (_line(one, "") for one in found.values), False)
+        show([], ((one.key, one.text, one.reason) for one in found.values), False)
     print(f"{'将申报' if dry_run else '已申报'} {len(found.values)} 项，不变 {found.unchanged} 项")
 
 
@@ -201,7 +208,7 @@ def _shown(one: Declared) -> dict[str, Any]:
     }
 
 
-def _line(one: Declared, name: str) -> tuple[object, ...]:
-    who = f"{one.by} {iso(one.at_ms)}" if one.n else ""
+def _line(one: Declared, name: str, zone: ZoneInfo) -> tuple[object, ...]:
+    who = f"{one.by} {shown(one.at_ms, zone)}" if one.n else ""
     confirmed = f"确认：{one.confirmed_by}" if one.confirmed_by else "未确认" if one.n else ""
     return (one.key, name, one.text, one.reason, who, confirmed)

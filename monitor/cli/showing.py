@@ -34,7 +34,11 @@ def show(found: Any, lines: Iterable[Sequence[object]], as_json: bool) -> None:
 
 def show_one(found: Mapping[str, Any], as_json: bool) -> None:
     """One thing: JSON, or a line for each of its fields."""
-    show(found, ((name, value) for name, value in found.items()), as_json)
+    show(found, ((name, _cell(value)) for name, value in found.items()), as_json)
+
+
+def _cell(value: object) -> object:
+    return "，".join(f"{key} {each}" for key, each in value.items()) if isinstance(value, Mapping) else value
 
 
 def show_taken(

@@ -47,9 +47,9 @@ def span_ms(text: str, option: str) -> int:
     return int(match[1]) * _UNIT_MS[match[2]]
 
 
-def in_database(loaded: Loaded, work: Callable[[AsyncEngine], Awaitable[T]]) -> T:
+def in_database(loaded: Loaded, work: Callable[[AsyncEngine], Awaitable[T]], *, there: bool = False) -> T:
     async def run() -> T:
-        async with opened(loaded.settings.database.url.get_secret_value()) as engine:
+        async with opened(loaded.settings.database.url.get_secret_value(), there=there) as engine:
             return await work(engine)
 
     return asyncio.run(run())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -21,6 +22,7 @@ from monitor.core.planning import instant
 from monitor.core.workorder import CAUSES, EVENT_NAMES, EXEMPTIONS, SIGNS, STATE_NAMES, name_of
 from monitor.errors import MonitorError
 from monitor.flows import order_acts, order_stats
+from monitor.flows.history import eras_in
 from monitor.flows.order_acts import Told
 from monitor.flows.work_json import cost_json, exemption_json, iso, order_json
 from monitor.inventory.load import Loaded, load
@@ -33,7 +35,28 @@ Work = Callable[[AsyncEngine, Actor, Loaded], Awaitable[Told]]
 
 
 def _do(config: Path, as_name: str | None, password_file: Path | None, as_json: bool, work: Work) -> None:
-    _tell(act(config, as_name, password_file, work), load(config, serving=False), as_json)
+    async def run(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[Told, dict[int, str], ZoneInfo]:
+        told = await work(engine, actor, loaded)
+        return told, await _titles(engine, loaded, [told.order]), loaded.settings.zone
+
+    told, titles, zone = act(config, as_name, password_file, run)
+    _tell(told, titles, zone, as_json)
+
+
+async def _titles(engine: AsyncEngine, loaded: Loaded, found: Sequence[orders.Order]) -> dict[int, str]:
+    """What each order is about; also of a site or township that is no more, by what it was called last."""
+    known = [loaded.inventory]
+    if any(o.township not in known[0].townships or (o.site and o.site not in known[0].sites) for o in found):
+        async with engine.connect() as connection:
+            known += [era.inventory for era in reversed(await eras_in(connection, loaded))]
+
+    def title(order: orders.Order) -> str:
+        if order.kind == "line":
+            town = next((i.townships[order.township] for i in known if order.township in i.townships), order.township)
+            return f"{town} 线路"
+        return next((i.sites[order.site].name for i in known if order.site in i.sites), order.site)
+
+    return {order.id: title(order) for order in found}
 
 
 @program.command("open")
@@ -65,17 +88,19 @@ def list_orders(
 ) -> None:
     """The orders that are not closed."""
 
-    async def read(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[list[orders.Order], Loaded]:
-        found = await order_acts.listed(engine, loaded, actor, closed=everything, site=site, township=township)
-        return found, loaded
+    async def read(
+        engine: AsyncEngine, actor: Actor, loaded: Loaded
+    ) -> tuple[list[orders.Order], dict[int, str], ZoneInfo]:
+        known = await order_acts.listed(engine, loaded, actor, closed=everything, site=site, township=township)
+        found = [o for o in known if not overdue or o.overdue is not None]
+        return found, await _titles(engine, loaded, found), loaded.settings.zone
 
-    known, loaded = act(config, as_name, password_file, read)
-    found = [o for o in known if not overdue or o.overdue is not None]
+    found, titles, zone = act(config, as_name, password_file, read)
     if as_json:
         _json([order_json(order) for order in found])
         return
     for order in found:
-        print(_line(order, loaded))
+        print(_line(order, titles[order.id], zone))
 
 
 @program.command()
@@ -283,24 +308,20 @@ def _json(value: Any) -> None:
     print()
 
 
-def _line(order: orders.Order, loaded: Loaded) -> str:
-    zone = loaded.settings.zone
-    site = loaded.inventory.sites.get(order.site)
-    township = loaded.inventory.townships.get(order.township, order.township)
-    name = f"{township} 线路" if order.kind == "line" else site.name if site is not None else order.site
+def _line(order: orders.Order, title: str, zone: ZoneInfo) -> str:
     sites = len({o.site for o in order.outages})
     marks = [STATE_NAMES[order.state]]
     marks += ["超期"] if order.overdue is not None else []
     marks += [f"返修 {order.reopened}"] if order.reopened else []
     restored = f"恢复 {shown(order.restored_ms, zone)}" if order.restored_ms is not None else "未恢复"
     return (
-        f"{order.id}\t{'，'.join(marks)}\t{name}（{sites} 个站点，{len(order.outages)} 个停机）\t"
+        f"{order.id}\t{'，'.join(marks)}\t{title}（{sites} 个站点，{len(order.outages)} 个停机）\t"
         f"开立 {shown(order.opened_ms, zone)}\t{restored}\t{order.assignee or order.responsible}"
     )
 
 
-def _tell(told: Told, loaded: Loaded, as_json: bool) -> None:
-    order, zone = told.order, loaded.settings.zone
+def _tell(told: Told, titles: Mapping[int, str], zone: ZoneInfo, as_json: bool) -> None:
+    order = told.order
     if as_json:
         history = [{**e, "at_ms": None, "at": iso(e["at_ms"])} for e in told.history]
         for one in history:
@@ -319,13 +340,15 @@ def _tell(told: Told, loaded: Loaded, as_json: bool) -> None:
         }
         _json({**order_json(order, told.signs), **parts})
         return
-    print(_line(order, loaded))
-    if order.cause or order.work:
-        print(f"  原因 {name_of(CAUSES, order.cause)}；处理 {order.work}")
+    print(_line(order, titles[order.id], zone))
+    said = [f"原因 {name_of(CAUSES, order.cause)}"] if order.cause else []
+    said += [f"处理 {order.work}"] if order.work else []
+    if said:
+        print(f"  {'；'.join(said)}")
     for o in order.outages:
         late = f"，{shown(o.overdue, zone)} 起超期" if o.overdue is not None else ""
         sign = f"，{SIGNS[told.signs[o.key]]}" if o.key in told.signs else ""
-        print(f"  停机 {o.site}/{o.terminal}  {shown(o.start, zone)} 至 {shown(o.over, zone) or '今'}{late}{sign}")
+        print(f"  停机 {o.key}  {shown(o.start, zone)} 至 {shown(o.over, zone) or '今'}{late}{sign}")
     if told.costs_cut:
         print(f"  经费只列最近 {order_acts.COSTS} 笔，其余见 ledger list --work-order {order.id}")
     for c in told.costs:

@@ -181,7 +181,8 @@ def _in_state(state: State, step: str) -> Check:
     return check
 
 
-def _balance(entry: Entry, books: Books) -> Problem | None:
+def balance(entry: Entry, books: Books) -> Problem | None:
+    """The registered sum never exceeds the adjusted budget."""
     available = books.fund.available_fen
     if entry.amount_fen > available:
         return Problem(
@@ -216,9 +217,9 @@ WRITING: Sequence[Check] = (
 )  # fmt: skip
 #: An order is never deleted: what named one when it was drafted names one for good.
 DRAFTING: Sequence[Check] = (*WRITING, _order)
-APPROVING: Sequence[Check] = (_in_state(State.DRAFT, "审批"), *WRITING, _balance)
+APPROVING: Sequence[Check] = (_in_state(State.DRAFT, "审批"), *WRITING, balance)
 #: The balance last and alone where nothing else is wrong: its sentence is a promise.
-REGISTERING: Sequence[Check] = (_in_state(State.APPROVED, "登记"), *WRITING, _paid, _voucher, _balance)
+REGISTERING: Sequence[Check] = (_in_state(State.APPROVED, "登记"), *WRITING, _paid, _voucher, balance)
 
 
 def void_problem(entry: Entry) -> Problem | None:

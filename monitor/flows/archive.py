@@ -27,6 +27,7 @@ from monitor.flows.acting import acting
 from monitor.flows.archive_tables import PARTS, Year
 from monitor.flows.chains import records, tags_of
 from monitor.flows.days import closed_logs
+from monitor.flows.outputs import demand_folder
 from monitor.settings import Settings
 from monitor.store import evidence_days, papers, reports, tables
 from monitor.store.chains import heads
@@ -143,9 +144,13 @@ async def archive(
     year = Year(number, *bounds)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise MonitorError(f"--out {out}: expected an empty folder or none; an archive is never mixed with another")
+    demand_folder(out)
     async with acting(engine, actor, Action.EXPORT, f"archive {number}", at_ms):
         pass  # the right, and that it was begun: what follows may take minutes and must not hold the audit log
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MonitorError(f"--out {out}: cannot be made: {error.strerror}") from None
     made = _Archive(out)
     manifest: dict[str, Any] = {
         "format": FORMAT,

@@ -18,6 +18,7 @@ from monitor import __version__
 from monitor.clock import to_iso
 from monitor.errors import MonitorError
 from monitor.evidence.reading import SUFFIXES, plain_name
+from monitor.flows.outputs import demand_place
 from monitor.inventory.load import Loaded
 from monitor.store import snapshot
 from monitor.store.bundle import Bundle, Progress, silent, writing
@@ -40,8 +41,7 @@ async def backup(loaded: Loaded, config: Path, out: Path, at_ms: int, progress: 
     """Write `out` (mode 0600). Raises MonitorError; then there is no such file, or the one that was there before."""
     url = loaded.settings.database.url.get_secret_value()
     try:
-        if await asyncio.to_thread(out.exists):
-            raise MonitorError(f"{out} exists; nothing is written over it")
+        await asyncio.to_thread(demand_place, out)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as aside:
             return await _backup(loaded, config, out, at_ms, Path(aside), url, progress)
     except OSError as error:

@@ -18,7 +18,7 @@ from monitor.errors import ConfigError, Mistake, MonitorError
 from monitor.flows.acting import acting
 from monitor.flows.register import keep_papers
 from monitor.inventory.load import Loaded
-from monitor.inventory.spreadsheet import read_file
+from monitor.inventory.sheets import by_headings, read_sheet
 from monitor.publish.reports.template_files import Templates
 from monitor.publish.sheets import write_sheet
 from monitor.store import declared as rows
@@ -153,7 +153,7 @@ async def take_sheet(
 
     Raises ConfigError with every mistake.
     """
-    table = await asyncio.to_thread(read_file, file, ("key", "text"), ("name", "reason"), _COLUMNS)
+    table = await asyncio.to_thread(read_sheet, file, ("key", "text"), ("name", "reason"), _COLUMNS)
     read = [(row.number, _of_row(row.cells, year)) for row in table.rows if not row.broken and row.cells["key"]]
 
     async def taken(connection: AsyncConnection) -> Taken:
@@ -174,7 +174,7 @@ async def take_sheet(
                 wrong.append(Mistake(table.file, at, "text", str(error)))
             result.values.append(new)
         if wrong:
-            raise ConfigError(sorted(wrong))
+            raise ConfigError(by_headings(wrong, _COLUMNS))
         return result
 
     async with engine.connect() as connection:

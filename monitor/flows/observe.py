@@ -123,6 +123,7 @@ class Observer:
         )
         self._asked: float | None = None  # since when the database is being asked (the loop's clock)
         self._durable = Position("", 0, 0)
+        self._cutting: asyncio.Task[None] | None = None
 
     @property
     def engine(self) -> Engine:
@@ -434,7 +435,17 @@ class Observer:
             self.engine.confirmed.clear()
 
     async def cut(self) -> None:
-        """Make what came in so far durable. A disk that refuses keeps it waiting, and says so."""
+        """Make what came in so far durable. A disk that refuses keeps it waiting, and says so.
+
+        One at a time, each to its end: where whoever waits for it is cancelled (the loop, when the service stops), its
+        thread writes on all the same, and a second one that wrote beside it would take its lines out again.
+        """
+        while self._cutting is not None and not self._cutting.done():
+            await asyncio.wait([self._cutting])
+        self._cutting = asyncio.create_task(self._cut())
+        await asyncio.shield(self._cutting)
+
+    async def _cut(self) -> None:
         job = self.log.take()
         self._uncut.append(self.judge.collector.take())
         changes, self._uncut = self._uncut, []

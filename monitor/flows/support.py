@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 from sqlalchemy import func, make_url, select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor import __version__
@@ -75,8 +76,9 @@ class Scrub:
 def secrets_of(settings: Settings, checks: list[str]) -> set[str]:
     """Every secret that the configuration holds: passwords and tokens, of files that it names, SNMP communities."""
     found = set(_secrets(settings))
-    url = make_url(settings.database.url.get_secret_value())
-    found |= {str(url.password)} if url.password else set()
+    with suppress(ArgumentError):  # then it is a secret as a whole
+        password = make_url(settings.database.url.get_secret_value()).password
+        found |= {str(password)} if password else set()
     found |= {target.partition("@")[0] for target in checks if "@" in target and not target.startswith("sip:")}
     found |= {value for name, value in os.environ.items() if re.search("PASSWORD|TOKEN|SECRET", name) and value}
     return found
@@ -140,10 +142,14 @@ def _json(value: Any) -> str:
 async def _database(settings: Settings) -> dict[str, Any]:
     """Which database, how large, and how many rows each table has."""
     url = settings.database.url.get_secret_value()
-    result: dict[str, Any] = {"url": make_url(url).render_as_string(hide_password=True)}
-    if snapshot.is_sqlite(url) and not snapshot.sqlite_file(url).exists():
-        return result | {"error": "there is no database"}
-    engine = create(url)
+    result: dict[str, Any] = {}
+    try:
+        result["url"] = make_url(url).render_as_string(hide_password=True)
+        if snapshot.is_sqlite(url) and not snapshot.sqlite_file(url).exists():
+            return result | {"error": "there is no database"}
+        engine = create(url)
+    except (ArgumentError, MonitorError) as error:
+        return result | {"error": str(error)}
     try:
         async with looking(engine) as connection:
             result["revision"] = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
@@ -35,24 +36,30 @@ def write_sheet(path: Path, title: str, headings: Sequence[str], rows: Iterable[
             write = _xlsx
         case _:
             raise MonitorError(f"{path}: expected a name that ends in .xlsx or .csv")
-    if path.exists():
-        raise MonitorError(f"{path} exists; nothing is written over it")
     try:
-        write(path, title, headings, known)
+        with path.open("xb") as file:
+            try:
+                write(file, title, headings, known)
+            except BaseException:
+                path.unlink()
+                raise
+    except FileExistsError:
+        raise MonitorError(f"{path} exists; nothing is written over it") from None
     except OSError as error:
         raise MonitorError(f"{path}: cannot be written: {error.strerror}") from None
     return len(known)
 
 
-def _csv(path: Path, title: str, headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+def _csv(into: BinaryIO, title: str, headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     # With a byte order mark, without which Excel takes UTF-8 for GBK.
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(headings)
-        writer.writerows([guarded(c) if isinstance(c, str) else c for c in row] for row in rows)
+    file = io.TextIOWrapper(into, encoding="utf-8-sig", newline="")
+    writer = csv.writer(file)
+    writer.writerow(headings)
+    writer.writerows([guarded(c) if isinstance(c, str) else c for c in row] for row in rows)
+    file.detach()
 
 
-def _xlsx(path: Path, title: str, headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+def _xlsx(into: BinaryIO, title: str, headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     book = Workbook(write_only=True)
     sheet = book.create_sheet(title)
     sheet.freeze_panes = "A2"
@@ -72,4 +79,4 @@ def _xlsx(path: Path, title: str, headings: Sequence[str], rows: Sequence[Sequen
     sheet.append([made(heading, True) for heading in headings])
     for row in rows:
         sheet.append([made(value) for value in row])
-    book.save(path)
+    book.save(into)

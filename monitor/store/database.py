@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -42,7 +43,10 @@ def create(url: str) -> AsyncEngine:
     match parsed.drivername:
         case "sqlite+aiosqlite":
             if parsed.database and parsed.database != ":memory:":
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+                except OSError as error:
+                    raise MonitorError(f"the database {parsed.database} cannot be made: {error.strerror}") from None
             engine = create_async_engine(parsed, connect_args={"timeout": STATEMENT_LIMIT_S})
             event.listen(engine.sync_engine, "connect", _sqlite)
             return engine
@@ -101,11 +105,16 @@ def _upgrade(connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[AsyncEngine]:
+async def opened(url: str, *, there: bool = False) -> AsyncIterator[AsyncEngine]:
     """The database with its tables as this version wants them, disposed of at the end.
+
+    `there`: what is asked for was written before; a file that is not there is a mistake (another folder, say), and an
+    empty database in its place would answer as if nothing had ever been.
 
     Raises MonitorError where it cannot be opened; the URL is told without its password.
     """
+    if there:
+        _demand_file(url)
     engine = create(url)
     try:
         try:
@@ -119,6 +128,15 @@ async def opened(url: str) -> AsyncIterator[AsyncEngine]:
         with suppress(TimeoutError):  # a server that hangs: what it does not take leave of ends with the process
             async with asyncio.timeout(LEAVE_S):
                 await engine.dispose()
+
+
+def _demand_file(url: str) -> None:
+    with suppress(ArgumentError):  # which `create` says
+        parsed = make_url(url)
+        name = parsed.database
+        if parsed.drivername == "sqlite+aiosqlite" and name and name != ":memory:" and not os.path.lexists(name):
+            where = "" if os.path.isabs(name) else f" in {Path.cwd()}: run this where the service runs"
+            raise MonitorError(f"there is no database {name}{where}")
 
 
 def sever(engine: AsyncEngine) -> None:

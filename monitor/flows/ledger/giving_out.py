@@ -17,6 +17,7 @@ from monitor.errors import MonitorError
 from monitor.flows.acting import acting
 from monitor.flows.ledger.asking import Asking, Where
 from monitor.flows.ledger.figures import Figures, figures
+from monitor.flows.outputs import demand_place
 from monitor.publish import ledger_beancount, ledger_xlsx
 from monitor.store.ledger import entries, funds, sums
 
@@ -27,8 +28,7 @@ async def export(asking: Asking, where: Where, inventory: Inventory, form: str, 
     """Write `out`, which must not exist yet; answers how many entries it holds."""
     if form not in FORMATS:
         raise MonitorError(f"--format: 应为 {' 或 '.join(FORMATS)}，实为 {form!r}")
-    if await asyncio.to_thread(out.exists):
-        raise MonitorError(f"{out} 已存在，导出不覆盖任何文件")
+    await asyncio.to_thread(demand_place, out)
     what = f"export {form} {where.year} {where.fund}"
     async with acting(asking.engine, asking.actor, Action.LEDGER_READ, what, asking.at_ms) as connection:
         if asking.actor.townships is not None:

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.access import Action, demand
 from monitor.core.ledger import COST_CLASSES, Entry, Fund, LedgerRefused, Stage, State
-from monitor.core.ledger_rules import DRAFTING, REGISTERING, Check, problems
+from monitor.core.ledger_rules import DRAFTING, REGISTERING, Check, balance, problems
 from monitor.core.money import parse_fen
 from monitor.core.sites import Inventory
 from monitor.errors import ConfigError, Mistake, MonitorError
@@ -44,8 +44,9 @@ COLUMNS: Mapping[str, str] = {
     "cost_class": "成本分类", "basis": "工单号", "order": "工单号", "sites": "站点", "stage": "合同编号",
     "paid_on": "付款日期", "month_closed": "付款日期",
 }  # fmt: skip
-#: What stands against a row that says when it was paid.
+#: What stands against a row that says when it was paid, and against one that does not: it is to be approved.
 _AS_PAID: Sequence[Check] = tuple(dict.fromkeys((*DRAFTING, *REGISTERING)))
+_AS_UNPAID: Sequence[Check] = (*DRAFTING, balance)
 _APART = re.compile(r"[、,;；，\s]+")
 _CODE = re.compile(r"(\d{3,10})\b.*")
 
@@ -172,7 +173,7 @@ async def checked(
         if entry.stage_id is not None:
             books = replace(books, stage=stages.get(entry.stage_id, books.stage))
         # Without date and voucher of the payment a row is not said to be paid, and is not checked as if it were.
-        checks = _AS_PAID if entry.paid_on or entry.voucher else DRAFTING
+        checks = _AS_PAID if entry.paid_on or entry.voucher else _AS_UNPAID
         found = problems(checks, replace(entry, state=State.APPROVED), books)
         mistakes += [Mistake(table.file, number, COLUMNS.get(p.code) or _column(p.text), p.text) for p in found]
         if not found:

@@ -51,6 +51,6 @@ async def about(connection: AsyncConnection, period: str, revision: int | None =
     """
     found = await reports.newest(connection, period, revision)
     if found is None:
-        which = "" if revision is None else f"第 {revision} 次更正版的"
+        which = "" if revision is None else f"第 {revision} 版"
         raise MonitorError(f"{period} 没有{which}定稿的报告")
     return found, await reports.differences(connection, found.n)

@@ -18,6 +18,7 @@ from monitor.publish.reports.year import (
     availability,
     made_by,
     marks,
+    months_said,
     other_ways,
     site_months,
     sums_by_way,
@@ -184,7 +185,7 @@ def _problems(facts: YearFacts, style: str) -> list[Block]:
         Column("已整改", width=0.6),
     )
     rows = [
-        Row((t.name, t.township, VERDICTS[t.verdict], "、".join(t.failed or t.unproven), "是" if t.rectified else ""))
+        Row((t.name, t.township, VERDICTS[t.verdict], months_said(t.failed or t.unproven), "是" if t.rectified else ""))
         for t in facts.trouble
     ]
     return [Text(f"{said['counted']}{beside}。"), Table("未维护到位或数据不足的站点", columns, rows)]

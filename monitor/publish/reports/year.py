@@ -291,6 +291,17 @@ def hundredths(part: int, whole: int) -> int | None:
     return part * 10_000 // whole if whole else None
 
 
+def months_said(months: Sequence[str]) -> str:
+    """`2026-01 至 2026-09、2026-11、2026-12`, of a year's months in order: longer rows by their ends."""
+    runs: list[list[str]] = []
+    for month in months:
+        if runs and int(month[5:]) == int(runs[-1][-1][5:]) + 1:
+            runs[-1].append(month)
+        else:
+            runs.append([month])
+    return "、".join(f"{run[0]} 至 {run[-1]}" if len(run) > 2 else "、".join(run) for run in runs)
+
+
 def _trouble(facts: YearFacts) -> Table:
     columns = (
         Column("站点编号"), Column("站点", width=1.5), Column("乡镇"), Column("级别"), Column("全年结论"),
@@ -299,7 +310,7 @@ def _trouble(facts: YearFacts) -> Table:
     rows = [
         Row(
             (t.site, t.name, t.township, LEVELS[t.level], VERDICTS[t.verdict], "、".join(t.terminals),
-             "、".join(t.failed), "、".join(t.unproven), "是" if t.rectified else "")
+             months_said(t.failed), months_said(t.unproven), "是" if t.rectified else "")
         )
         for t in facts.trouble
     ]  # fmt: skip
@@ -409,7 +420,9 @@ def _target(row: ScoreFacts) -> str:
 
 
 def _actual(row: ScoreFacts) -> str:
-    return row.actual if row.nature == "定性" or number(row.actual) is None else f"{row.actual}{row.unit}"
+    if row.nature == "定性" or number(row.actual) is None:
+        return row.actual
+    return f"{row.actual.rstrip('%％') if row.unit == '％' else row.actual}{row.unit}"
 
 
 def _verdict_of(form: EvaluationFacts) -> list[str]:
