@@ -26,16 +26,23 @@ from monitor.evidence import anchors
 from monitor.flows import windows
 from monitor.flows.acting import acting
 from monitor.flows.archive import archive
+from monitor.flows.backup import backup
+from monitor.flows.replay import figures
 from monitor.flows.reports import kept
 from monitor.flows.reports import verify as verifying
 from monitor.flows.reports.seal import restate, seal
 from monitor.flows.reports.verify import verify_reports
+from monitor.flows.restore import restore
 from monitor.flows.verify import Found, verify
 from monitor.flows.windows import Plan
+from monitor.inventory.load import load
+from monitor.publish.answer import answer
 from monitor.settings import Settings
 from monitor.store import reports, tables
 from monitor.store.chains import heads
+from monitor.store.database import opened
 from tests.sealed_months import APPROVER, HOUR, NOW, OPERATOR, Sealing, at, play, quiet, sealing
+from tests.services import Postgres
 
 OCTOBER = "2026-10"
 RESTATED = NOW + 2 * HOUR
@@ -122,6 +129,39 @@ async def facts_of(it: Sealing, n: int) -> dict[str, Any]:
     async with it.engine.connect() as connection:
         found: dict[str, Any] = msgspec.json.decode(await reports.facts(connection, n))
         return found
+
+
+async def test_backed_up_wiped_and_restored_every_sealed_figure_is_the_same(
+    played: Path, tmp_path: Path, database_url: str, request: pytest.FixtureRequest
+) -> None:
+    """Nothing is left but the backup: the reports are the same to the byte, and so is what their log gives again."""
+    place, out = tmp_path / "place", tmp_path / "b.tar.zst"
+    place.mkdir()
+    async with sealing(played, place, database_url) as it:
+        shutil.copyfile(played / "anchors.jsonl", place / "anchors.jsonl")
+        async with it.engine.connect() as connection:
+            before = [await reports.facts(connection, n) for n in (1, 2, 3)]
+        counted = answer(await figures(it.engine, it.loaded, (at(10, 1), at(11, 1))))
+        await backup(it.loaded, it.config, out, RESTATED)
+    shutil.rmtree(place)
+    if database_url.startswith("postgresql"):
+        postgres: Postgres = request.getfixturevalue("postgres")
+        name = database_url.rsplit("/", 1)[1]
+        postgres.drop_database(database_url)
+        postgres.psql(f"CREATE DATABASE {name} TEMPLATE template0")
+    else:
+        Path(database_url.partition(":///")[2]).unlink()
+
+    place.mkdir()
+    await restore(out, place / "config", RESTATED)
+    loaded = load(place / "config", serving=False)
+    async with opened(loaded.settings.database.url.get_secret_value()) as engine:
+        found = await checked(Sealing(place, place / "config", loaded, engine))
+        assert (found.faults, found.notes) == ([], [])
+        assert [(r.how, r.parts) for r in found.reports] == [("log", 0)] * 3
+        async with engine.connect() as connection:
+            assert [await reports.facts(connection, n) for n in (1, 2, 3)] == before
+        assert answer(await figures(engine, loaded, (at(10, 1), at(11, 1)))) == counted
 
 
 async def test_what_nobody_touched_holds_by_the_log_and_by_timelines(it: Sealing) -> None:

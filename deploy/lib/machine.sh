@@ -14,8 +14,9 @@ allowed() {
 
 # 101: "action forbidden by policy". Debian's packages would start with configurations of their own.
 forbid_starts() {
-    [ -e /usr/sbin/policy-rc.d ] && return
-    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    # One of somebody else's is left alone; one of ours that a power cut left behind is not.
+    [ -e /usr/sbin/policy-rc.d ] && ! grep -q 'deploy/install' /usr/sbin/policy-rc.d && return
+    printf '#!/bin/sh\n# of deploy/install, while it works\nexit 101\n' >/usr/sbin/policy-rc.d
     chmod 755 /usr/sbin/policy-rc.d
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 }
@@ -37,12 +38,55 @@ apt_() {
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = 'ii ' ]; }
 
+# A release takes 300 MB, what is fetched as much; a backup about as much as the last one.
+room() { # RELEASE
+    local folder last=0 newest
+    [ ! -e "$PROGRAM/releases/$1/complete" ] || return 0
+    newest=$(find $BACKUPS -maxdepth 1 -name '*.tar.zst' -printf '%T@ %s\n' 2>/dev/null | sort -n | tail -n 1 | cut -d' ' -f2 || true)
+    [ -z "$newest" ] || last=$((newest / 1024 * 3 / 2))
+    for folder in $PROGRAM $STATE $BACKUPS; do
+        while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+        if [ "$(df --output=avail -k "$folder" | tail -n 1)" -lt $((1000000 + last)) ]; then
+            df -h "$folder" >&2
+            fail "$folder: less than $(((1000000 + last) / 1000)) MB are free; nothing was changed"
+        fi
+    done
+}
+
+# What would stop working, or keep us from working, on a machine that serves others already.
+nobody_in_the_way() {
+    local file pair port name who
+    for file in /etc/mosquitto/mosquitto.conf /etc/mosquitto/conf.d/*.conf; do
+        [ -e "$file" ] || continue
+        case $file in /etc/mosquitto/conf.d/zhdj.conf | /etc/mosquitto/conf.d/zhdj-tls.conf) continue ;; esac
+        if grep -nE '^[[:space:]]*(listener[[:space:]]+(1883|8883)|port|per_listener_settings|allow_anonymous|password_file|acl_file)\b' "$file" >&2; then
+            fail "$file: mosquitto serves somebody else on this machine; the county's terminals need a broker of their own"
+        fi
+    done
+    command -v ss >/dev/null || return 0
+    for pair in 80:nginx 443:nginx 1883:mosquitto 8883:mosquitto 8080:zhdj-monitor 9090:prometheus 9093:prometheus-aler; do
+        port=${pair%%:*} name=${pair#*:}
+        who=$(ss -Hltnp "sport = :$port" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)".*/\1/p' | sort -u | head -n 1 || true)
+        case $who in '' | "$name"*) ;; *) fail "port $port is taken by $who; it is $name's here" ;; esac
+    done
+    file=/etc/prometheus/prometheus.yml
+    if [ -e $file ] && [ ! -e $UNITS/prometheus.service.d/zhdj.conf ] && ! as_packaged prometheus $file; then
+        say "note: Prometheus will read /etc/prometheus/zhdj/prometheus.yml from now on, and no longer $file, which stays"
+    fi
+}
+
+as_packaged() { # PACKAGE FILE: is it as its package laid it?
+    [ "$(dpkg-query -W -f '${Conffiles}\n' "$1" 2>/dev/null | awk -v f="$2" '$1 == f {print $2}')" = "$(md5sum "$2" | cut -d' ' -f1)" ]
+}
+
 packages() {
     local missing=() name deb
     for name in "${PACKAGES[@]}"; do installed "$name" || missing+=("$name"); done
     if [ ${#missing[@]} -gt 0 ]; then
         say "installing packages: ${missing[*]}"
         forbid_starts
+        # What an earlier run, ended in the middle, left half installed.
+        DEBIAN_FRONTEND=noninteractive dpkg --force-confold --configure -a >/dev/null </dev/null || fail "dpkg: see above"
         if [ -n "$BUNDLE" ]; then
             APT=$(mktemp -d)
             mkdir -p "$APT/lists/partial" "$APT/cache/archives/partial"
@@ -89,10 +133,16 @@ database_up() {
     if starting; then
         systemctl start "postgresql@$version-$name"
     else
-        pg_ctlcluster "$version" "$name" start
-        # shellcheck disable=SC2064  # meant now
-        trap "pg_ctlcluster $version $name stop" EXIT
+        pg_ctlcluster "$version" "$name" start 9>&-
+        STARTED="$version $name"
+        [ "$(trap -p EXIT)" ] || trap database_down EXIT
     fi
+}
+
+STARTED=''
+database_down() {
+    # shellcheck disable=SC2086  # two words
+    [ -z "$STARTED" ] || pg_ctlcluster $STARTED stop
 }
 
 database() {
@@ -109,11 +159,16 @@ tables() {
 
 # Everything out of a backup, on a machine where nothing is yet (`db restore` refuses where something is).
 from_backup() {
-    local copy=$STATE/.from-backup.tar.zst config=$STATE/.from-backup
+    local copy=$STATE/.from-backup.tar.zst config=$STATE/.from-backup again=()
     [ ! -e $ETC/monitor.toml ] || fail "$ETC/monitor.toml is there: this machine is not empty (docs/backup.md, Restore)"
+    # A restore that was broken off: what it left is put aside, not deleted.
+    if [ -e $copy ]; then again=(--force); fi
+    rm -rf $config
     install -o zhdj -g zhdj -m 0600 "$BACKUP" $copy
-    /usr/local/bin/zhdj-monitor db restore $copy --config $config || { rm -f $copy; fail "$BACKUP could not be restored"; }
-    install -o root -g zhdj -m 0640 -t $ETC $config/*
+    /usr/local/bin/zhdj-monitor db restore $copy --config $config "${again[@]}" || { rm -f $copy; fail "$BACKUP could not be restored"; }
+    # monitor.toml last: with it the county's configuration is there.
+    find $config -type f ! -name monitor.toml -exec install -o root -g zhdj -m 0640 -t $ETC {} +
+    install -o root -g zhdj -m 0640 -t $ETC $config/monitor.toml
     rm -rf $copy $config
 }
 
@@ -126,19 +181,36 @@ enable() { # in a chroot too: links only
     systemctl enable --quiet "$@" 2>/dev/null || true
 }
 
+# 1 where anything does not run afterwards; every unit that does not is named.
 start_all() {
     installed grafana && OTHERS+=(grafana-server)
     enable "${OTHERS[@]}" "${OURS[@]}"
     starting || return 0
+    local unit status=0
     systemctl daemon-reload
-    sysctl -q -p /etc/sysctl.d/60-zhdj-monitor.conf
+    sysctl -q -p /etc/sysctl.d/60-zhdj-monitor.conf || true
     systemctl try-restart systemd-journald || true
-    systemctl start "${OTHERS[@]}"
-    if [ "$CHANGED" = yes ]; then systemctl restart "${OTHERS[@]/postgresql/chrony}" zhdj-monitor.service; fi
-    systemctl start "${OURS[@]}"
-    wait_ready
+    systemctl start "${OTHERS[@]}" || true
+    if [ "$CHANGED" = yes ]; then systemctl restart "${OTHERS[@]/postgresql/chrony}" zhdj-monitor.service || true; fi
+    systemctl start "${OURS[@]}" || true
+    wait_ready || status=1
+    for unit in "${OTHERS[@]}" "${OURS[@]}"; do
+        systemctl -q is-active "$unit" && continue
+        status=1
+        say "does not run: $unit (journalctl -u $unit -n 20)" >&2
+        [ "$unit" != nginx ] || nginx_of_others
+    done
+    return $status
 }
 
+# What others serve here must not stop with ours.
+nginx_of_others() {
+    rm -f /etc/nginx/sites-enabled/zhdj-monitor.conf
+    say "nginx: zhdj-monitor.conf does not go with what others put there and was taken out of sites-enabled; the next run lays it again" >&2
+    nginx -t -q && systemctl restart nginx || say "nginx: theirs alone does not run either" >&2
+}
+
+start_service() { if starting; then systemctl start zhdj-monitor.service zhdj-mosquitto-reload.path; fi; }
 stop_service() { starting && systemctl stop zhdj-monitor.service zhdj-mosquitto-reload.path; true; }
 
 # systemd says when it is up (Type=notify); /readyz, whether it can do its job.

@@ -14,8 +14,12 @@ own() {
 put() {
     local mode=$1 owner=$2 target=$ROOT$3 new
     mkdir -p "$(dirname "$target")"
-    new=$(mktemp "$target.XXXXXX.new")
-    sed -e "s|@NAME@|$NAME|g" -e "s|@NTP@|$NTP|g" -e "s|@BACKUP_TO@|$BACKUP_TO|g" >"$new"
+    # Programs that read whole folders (logrotate) leave this ending out, should we be ended here.
+    new=$(mktemp "$target.XXXXXX.dpkg-new")
+    sed -e "s|@NAME@|$NAME|g" -e "s|@NTP@|$NTP|g" -e "s|@BACKUP_TO@|$BACKUP_TO|g" >"$new" || {
+        rm -f "$new"
+        fail "$target could not be written"
+    }
     chmod "$mode" "$new"
     own "$owner" "$new"
     if [ -e "$target" ] && cmp -s "$new" "$target"; then
@@ -90,7 +94,11 @@ first_time_config() {
 
 county_config() {
     local file
-    [ -e "$ROOT$ETC/monitor.toml" ] || [ -n "$BACKUP" ] && return
+    if [ -e "$ROOT$ETC/monitor.toml" ]; then
+        [ -z "$CONFIG" ] || say "the county's configuration is in $ETC already: $CONFIG was not read"
+        return 0
+    fi
+    [ -z "$BACKUP" ] || return 0
     for file in "$CONFIG"/*.csv "$CONFIG"/*.xlsx "$CONFIG"/monitor.toml; do
         [ -f "$file" ] || continue
         install -m 0640 "$file" "$ROOT$ETC/"
@@ -156,7 +164,6 @@ alerts_environment() {
 
 uninstall() {
     local sum file
-    allowed
     if starting; then
         systemctl disable --quiet --now zhdj-monitor.service zhdj-mosquitto-reload.path zhdj-backup.timer \
             zhdj-restore-test.timer || true
@@ -164,7 +171,10 @@ uninstall() {
     if [ -e "$PLACED" ]; then
         while read -r sum file; do
             # Nothing of the county's: what it is called by and where its backups go, it may want again.
-            if [ "$file" != "$ETC/install.conf" ] && [ -n "$sum" ]; then rm -f "$file"; fi
+            if [ "$file" != "$ETC/install.conf" ] && [ -n "$sum" ]; then
+                keep_theirs "$file"
+                rm -f "$file"
+            fi
         done <"$PLACED"
     fi
     rm -f /etc/nginx/sites-enabled/zhdj-monitor.conf

@@ -63,13 +63,16 @@ switch_to() {
 
 backup_before() {
     local file
+    trap - EXIT
     file=$BACKUPS/before-$1-$(date -u +%Y%m%dT%H%M%SZ).tar.zst
     say "backup: $file"
     database_up
     /usr/local/bin/zhdj-monitor db backup "$file" --config $ETC >/dev/null || {
-        starting && systemctl start zhdj-monitor.service
+        database_down
+        start_service
         fail "the backup failed; nothing was changed"
     }
+    trap half_way EXIT
     printf '%s\n' "$file" >"$PROGRAM/backup-before"
 }
 
@@ -94,8 +97,6 @@ zhdj_python() {
 
 rollback() {
     remember
-    staged && fail "--root goes with install"
-    allowed
     local now before backup='' known=0 evidence aside
     now=$(current_release)
     before=$(cat "$PROGRAM/previous" 2>/dev/null || true)
@@ -135,7 +136,7 @@ rollback() {
 give_up() {
     environment_of "$PROGRAM/releases/$1/deploy"
     switch_to "$1"
-    if starting; then systemctl start zhdj-monitor.service zhdj-mosquitto-reload.path; fi
+    start_service
     fail "$2; $1 is current again"
 }
 
@@ -154,6 +155,7 @@ verify_bundle() {
     [ -e "$BUNDLE/SHA256SUMS" ] || fail "$BUNDLE has no SHA256SUMS: it is no bundle"
     (cd "$BUNDLE" && sha256sum --quiet --strict --check SHA256SUMS) || fail "$BUNDLE is damaged"
     local here
+    case $BUNDLE in *[[:space:]]*) fail "--bundle: no spaces in its path, please: '$BUNDLE'" ;; esac
     here=$(. /etc/os-release && printf '%s %s %s' "$ID" "$VERSION_ID" "$(dpkg --print-architecture)")
     [ "$(cat "$BUNDLE/FOR")" = "$here" ] || fail "the bundle is for $(cat "$BUNDLE/FOR"), this is $here"
 }

@@ -36,8 +36,6 @@ known_group() { if getent group "$1" >/dev/null 2>&1; then echo "$1"; else echo 
 certificates() {
     local tls=$ROOT$ETC/tls
     if [ -n "$CERT$KEY" ]; then
-        if [ -z "$CERT" ] || [ -z "$KEY" ]; then fail "--cert and --key belong together"; fi
-        [ "$(public_of x509 "$CERT")" = "$(public_of key "$KEY")" ] || fail "$KEY is not the key of $CERT"
         install -m 0644 "$CERT" "$tls/server.pem"
         (umask 077 && cat "$KEY" >"$tls/server.key")
         [ -z "$CA" ] || install -m 0644 "$CA" "$tls/ca.pem"
@@ -50,6 +48,19 @@ certificates() {
     # mosquitto 2 reads its key after it gave up being root; nginx before.
     put 0644 root:root /etc/mosquitto/zhdj-tls/server.pem <"$tls/server.pem"
     put 0640 root:mosquitto /etc/mosquitto/zhdj-tls/server.key <"$tls/server.key"
+}
+
+# Looked at before anything is done.
+certificate_of_theirs() {
+    [ -n "$CERT$KEY$CA" ] || return 0
+    if [ -z "$CERT" ] || [ -z "$KEY" ]; then fail "--cert and --key belong together"; fi
+    [ -r "$CERT" ] || fail "--cert $CERT: no such file"
+    [ -r "$KEY" ] || fail "--key $KEY: no such file"
+    [ -z "$CA" ] || [ -r "$CA" ] || fail "--ca $CA: no such file"
+    command -v openssl >/dev/null || return 0
+    [ "$(public_of x509 "$CERT" 2>/dev/null || echo none)" = "$(public_of key "$KEY" 2>/dev/null)" ] ||
+        fail "$KEY is not the key of $CERT"
+    openssl x509 -in "$CERT" -noout -checkend 0 >/dev/null || fail "$CERT has expired"
 }
 
 public_of() {

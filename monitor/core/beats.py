@@ -61,7 +61,9 @@ class HeartbeatWatch(Watch):
             return None
         beat = Beat(at, False, evidence)
         last.y = beat
-        self.patience = self.interval + self.grace  # a row that has changed holds for what comes from now on
+        patience = self.interval + self.grace  # a row that has changed holds for what comes from now on
+        if patience != self.patience:
+            self.patience = patience
         following = Silence(beat, back(x, beat, self.patience))
         lo, steps = self._judged(last)
         steps.append(Step(at, UP, following.edge))

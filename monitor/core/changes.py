@@ -66,8 +66,8 @@ class Collector:
         changed = engine.changed_terminals()
         changes.outages = engine.changed_outages(changed)
         for terminal in changed:
-            changes.statuses[terminal.site, terminal.kind] = terminal_status(terminal.timeline)
-        for site in {t.site for t in changed}:
+            changes.statuses[terminal.key] = terminal_status(terminal.timeline)
+        for site in {t.key[0] for t in changed}:
             if site in engine.sites:
                 changes.statuses[site, ""] = engine.sites[site]
         changes.gone, engine.gone = [key for key in engine.gone if not engine.has(*key)], []

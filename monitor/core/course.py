@@ -88,6 +88,8 @@ class Course:
         in_service, counted = self.counted((back, period[1]), back == period[0])
         if not in_service.intervals or in_service.intervals[-1][1] <= period[0]:
             return None
+        if len(self.pieces) == 1:
+            return measure_counted(timeline, period, in_service, counted, self.pieces[0].repair_limit_ms)
         first, *others = self.limits(period)
         measured = measure_counted(timeline, period, in_service, counted, first[2])
         if not others:
@@ -134,13 +136,13 @@ class Course:
     def clock(self, timeline: Sequence[Step], outage: Interval, period: Interval, counted: Counted) -> Clock:
         """An outage `[start, over)` as of the period's end. `counted` must reach back to its start."""
         start, end = outage[0], min(outage[1], period[1])
-        limits = self.limits(period)
         i = bisect_left(timeline, (start,))
-        is_plain = start >= period[0] and len(limits) == 1 and len(timeline) > i + 1
+        is_plain = start >= period[0] and len(self.pieces) == 1 and len(timeline) > i + 1
         if is_plain and timeline[i][1] == DOWN and timeline[i][0] == start and timeline[i + 1][0] == end:
             # Most outages: down once, and over within the period.
             used = counted.inside(start, end)
-            return Clock(used, used, max(0, used - limits[0][2]), end)
+            return Clock(used, used, max(0, used - self.pieces[0].repair_limit_ms), end)
+        limits = self.limits(period)
         if i == len(timeline) or timeline[i][0] > start:
             i = max(i - 1, 0)
         down: list[Interval] = []

@@ -47,14 +47,13 @@ class TerminalWatch:
     """A terminal: its checks, their roll-up, its outages. Of one that only ever had one check that timeline is its own
     (`shared`). `watches` holds checks that have ended, too, as long as what was before their end may change."""
 
-    __slots__ = ("book", "key", "kind", "seen", "shared", "site", "timeline", "watches")
+    __slots__ = ("book", "key", "seen", "shared", "timeline", "watches")
 
     def __init__(self, key: tuple[str, str]) -> None:
         self.key = key
-        self.site, self.kind = site, kind = key
-        self.watches: list[Watch] = []
+        self.watches: tuple[Watch, ...] = ()
         self.timeline: Timeline = new_timeline()
-        self.book = OutageBook(site, kind)
+        self.book = OutageBook(*key)
         self.seen: int | None = None  # when it last proved to live (ms)
         self.shared = False
 
@@ -86,13 +85,13 @@ class Engine:
         self._next_number = 0
         for key in inventory.terminals:
             self.terminals[key] = TerminalWatch(key)
-        for check in inventory.checks.values():
-            self._watch(check, self.channels[check.channel])
+        for place, check in inventory.checks.items():
+            self._watch(place, check, self.channels[check.channel])
         for terminal in self.terminals.values():
             self._share(terminal)
 
-    def _watch(self, check: Check, channel: Channel) -> Watch:
-        """Begin to watch."""
+    def _watch(self, place: tuple[str, str, str], check: Check, channel: Channel) -> Watch:
+        """Begin to watch. `place`: the check's key, the inventory's own."""
         kind = HeartbeatWatch if check.is_heartbeat else ProbeWatch
         watch: Watch = kind(check, channel, self._next_number)
         self._next_number += 1
@@ -100,10 +99,10 @@ class Engine:
         if terminal is None:
             terminal = TerminalWatch((check.site_id, check.terminal))
             self.terminals[terminal.key] = terminal
-        terminal.watches.append(watch)
+        terminal.watches += (watch,)
         watch.terminal = terminal
         self._numbered[watch.number] = watch
-        self.watches[check.key] = watch
+        self.watches[place] = watch
         self._of_channel[check.channel].append(watch)
         if isinstance(watch, HeartbeatWatch):
             self._beats[check.channel][terminal.key] = watch
@@ -275,7 +274,7 @@ class Engine:
     def _terminal_moved(self, terminal: TerminalWatch, since: int) -> None:
         self._changed_terminals[terminal] = None
         terminal.book.revise(terminal.timeline, since)
-        site = terminal.site
+        site = terminal.key[0]
         if site in self.inventory.sites:
             self.sites[site] = site_status(self.site_timelines(site), self.sites.get(site, NOTHING_KNOWN))
 
@@ -386,7 +385,7 @@ class Engine:
             if place not in self.watches:
                 if check.channel not in begun:
                     begun[check.channel] = Variant.begun(self.channels[check.channel], at)
-                watch = self._watch(check, begun[check.channel])
+                watch = self._watch(place, check, begun[check.channel])
                 watch.began = at
                 touched[watch.terminal] = None
                 self._after(watch, watch.rejudge())
@@ -481,7 +480,7 @@ class Engine:
             for timeline in {id(t): t for t in (terminal.timeline, *(w.timeline for w in terminal.watches))}.values():
                 del timeline[1 : max(1, bisect_left(timeline, limit, key=_at) - 1)]
             if not terminal.shared:
-                terminal.watches = [w for w in terminal.watches if w.ended is None or w.ended > limit]
+                terminal.watches = tuple(w for w in terminal.watches if w.ended is None or w.ended > limit)
 
     def state(self, pack: Callable[[list[Any]], Any] = list) -> dict[str, Any]:
         """Everything that judging needs from the past, as plain values (JSON).
@@ -562,7 +561,7 @@ class Engine:
             self._numbered[watch.number] = watch
             # One that was removed meanwhile is over, also where another stands in its place.
             watch.terminal = (self.terminals.get(key[:2]) if kept else None) or TerminalWatch(key[:2])
-            watch.terminal.watches.append(watch)
+            watch.terminal.watches += (watch,)
             if ended < self._day[1]:
                 del self._numbered[watch.number]  # only for what its terminal was
         if watch is not None and row is not None:

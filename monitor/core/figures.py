@@ -95,6 +95,8 @@ class Held(NamedTuple):
     terminals: Mapping[str, Terminal]
     scopes: tuple[str, ...]
     repair_limit_ms: int
+    #: What was found for its terminals, and (None) for the site itself, where nothing ever changed.
+    courses: dict[str | None, Course]
 
 
 class Counter:
@@ -186,7 +188,7 @@ class Counter:
         """What decides how the time of a terminal counts (also of one that is not listed), or (None) of the site."""
         spans = self._spans(site_id)
         if _is_whole(spans) and (kind is None or kind in spans[0].terminals):
-            return self._whole(spans[0], None if kind is None else spans[0].terminals[kind])
+            return self._whole(spans[0], kind)
         if kind is None or any(kind in span.terminals for span in spans):
             return self._course(spans, kind)
         return self._course(spans, kind, Terminal(site_id, kind))
@@ -240,7 +242,7 @@ class Counter:
                 else:
                     terminals = {t.kind: t for t in sorted(era.inventory.terminals_of[site_id], key=_kind)}
                     limit = era.parameters.repair_limit_ms[str(site.level)]
-                    spans.append(Held(era.since, until, era, site, terminals, self._scopes(site), limit))
+                    spans.append(Held(era.since, until, era, site, terminals, self._scopes(site), limit, {}))
             found = self._spans_of[site_id] = tuple(spans)
         return found
 
@@ -283,9 +285,9 @@ class Counter:
             minima = self._last(period).parameters
         watched = _watched(span, checks)
         mine: list[Member] = []
-        for kind, terminal in span.terminals.items():
+        for kind in span.terminals:
             timeline = watched.get(kind)
-            measured = self._whole(span, terminal).measure(timeline or _NOTHING, period)
+            measured = self._whole(span, kind).measure(timeline or _NOTHING, period)
             if measured is not None:
                 verdict: Verdict = "unproven"
                 if timeline is not None:
@@ -337,18 +339,22 @@ class Counter:
                 pieces.append(Piece(span.since, span.until, service, profile, scopes, span.repair_limit_ms))
         return self._courses.of(pieces)
 
-    def _whole(self, span: Held, terminal: Terminal | None) -> Course:
+    def _whole(self, span: Held, kind: str | None) -> Course:
         """As `_course`, of a site for which nothing ever changed."""
+        known = span.courses.get(kind)
+        if known is not None:
+            return known
         service, scopes = span.era.service, span.scopes
-        profile = service.profile(span.site, terminal)
-        if terminal is not None:
-            scopes = self._courses.terminal_scopes(scopes, terminal.site_id, terminal.kind)
+        profile = service.profile(span.site, None if kind is None else span.terminals[kind])
+        if kind is not None:
+            scopes = self._courses.terminal_scopes(scopes, span.site.site_id, kind)
         # By `id` of a profile, which the service times keep: its own hash takes longer than all else.
         key = (id(profile), scopes, span.repair_limit_ms)
         found = self._wholes.get(key)
         if found is None:
             piece = Piece(BEGINNING, FOREVER, service, profile, scopes, span.repair_limit_ms)
             found = self._wholes[key] = self._courses.of([piece])
+        span.courses[kind] = found
         return found
 
     def course_of(self, site: Site, terminal: Terminal | None) -> Course:

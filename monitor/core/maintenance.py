@@ -15,9 +15,11 @@ _WORST: dict[str, int] = {"failed": 0, "unproven": 1, "maintained": 2}
 
 def terminal_verdict(measured: Measure, coverage_min: float, availability_min: float) -> Verdict:
     """未维护到位, 维护到位 or 数据不足 of one terminal for a period."""
-    coverage, availability = measured.coverage, measured.availability
-    covered = coverage is not None and coverage >= coverage_min
-    if measured.overdue > 0 or (covered and availability is not None and availability < availability_min):
+    # The ratios of `Measure`, worked out here: thousands of members are judged at several minima.
+    known = measured.up + measured.down
+    total = known + measured.unknown
+    covered = total > 0 and known / total >= coverage_min
+    if measured.overdue > 0 or (covered and known and measured.up / known < availability_min):
         return "failed"
     return "maintained" if covered else "unproven"
 

@@ -87,7 +87,15 @@ class Counted:
 
     def inside(self, start: int, end: int) -> int:
         """Milliseconds in `[start, end)`."""
-        return self.until(end) - self.until(start) if start < end else 0
+        if start >= end:
+            return 0
+        starts, ends, before = self.columns
+        i = bisect_right(starts, start)
+        if not i or ends[i - 1] <= start:
+            return self.until(end) - before[i]
+        if ends[i - 1] >= end:
+            return end - start  # the whole of it within one interval, as most outages are
+        return self.until(end) - before[i] + ends[i - 1] - start
 
 
 def measure(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from monitor.core.channel import Channel
 from monitor.core.sites import Check
@@ -11,6 +11,10 @@ from monitor.core.timeline import Step, Timeline, new_timeline, replace
 
 #: What a beat may say of a service, and where that is counted.
 _WORDS = {"ok": 0, "fail": 1}
+#: Most devices say nothing of services, and share the empty book.
+_NOTHING: Final[dict[str, list[int]]] = {}
+#: Patiences that there are, one number each: of 150,000 checks each copy takes 5 MB.
+_patiences: Final[dict[int, int]] = {}
 
 
 class Watch:
@@ -31,7 +35,7 @@ class Watch:
         self.number = number
         self.interval = check.interval_ms
         self.grace = check.grace_ms
-        self.patience = check.patience_ms
+        self.patience = _patiences.setdefault(check.patience_ms, check.patience_ms)
         self.timeline: Timeline = new_timeline()
         self.changed_from: int | None = None
         self.deadline: int | None = None
@@ -44,7 +48,7 @@ class Watch:
         self.received = 0
         self.failed = 0
         self.late = 0
-        self.said: dict[str, list[int]] = {}  # of the device's services: how many beats said ok, and fail
+        self.said = _NOTHING  # of the device's services: how many beats said ok, and fail
 
     def count(self, at: int) -> None:
         """One more piece of evidence today."""
@@ -59,6 +63,7 @@ class Watch:
             if word in _WORDS:
                 counts = self.said.get(name)
                 if counts is None:
+                    self.said = self.said or {}
                     counts = self.said[name] = [0, 0]
                 counts[_WORDS[word]] += 1
 
@@ -100,4 +105,4 @@ class Watch:
 
     def load_day(self, state: Sequence[Any]) -> None:
         self.received, self.failed, self.late, self.first, self.last, *said = state
-        self.said = {name: list(counts) for name, counts in said[0].items()} if said else {}
+        self.said = {name: list(counts) for name, counts in said[0].items()} if said else _NOTHING

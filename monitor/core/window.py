@@ -103,13 +103,16 @@ def intersect(a: Sequence[Interval], b: Sequence[Interval]) -> list[Interval]:
     result: list[Interval] = []
     i = j = 0
     while i < len(a) and j < len(b):
-        start, end = max(a[i][0], b[j][0]), min(a[i][1], b[j][1])
-        if start < end:
-            result.append((start, end))
-        if a[i][1] < b[j][1]:
+        (start, end), (other_start, other_end) = a[i], b[j]
+        if other_start > start:
+            start = other_start
+        if end < other_end:
             i += 1
         else:
             j += 1
+            end = other_end
+        if start < end:
+            result.append((start, end))
     return result
 
 

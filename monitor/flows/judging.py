@@ -12,6 +12,7 @@ import msgspec
 from monitor.core.changes import Collector
 from monitor.core.days import local_days
 from monitor.core.engine import Engine
+from monitor.core.first_form import is_first_form, todays_form
 from monitor.core.timeline import BEGINNING
 from monitor.core.window import Window
 from monitor.errors import MonitorError
@@ -42,6 +43,7 @@ class Judge:
         self.settings = loaded.settings
         self.refused: Counter[str] = Counter()
         self.began = False
+        self._counts_services = True
         self.told: list[InventoryLine] = []  # the versions that the log tells of; their bodies are kept packed
         self._bodies: dict[int, bytes] = {}
         self._begin([Version(0, BEGINNING, loaded)], BEGINNING)
@@ -93,6 +95,7 @@ class Judge:
     def tell(self, line: InventoryLine, at: int, loaded: Loaded | None = None) -> None:
         """The log tells, at `at`, of a version of the inventory. The first one held always. `loaded`: what its body
         says, where that was read already (a large one takes seconds)."""
+        self._counts_services = True
         if any(known.number == line.number for known in self.told):
             return
         loaded = loaded_of(line.body, self.settings) if loaded is None else loaded
@@ -108,6 +111,12 @@ class Judge:
             self._begin_again([version], at)
         self._keep(line, version)
 
+    def expect(self, line: InventoryLine) -> None:
+        """The log, which is older than versions are, will tell of this as its first one: what comes before is judged
+        by it, too. Call it before anything is judged."""
+        if line.digest != self.versions[0].loaded.digest:
+            self._begin([Version(0, BEGINNING, loaded_of(line.body, self.settings))], BEGINNING)
+
     def _head(self, line: OpenedLine, state: dict[str, Any]) -> None:
         """Begin with what the head of a day says."""
         if line.versions:
@@ -118,6 +127,11 @@ class Judge:
             self.told = []
             for one, version in zip(line.versions, versions, strict=True):
                 self._keep(one, version)
+        if is_first_form(state):
+            # That program did not count by day what beats say of services, so its rows say nothing of them, nor may
+            # what is worked out again from its log. It never told of an inventory; its successor does so first.
+            self._counts_services = False
+            state = todays_form(state, self.engine.inventory, self.eras[0].parameters.terminal_policy)
         self.engine.load(state)
         for window in self.windows.load(state.get("windows", [])):
             self.declare(window)
@@ -154,7 +168,8 @@ class Judge:
         reason: str | None = None
         if isinstance(line, HeartbeatLine):
             sent = millis(line.sent_at) if line.sent_at is not None else None
-            reason = engine.beat(at, line.site, line.terminal, line.via, sent, line.boot, line.seq, line.services)
+            services = line.services if self._counts_services else None
+            reason = engine.beat(at, line.site, line.terminal, line.via, sent, line.boot, line.seq, services)
         elif isinstance(line, ProbeLine):
             reason = engine.result(at, line.site, line.terminal, line.check, line.ok)
         elif isinstance(line, WillLine):

@@ -10,7 +10,6 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from sys import intern
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -227,8 +226,8 @@ class Observer:
             return [self.refuse(via, trouble) for _ in beats]
         at = self._stamp(HeartbeatLine, now)
         received = iso(at)
-        known, correct, judge, missing = (
-            self.engine.terminals, self.offsets.correct, self.engine.beat, self.sequences.missing,
+        known, correct, judge, kept, missing = (
+            self.engine.terminals, self.offsets.correct, self.engine.beat, self.sequences.kept, self.sequences.missing,
         )  # fmt: skip
         said, left_out = self.board.said, 0
         answers: list[str | None] = []
@@ -242,7 +241,7 @@ class Observer:
                 if (watch := known.get(device)) is not None:
                     device = watch.key
                     if boot is not None:
-                        boot = intern(boot)  # kept in several places, and the same from beat to beat
+                        boot = kept(device, via, boot)
                     if sent_at is not None:
                         sent = correct(device, at, sent_at, boot)
                 services = beat.services

@@ -17,7 +17,7 @@ from monitor.core.figures import Counter as FigureCounter
 from monitor.core.figures import Figures
 from monitor.core.timeline import Interval
 from monitor.errors import MonitorError
-from monitor.evidence.lines import OpenedLine
+from monitor.evidence.lines import InventoryLine, OpenedLine
 from monitor.evidence.reading import Read, in_order, plain_name, read_lines, trace_files
 from monitor.flows.collecting import no_search_for_cycles
 from monitor.flows.history import eras_in
@@ -80,12 +80,15 @@ async def rebuild(
     stands before the cut is judged but not written. `learn` sees every line. Raises MonitorError where the database
     follows a log that is not there.
     """
-    files = trace_files(traces)
     cut = await view.position()
+    # In a thread: a large county's head takes seconds, and beats come in meanwhile.
+    files, told = await asyncio.to_thread(_to_read, trace_files(traces), cut)
+    if told is not None:
+        judge.expect(told)
     done = cut or Position("", 0, 0)
     behind = cut is not None
     met, reached = False, 0
-    for lines, read in enumerate(in_order(_from(files, cut, torn_end)), 1):
+    for lines, read in enumerate(in_order(_lines(files, torn_end)), 1):
         if behind and cut is not None:
             here = read.file == cut.file
             if read.end > cut.offset if here else met:
@@ -120,18 +123,40 @@ async def rebuild(
     return done
 
 
-def _from(files: Sequence[Path], cut: Position | None, torn_end: bool) -> Iterator[Read]:
-    """Lines of the files, from the day of the cut on if that day begins with a state."""
+def _to_read(files: list[Path], cut: Position | None) -> tuple[list[Path], InventoryLine | None]:
+    """The files from the day of the cut on, if that day begins with a state; and what held first, where the head of
+    the first of them does not say so."""
     first = next((i for i, f in enumerate(files) if cut is not None and plain_name(f) == cut.file), 0)
-    if not _begins_with_state(files[first]):
-        first = 0
-    for i, path in enumerate(files[first:], first):
+    head = _head(files[first])
+    if head is None:
+        return files, None
+    return files[first:], None if head.versions else told_first(files[first:])
+
+
+def _lines(files: Sequence[Path], torn_end: bool) -> Iterator[Read]:
+    for i, path in enumerate(files):
         yield from read_lines(path, torn_end=torn_end and i == len(files) - 1)
 
 
-def _begins_with_state(path: Path) -> bool:
+def told_first(files: Sequence[Path]) -> InventoryLine | None:
+    """The version of the inventory that logs tell of first, where the head of the first day tells of none: it held from
+    the beginning. A program that knew no versions began them; the day on which a later one took over tells of one.
+    """
+    untold: Path | None = None
+    for path in files:
+        head = _head(path)
+        if head is None or head.versions:
+            break
+        untold = path
+    lines = read_lines(untold, torn_end=True) if untold is not None else iter(())
+    return next((read.line for read in lines if isinstance(read.line, InventoryLine)), None)
+
+
+def _head(path: Path) -> OpenedLine | None:
+    """What a day begins with, if it says what judging needs from the past."""
     first = next(iter(read_lines(path, torn_end=True)), None)
-    return first is not None and isinstance(first.line, OpenedLine) and first.line.state is not None
+    head = first.line if first is not None else None
+    return head if isinstance(head, OpenedLine) and head.state is not None else None
 
 
 async def figures(engine: AsyncEngine, loaded: Loaded, period: Interval) -> Figures:

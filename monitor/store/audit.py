@@ -15,6 +15,7 @@ TAG = "audit"
 Outcome = Literal["done", "refused", "failed"]
 #: What is kept of a text, characters: a name or a sentence from outside may be of any length.
 LONGEST = 2_000
+_APPEND = insert(audit)  # made once, as the statements of chains.py
 
 
 async def write(
@@ -30,7 +31,7 @@ async def write(
         "reason": storable(reason),
     }
     made = await chains.append(connection, TAG, {"v": 1, "tag": TAG, **values})
-    await connection.execute(insert(audit).values(**values, n=made.n, hash=made.hash))
+    await connection.execute(_APPEND, {**values, "n": made.n, "hash": made.hash})
 
 
 def storable(text: str) -> str:

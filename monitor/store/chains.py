@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.chain import BEGINNING, Link, Record, canonical, link, rendered
@@ -21,6 +21,11 @@ from monitor.store.tables import chain_head
 #: Reads a chain from its rows: up to so many records of the chain `tag` with a number greater than the given one, by
 #: number. Bodies are made from the rows; the stored hash is only what they are compared with.
 Reader = Callable[[AsyncConnection, str, int, int], Awaitable[list[Record]]]
+
+# Made once: every act of a person appends, and building statements anew takes longer than running them.
+_OF = chain_head.c.tag == bindparam("of")
+_STEP_ON = update(chain_head).where(_OF).values(n=chain_head.c.n + 1).returning(chain_head.c.n, chain_head.c.hash)
+_PUT_HASH = update(chain_head).where(_OF)
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -41,14 +46,12 @@ async def append(connection: AsyncConnection, tag: str, body: Mapping[str, Any])
     """
     data = canonical(body)
     # The lock: on PostgreSQL the row's, on SQLite the database's, which `writing` has taken already.
-    step = update(chain_head).where(chain_head.c.tag == tag).values(n=chain_head.c.n + 1)
-    step_on = step.returning(chain_head.c.n, chain_head.c.hash)
-    head = (await connection.execute(step_on)).one_or_none()
+    head = (await connection.execute(_STEP_ON, {"of": tag})).one_or_none()
     if head is None:
         await hold(connection, tag)
-        head = (await connection.execute(step_on)).one()
+        head = (await connection.execute(_STEP_ON, {"of": tag})).one()
     made = Link(head.n, link(tag, head.n, head.hash, data))
-    await connection.execute(update(chain_head).where(chain_head.c.tag == tag).values(hash=made.hash))
+    await connection.execute(_PUT_HASH, {"of": tag, "hash": made.hash})
     return made
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from monitor.errors import MonitorError
+from monitor.store.sqlite import connect
 
 #: How long a statement may run and how long one waits for a lock.
 STATEMENT_LIMIT_S = 30
@@ -43,7 +44,8 @@ def create(url: str) -> AsyncEngine:
         case "sqlite+aiosqlite":
             if parsed.database and parsed.database != ":memory:":
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            engine = create_async_engine(parsed, connect_args={"timeout": STATEMENT_LIMIT_S})
+            arguments = {"timeout": STATEMENT_LIMIT_S, "async_creator_fn": connect}
+            engine = create_async_engine(parsed, connect_args=arguments)
             event.listen(engine.sync_engine, "connect", _sqlite)
             return engine
         case "postgresql+asyncpg":
@@ -167,8 +169,13 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
+#: An insert with `on_conflict_do_nothing` and `on_conflict_do_update`, which both databases say alike, by the database.
+INSERTS: Mapping[str, Callable[[Table], postgresql.Insert]] = {
+    "sqlite": sqlite.insert,  # type: ignore[dict-item]  # the same methods
+    "postgresql": postgresql.insert,
+}
+
+
 def insert_into(connection: AsyncConnection, table: Table) -> postgresql.Insert:
-    """An insert with `on_conflict_do_nothing` and `on_conflict_do_update`, which both databases say alike."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)  # type: ignore[return-value]  # the same methods
+    """That of the connection's database."""
+    return INSERTS[connection.dialect.name](table)

@@ -89,18 +89,21 @@ async def _gather(connection: AsyncConnection, loaded: Loaded, period: Period, n
     compared, failed_before = await _compared(connection, loaded, period, counter)
     checks = await reading.timelines(connection, *interval)
     exempted = await exemptions.approved(connection)
-    counting = asyncio.ensure_future(asyncio.to_thread(counter.count_all, interval, checks, exempted))
-    try:
-        read = await _read(connection, loaded, period, interval, counter, held)
-    finally:
-        await asyncio.wait([counting])  # it was counted while the rest was read
-    facts = await asyncio.to_thread(_facts, loaded, period, (start, end), now, counter, counting.result(), checks, read)
-    # A large county's 750,000 outages take the room of what they are made of, and of the figures, bit by bit.
-    del counting
-    found, lines = await asyncio.to_thread(outages.facts, read.outages, counter, checks, interval)
+    # Not counted meanwhile: two threads of one interpreter wait for each other at every row.
+    read = await _read(connection, loaded, period, interval, counter, held)
+
+    def count() -> ReportFacts:
+        counted = counter.count_all(interval, checks, exempted)
+        facts = _facts(loaded, period, (start, end), now, counter, counted, checks, read)
+        # A large county's 750,000 outages take the room of what they are made of, and of the figures, bit by bit.
+        del counted
+        found, lines = outages.facts(read.outages, counter, checks, interval)
+        return replace(facts, outages=found, lines=lines)
+
+    facts = await asyncio.to_thread(count)
     failed = {site.site for site in facts.sites if site.verdict == "failed"}
     running = await _running(connection, loaded, period, counter, failed, failed_before)
-    return replace(facts, outages=found, lines=lines, compared=compared, failed_running=running)
+    return replace(facts, compared=compared, failed_running=running)
 
 
 async def _read(

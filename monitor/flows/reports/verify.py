@@ -29,7 +29,7 @@ from monitor.evidence.reading import SUFFIXES
 from monitor.flows.days import day_number, local_day
 from monitor.flows.history import eras_in
 from monitor.flows.judging import Judge
-from monitor.flows.replay import rebuild
+from monitor.flows.replay import rebuild, told_first
 from monitor.flows.reports import facts_json
 from monitor.flows.reports.measured import measured, parts_of
 from monitor.flows.verify import Found, Progress, Recounted
@@ -105,11 +105,15 @@ async def _by_log(
     files = [logs[day] for day in sorted({day for report in group for day in report.days})]
     with tempfile.TemporaryDirectory(prefix="zhdj-verify-") as aside:
         async with opened(f"sqlite+aiosqlite:///{aside}/monitor.db") as engine:
-            view = View(engine, loaded.settings.observer)
-            await view.number_checks(loaded.inventory)
+            view, judge = View(engine, loaded.settings.observer), Judge(loaded)
             what = f"{files[0].name} – {files[-1].name}"
             try:
-                await rebuild(view, Judge(loaded), files, torn_end=True, progress=lambda n: progress(what, n))
+                # Heads of a program that knew no versions do not say what held: a later day does.
+                if (told := await asyncio.to_thread(told_first, [logs[day] for day in sorted(logs)])) is not None:
+                    judge.expect(told)
+                first = judge.loaded
+                await view.number_checks(first.inventory)
+                await rebuild(view, judge, files, torn_end=True, progress=lambda n: progress(what, n))
             except MonitorError as error:
                 found.notes.append(f"证据日志无法重放（{error}），按库中的时间线重算")
                 for report in group:
@@ -117,7 +121,7 @@ async def _by_log(
                 return
             async with engine.connect() as replayed:
                 for report in group:
-                    await _compare(connection, replayed, loaded, report, found, progress, "log")
+                    await _compare(connection, replayed, first, report, found, progress, "log")
 
 
 async def _compare(

@@ -13,7 +13,6 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 import aiohttp
-from cryptography import x509
 
 from monitor.intake.probes.http import PeerResponse, failed
 from monitor.intake.probes.tools import ProbeResult, Tools
@@ -40,6 +39,8 @@ async def probe_https(tools: Tools, target: str, timeout_s: float) -> ProbeResul
 
 def make_context(verify: bool) -> ssl.SSLContext:
     """The system's authorities (SSL_CERT_FILE names others), or any certificate and whatever TLS a device has."""
+    import cryptography.x509  # noqa: F401  # for `expiry`, here in the thread that this is made in
+
     context = ssl.create_default_context()
     if not verify:
         context.check_hostname = False
@@ -54,6 +55,8 @@ def expiry(certificate: bytes | None) -> int | None:
     """When a certificate (DER) ends, ms; None where there is none or it cannot be read."""
     if not certificate:
         return None
+    from cryptography import x509  # 8 MB that only who probes HTTPS must hold
+
     try:
         return int(x509.load_der_x509_certificate(certificate).not_valid_after_utc.timestamp() * 1000)
     except (ValueError, TypeError, x509.InvalidVersion):

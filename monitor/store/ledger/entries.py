@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.ledger import Entry, State
 from monitor.errors import MonitorError
-from monitor.store.database import insert_into
+from monitor.store.database import INSERTS
 from monitor.store.ledger import chain
 from monitor.store.tables import contract, entry, entry_paper, entry_site, fund, fund_sum, stage
 
@@ -31,6 +31,12 @@ _SHARES = (
     .join(entry, entry.c.id == entry_site.c.entry_id)
     .where(entry_site.c.entry_id == bindparam("of"))
 )  # fmt: skip
+_ADD_UP = {
+    name: (_added := into(fund_sum).from_select(_SUMMED, _SHARES)).on_conflict_do_update(
+        index_elements=_SUMMED[:5], set_={"spent_fen": fund_sum.c.spent_fen + _added.excluded.spent_fen}
+    )
+    for name, into in INSERTS.items()
+}
 
 
 async def add(
@@ -180,10 +186,7 @@ async def step(connection: AsyncConnection, entry_id: int, before: State, values
 
 async def add_up(connection: AsyncConnection, entry_id: int) -> None:
     """Add an entry that is being registered to the sums by month, class, site and township."""
-    added = insert_into(connection, fund_sum).from_select(_SUMMED, _SHARES)
-    more = fund_sum.c.spent_fen + added.excluded.spent_fen
-    added = added.on_conflict_do_update(index_elements=_SUMMED[:5], set_={"spent_fen": more})
-    await connection.execute(added, {"of": entry_id})
+    await connection.execute(_ADD_UP[connection.dialect.name], {"of": entry_id})
 
 
 async def of_batch(connection: AsyncConnection, batch: str, state: State) -> list[int]:

@@ -11,9 +11,11 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.errors import MonitorError
-from monitor.store.database import insert_into
+from monitor.store.database import INSERTS
 from monitor.store.tables import request
 
+# Made once: building them anew for every entry would take a good part of the time that registering takes.
+_CLAIM = {name: into(request).on_conflict_do_nothing().returning(request.c.key) for name, into in INSERTS.items()}
 _SETTLE = update(request).where(request.c.key == bindparam("of"))
 
 
@@ -27,8 +29,7 @@ async def claim(
     text = json.dumps([what, asked], ensure_ascii=False, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()
     row = {"key": key, "what": what, "digest": digest, "answer": "", "at_ms": at_ms}
-    claimed = insert_into(connection, request).values(row).on_conflict_do_nothing().returning(request.c.key)
-    if (await connection.execute(claimed)).first() is not None:
+    if (await connection.execute(_CLAIM[connection.dialect.name], row)).first() is not None:
         return None
     known = (await connection.execute(select(request).where(request.c.key == key))).one()
     if known.digest != digest:
