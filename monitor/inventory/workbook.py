@@ -25,7 +25,6 @@ def read_xlsx(path: Path, mistakes: list[Mistake]) -> Iterator[tuple[int, list[s
     from openpyxl import load_workbook
 
     _check_size(path)
-    from openpyxl import load_workbook  # 8 MB that a service on CSV need not hold
 
     with warnings.catch_warnings():
         # openpyxl warns of styles and validations that it drops: nothing that a table says.

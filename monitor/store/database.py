@@ -15,7 +15,6 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from monitor.errors import MonitorError
-from monitor.store.sqlite import connect
 
 #: How long a statement may run and how long one waits for a lock.
 STATEMENT_LIMIT_S = 30
@@ -44,8 +43,7 @@ def create(url: str) -> AsyncEngine:
         case "sqlite+aiosqlite":
             if parsed.database and parsed.database != ":memory:":
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            arguments = {"timeout": STATEMENT_LIMIT_S, "async_creator_fn": connect}
-            engine = create_async_engine(parsed, connect_args=arguments)
+            engine = create_async_engine(parsed, connect_args={"timeout": STATEMENT_LIMIT_S})
             event.listen(engine.sync_engine, "connect", _sqlite)
             return engine
         case "postgresql+asyncpg":
