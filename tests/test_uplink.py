@@ -17,10 +17,10 @@ def line(it: County) -> bool | None:
 
 async def test_villages_that_were_switched_off_are_no_line_before_they_had_time_to_switch_on(tmp_path: Path) -> None:
     async with county(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'm.db'}", top=HOURS) as it:
-        await it.play(27)  # 10:32: all are switched off at once
-        await it.play(57, silent=ALL)
-        assert line(it) is not False  # 11:29
-        await it.play(2, silent=ALL)
+        await it.play(22)  # 10:27: all are switched off at once, some before the hours end
+        await it.play(60, silent=ALL)
+        assert line(it) is not False  # 11:27, and 29 minutes are missed
+        await it.play(3, silent=ALL)
         assert line(it) is False  # whoever cuts it in a break is found out half an hour later
         assert it.observer.board.lines()["T1"].villages == ALL
         await it.play(2)

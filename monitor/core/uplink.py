@@ -2,7 +2,7 @@
 
 Without an own check: down when at least 80 % of the villages in service, three at least, had tv and pc go down without
 a goodbye, with all these beginnings within five minutes of each other. What is switched off when the hours end goes at
-once, too: what went outside its hours counts once it has missed half an hour of them.
+once, too: what went before these hours began counts once it has missed half an hour in service.
 """
 
 from __future__ import annotations
@@ -45,12 +45,14 @@ def lines(
     sites, terminals = inventory.sites, inventory.terminals
 
     def telling(site: str, kind: str) -> Outage | None:
-        """The outage, if it says something of the line."""
-        found, where = outage(site, kind), (sites[site], terminals[site, kind])
-        if found is None or service.terminal(*where, found.start, found.start + 1):
+        """The outage, if it says something of the line: it has run within these hours alone, or for long."""
+        found, minute = outage(site, kind), now // _MINUTE * _MINUTE
+        if found is None or found.start >= minute:
             return found
-        missed = service.terminal(*where, max(found.start, now - _DAY), now // _MINUTE * _MINUTE)
-        return found if sum(end - start for start, end in missed) >= SWITCHED_ON_MS else None
+        since = max(found.start, minute - _DAY)
+        missed = service.terminal(sites[site], terminals[site, kind], since, minute)
+        unbroken = missed == [(since, minute)]
+        return found if unbroken or sum(end - start for start, end in missed) >= SWITCHED_ON_MS else None
 
     own = {s.township_code: status(s.site_id, UPLINK) for s in sites.values() if s.level is Level.TOWNSHIP}
     for code in inventory.townships:
