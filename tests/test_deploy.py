@@ -146,6 +146,17 @@ def test_mistakes_are_one_line_and_status_2(tmp_path: Path, arguments: list[str]
     assert len(message.splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", ["uninstall --root", "upgrade --root", "upgrade --config", "rollback --bundle"])
+def test_what_a_command_would_not_read_is_refused(tmp_path: Path, command: str) -> None:
+    """`uninstall --root DIR` would have taken the machine's own program away."""
+    name, option = command.split()
+    assert f"{option} does not go with {name}" in run(DEPLOY / "install", name, option, tmp_path, expect=2)
+
+
+def test_the_county_s_configuration_is_read_once(laid: Path) -> None:
+    assert "was not read" in lay(laid, "--config", ROOT / "config")
+
+
 # --- Every shipped file is accepted by the program that reads it ------------------------------------------------------
 
 

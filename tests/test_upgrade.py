@@ -164,6 +164,18 @@ async def test_what_came_before_the_first_version_is_judged_by_it(upgraded: tupl
         assert [one.how for one in found.reports] == ["log"]
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("upgraded", ["sqlite"], indirect=True)
+async def test_every_head_of_the_first_program_says_all_that_judging_needs(upgraded: tuple[Path, str]) -> None:
+    loaded = load(upgraded[0] / "config", serving=False)
+    files = sorted((upgraded[0] / "evidence").glob("*.jsonl*"))
+    for i, path in enumerate(files[1:-1], 1):
+        month, day = map(int, path.name.removeprefix("test-2026-")[:5].split("-"))
+        period = at(month, day), KILLED
+        (whole, _), (rest, _) = [await replay(loaded, traces, period) for traces in (files, files[i:])]
+        assert answer(rest) == answer(whole), path.name
+
+
 def span(period: str) -> tuple[int, int]:
     expected = FIGURES[period]
     return from_datetime(datetime.fromisoformat(expected["from"])), from_datetime(

@@ -159,13 +159,15 @@ tables() {
 
 # Everything out of a backup, on a machine where nothing is yet (`db restore` refuses where something is).
 from_backup() {
-    local copy=$STATE/.from-backup.tar.zst config=$STATE/.from-backup again=()
-    [ ! -e $ETC/monitor.toml ] || fail "$ETC/monitor.toml is there: this machine is not empty (docs/backup.md, Restore)"
+    local copy=$STATE/.from-backup.tar.zst config=$STATE/.from-backup said again=()
     # A restore that was broken off: what it left is put aside, not deleted.
     if [ -e $copy ]; then again=(--force); fi
     rm -rf $config
     install -o zhdj -g zhdj -m 0600 "$BACKUP" $copy
-    /usr/local/bin/zhdj-monitor db restore $copy --config $config "${again[@]}" || { rm -f $copy; fail "$BACKUP could not be restored"; }
+    said=$(/usr/local/bin/zhdj-monitor db restore $copy --config $config "${again[@]}" 2>&1) || {
+        rm -f $copy
+        fail "$BACKUP could not be restored: $said"
+    }
     # monitor.toml last: with it the county's configuration is there.
     find $config -type f ! -name monitor.toml -exec install -o root -g zhdj -m 0640 -t $ETC {} +
     install -o root -g zhdj -m 0640 -t $ETC $config/monitor.toml
@@ -191,7 +193,11 @@ start_all() {
     sysctl -q -p /etc/sysctl.d/60-zhdj-monitor.conf || true
     systemctl try-restart systemd-journald || true
     systemctl start "${OTHERS[@]}" || true
-    if [ "$CHANGED" = yes ]; then systemctl restart "${OTHERS[@]/postgresql/chrony}" zhdj-monitor.service || true; fi
+    # Also where the run that laid them was ended before this.
+    if [ -e $PROGRAM/changed ]; then
+        systemctl restart "${OTHERS[@]/postgresql/chrony}" zhdj-monitor.service || true
+        rm -f $PROGRAM/changed
+    fi
     systemctl start "${OURS[@]}" || true
     wait_ready || status=1
     for unit in "${OTHERS[@]}" "${OURS[@]}"; do

@@ -28,8 +28,8 @@ put() {
         rm -f "$new"
     else
         keep_theirs "$3"
+        staged || : >"$PROGRAM/changed"
         mv -f "$new" "$target"
-        CHANGED=yes
     fi
     LAID+=("$3")
 }
@@ -75,7 +75,8 @@ folder() { # MODE OWNER FOLDER
 folders() {
     # Others may pass through to the file that is theirs (Alertmanager's token), and list nothing.
     folder 0751 root:zhdj $ETC
-    folder 0750 root:root $ETC/tls
+    # The service may read the authority (token kit --ca); keys are for root alone.
+    folder 0750 root:zhdj $ETC/tls
     folder 0750 zhdj:zhdj $STATE
     folder 0750 zhdj:zhdj $BACKUPS
     folder 0750 root:adm /var/log/zhdj-monitor
@@ -86,7 +87,11 @@ folders() {
 # --- The county's own: laid once, never again -------------------------------------------------------------------------
 
 first_time_config() {
-    [ -e "$ROOT$ETC/monitor.toml" ] && return
+    if [ -e "$ROOT$ETC/monitor.toml" ]; then
+        [ -z "$BACKUP" ] || fail "$ETC/monitor.toml is there: this machine is not empty (docs/backup.md, Restore). To go on with" \
+            "an installation that was broken off, leave --from-backup out"
+        return 0
+    fi
     [ -z "$BACKUP" ] || { [ -f "$BACKUP" ] && return; fail "$BACKUP: no such file"; }
     [ -n "$CONFIG" ] || fail "the first time --config DIR is needed: the county's monitor.toml and tables (config/ is a sample)"
     [ -f "$CONFIG/monitor.toml" ] || fail "$CONFIG has no monitor.toml"
@@ -110,8 +115,6 @@ county_config() {
 
 place_all() {
     local from=$ROOT$PROGRAM/current/deploy file name
-    # shellcheck disable=SC2034  # lib/machine.sh asks whether services must begin anew
-    CHANGED=no
     put 0644 root:root $ETC/install.conf < <(printf 'NAME=%s\nBACKUP_TO=%s\nNTP=%s\n' "$NAME" "$BACKUP_TO" "$NTP")
     environment_of "$from"
     put_file 0755 root:root "$from/bin/zhdj-monitor" /usr/local/bin/zhdj-monitor
