@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pytest
+import structlog
 
 from monitor.store.database import opened
 from tests.services import Mosquitto, Postgres, Service
@@ -31,6 +33,16 @@ def pytest_runtest_makereport(
         for service in Service.started:
             report.sections.append((f"log of {service.name} on port {service.port}", service.tail()))
     return report
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """A command called in this process may set up the log for a stderr that is closed with its test."""
+    handlers = list(logging.root.handlers)
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+        logging.root.handlers[:] = handlers
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ devices say of their services."""
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -134,9 +135,10 @@ async def test_money_is_that_of_the_ledger(tmp_path: Path, database_url: str) ->
 
 
 def test_the_command_gives_json_on_stdout_or_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+    tmp_path: Path, tables_of_sqlite: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     folder = write_county(tmp_path / "config")
+    shutil.copy(tables_of_sqlite, tmp_path / "monitor.db")
     monkeypatch.setenv("ZHDJ_DATABASE__URL", f"sqlite+aiosqlite:///{tmp_path}/monitor.db")
 
     def run(*arguments: object) -> tuple[bytes, bytes]:
