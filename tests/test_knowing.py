@@ -32,7 +32,7 @@ def down(service: Serving) -> set[str]:
 
 async def until_all_up(service: Serving, played: Devices) -> None:
     names = {(a.cast.site, a.cast.terminal) for a in played.fleet.actors}
-    await wait_for_async(lambda: all(service.is_up(*name) for name in names), 20, "every terminal to be up", every=0.2)
+    await wait_for_async(lambda: all(service.is_up(*name) for name in names), SOON_S, "all to be up", every=0.2)
 
 
 async def let_pass(service: Serving, seconds: float, name: str, **labels: str) -> None:
@@ -63,10 +63,10 @@ async def test_a_killed_broker_is_a_lost_channel_and_no_outage(tmp_path: Path, m
             assert channels(service) == {"mqtt": False, "http": True, "probe": True}
             assert service.value("zhdj_terminal_up", site="V1", terminal="pc") is None
             await asyncio.to_thread(mosquitto.start)
-            await wait_for_async(lambda: channels(service)["mqtt"], 20, "the channel to be restored")
+            await wait_for_async(lambda: channels(service)["mqtt"], SOON_S, "the channel to be restored")
             await until_all_up(service, played)
             await wait_for_async(
-                lambda: (service.value("zhdj_heartbeats_received_total", via="mqtt") or 0) > received, 10, "beats"
+                lambda: (service.value("zhdj_heartbeats_received_total", via="mqtt") or 0) > received, SOON_S, "beats"
             )
             await wait_for_async(service.ready, SOON_S, "readiness")
         assert service.end() == 0

@@ -134,7 +134,8 @@ async def test_only_its_own_answer_counts(tools: Tools, monkeypatch: pytest.Monk
         await asyncio.sleep(0)
 
     bad_sequence = answer[:6] + struct.pack("!H", 9) + answer[8:]
-    for packet in (b"", b"\x45", ip, ip + sent, ip + answer[:-1] + b"?", ip + bad_sequence, b"\xff" * 100):
+    bad_body = answer[:-1] + bytes([answer[-1] ^ 1])
+    for packet in (b"", b"\x45", ip, ip + sent, ip + bad_body, ip + bad_sequence, b"\xff" * 100):
         await put(packet)
     await put(ip + answer, sender="10.0.0.2")
     assert not echo.done()
