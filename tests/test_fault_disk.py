@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from monitor.evidence import log as evidence_log
-from monitor.flows import observe
+from monitor.flows import saving
 from monitor.flows.observe import Observer
 from monitor.inventory.load import Loaded
 from tests.faults import ask, channels, heard, holds, let_live, reasons, small_disk
@@ -216,8 +216,8 @@ async def test_what_is_dropped_while_it_is_written_is_read_from_the_log(
     loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A database that takes its time, and more rows than may wait, in the middle of one transaction."""
-    monkeypatch.setattr(observe, "WAITING_ROWS", 5)
-    monkeypatch.setattr(observe, "ANSWER_S", 0.0)
+    monkeypatch.setattr(saving, "WAITING_ROWS", 5)
+    monkeypatch.setattr(saving, "ANSWER_S", 0.0)
     url, logs = fresh(tmp_path), tmp_path / "logs"
     async with observing(loaded, url, logs, NOON) as observer:
         await minutes(observer, 5)
@@ -231,7 +231,7 @@ async def test_what_is_dropped_while_it_is_written_is_read_from_the_log(
         assert isinstance(observer.clock, DrivenClock)
         observer.heartbeat("V1", "pc", "mqtt", boot="b", seq=1)
         await observer.cut()
-        saving = asyncio.create_task(observer.save())
+        written = asyncio.create_task(observer.save())
         await asyncio.sleep(0)
         for n in range(60):
             observer.clock.at += MINUTE
@@ -243,7 +243,7 @@ async def test_what_is_dropped_while_it_is_written_is_read_from_the_log(
             await observer.cut()
         assert any(r.startswith("database: no answer for") for r in observer.board.ready())
         goes_on.set()
-        await saving
+        await written
         assert observer.board.ready() == []
         await observer.stop()
     held = await holds(loaded, url, logs)

@@ -14,7 +14,7 @@ import pytest
 from monitor.clock import Clock, from_iso
 from monitor.evidence.lines import LAST_MS, OpenedLine, ProbeLine, millis
 from monitor.evidence.reading import read_lines, trace_files
-from monitor.flows import observe
+from monitor.flows import saving
 from monitor.flows.judging import Judge
 from monitor.flows.observe import Observer
 from monitor.flows.replay import figures, rebuild
@@ -205,7 +205,7 @@ async def test_beats_that_the_broker_kept_fill_our_own_gap(loaded: Loaded, tmp_p
 async def test_a_database_that_is_away_misses_nothing(
     loaded: Loaded, own_postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observe, "WAITING_ROWS", 10)  # so that what waits must be dropped and read from the log
+    monkeypatch.setattr(saving, "WAITING_ROWS", 10)  # so that what waits must be dropped and read from the log
     logs, url = tmp_path / "logs", own_postgres.create_database()
     async with observing(loaded, url, logs, NOON) as observer:
         await live(observer, NOON + HOUR, silent=(NOON + HOUR // 3, NOON + HOUR // 2))

@@ -7,14 +7,12 @@ nothing can come between judging a line and appending it. Only cuts wait, for th
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from monitor import __version__
 from monitor.clock import Clock, to_iso
@@ -47,6 +45,7 @@ from monitor.evidence.reading import Read, trace_files
 from monitor.flows.inventory_files import follow_files
 from monitor.flows.judging import Judge
 from monitor.flows.replay import rebuild
+from monitor.flows.saving import Saving, failed
 from monitor.flows.told_windows import line_of
 from monitor.inventory.load import Loaded
 from monitor.inventory.versions import body_of
@@ -55,15 +54,8 @@ from monitor.store.view import Position, View
 
 log = structlog.get_logger()
 
-#: Rows that may wait for the database. Beyond it they are dropped: it catches up from the log when it is back.
-WAITING_ROWS = 200_000
-#: Rows of one transaction, about: it must end within its time, and preparing it must not hold up the loop.
-ROWS_AT_ONCE = 5_000
-#: Of one transaction, and of the last one before we stop, seconds.
-SAVE_S = 60.0
+#: What the database may take for what is left when we stop, seconds.
 LAST_SAVE_S = 5.0
-#: A database that has not answered for so long is away, seconds.
-ANSWER_S = 10.0
 #: The clock may be this far before the last line (it is being slewed); further back it was set back.
 BEHIND_MS = 2_000
 #: Somebody looks every second; if nobody did for so long, the process stood still, or the machine slept.
@@ -114,14 +106,11 @@ class Observer:
         self.sequences = Sequences()
         self.log = EvidenceLog(folder, loaded.settings.observer, self.engine.day_of)
         self._uncut: list[Changes] = []  # judged from lines that no cut holds yet
-        self._waiting: deque[tuple[Changes, Position]] = deque()
-        self._rows = 0
-        self._behind = False
+        self._saving = Saving(view, self.board, self._catch_up)
         self._looked: int | None = None  # when somebody last looked; None: nobody ever does
         self._passed = (
             BEGINNING  # when the last version was taken up: no line may stand before it, were the clock set back
         )
-        self._asked: float | None = None  # since when the database is being asked (the loop's clock)
         self._durable = Position("", 0, 0)
         self._cutting: asyncio.Task[None] | None = None
 
@@ -454,81 +443,27 @@ class Observer:
         except OSError as error:
             self.log.give_back(job)
             self._uncut[:0] = [c for c in changes if c.size]
-            self._trouble_with("log", error)
+            failed(self.board, "log", error)
             return
         self.log.taken(job)
         self.board.trouble("log", "")
         self._durable = Position(cut.file, cut.offset, cut.at)
-        if not self._behind:
-            for one in changes:
-                self._waiting.append((one, self._durable))
-                self._rows += one.size
-            if self._rows > WAITING_ROWS:
-                self._fall_behind()
+        self._saving.take(changes, self._durable)
         self._look_around()
 
     def queues(self) -> dict[str, int]:
         """What waits: bytes of the log for the disk, rows for the database (0 while it catches up from the log)."""
-        return {"log_bytes": self.log.waiting_bytes, "database_rows": self._rows}
-
-    def _fall_behind(self) -> None:
-        """Drop what waits for the database: it is in the log."""
-        self._waiting.clear()
-        self._rows = 0
-        self._behind = True
+        return {"log_bytes": self.log.waiting_bytes, "database_rows": self._saving.rows}
 
     def _look_around(self) -> None:
         """Troubles that nobody reports: a database that hangs, a clock that was set back."""
         behind = self.log.at - self.clock.now()
         self.board.trouble("clock", f"{behind // 1000} s before the log's last line" if behind > BEHIND_MS else "")
-        if self._asked is not None and (asked_s := asyncio.get_running_loop().time() - self._asked) > ANSWER_S:
-            self._trouble_with("database", TimeoutError(f"no answer for {asked_s:.0f} s"))
+        self._saving.look()
 
     async def save(self) -> None:
         """Write what follows from the cuts so far into the database; what it does not take waits."""
-        loop = asyncio.get_running_loop()
-        try:
-            while self._behind or self._waiting:
-                self._asked = loop.time()
-                if self._behind:
-                    await self._catch_up()
-                else:
-                    await self._save_some()
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            self._trouble_with("database", error)
-            return
-        finally:
-            self._asked = None
-        self.board.trouble("database", "")
+        await self._saving.save()
 
-    async def _catch_up(self) -> None:
-        """From the log, up to here; the cuts that come meanwhile wait again."""
-        until, self._behind = self._durable, False
-        try:
-            await rebuild(self.view, Judge(self.loaded), self._logs(), until=until, torn_end=True)
-        except BaseException:
-            self._fall_behind()
-            raise
-        log.info("database.caught_up", file=until.file, offset=until.offset)
-
-    async def _save_some(self) -> None:
-        """The oldest of what waits, in whole cuts."""
-        batch: list[tuple[Changes, Position]] = []
-        rows = 0
-        for waiting in self._waiting:
-            if batch and rows + waiting[0].size > ROWS_AT_ONCE and waiting[1] != batch[-1][1]:
-                break
-            batch.append(waiting)
-            rows += waiting[0].size
-        async with asyncio.timeout(SAVE_S):
-            await self.view.save([c for c, _ in batch], batch[-1][1])
-        if not self._behind:  # otherwise they were dropped meanwhile
-            for _ in batch:
-                self._rows -= self._waiting.popleft()[0].size
-
-    def _trouble_with(self, part: str, error: Exception) -> None:
-        """Say it once, and show it for as long as it lasts."""
-        what = (str(error) or type(error).__name__).splitlines()[0][:200]
-        if part not in self.board.troubles:
-            log.error(f"{part}.failed", error=what)
-        self.board.trouble(part, what)
+    async def _catch_up(self, until: Position) -> None:
+        await rebuild(self.view, Judge(self.loaded), self._logs(), until=until, torn_end=True)

@@ -56,7 +56,7 @@ async def many_beats(folder: str, seconds: float) -> None:
 
         # Everybody once, as after a start, and all of it written down: what follows is an ordinary minute.
         await play(TERMINALS / PER_S, [])
-        while observer._waiting or observer._uncut:
+        while observer.queues()["database_rows"] or observer._uncut:
             await asyncio.sleep(0.1)
         late: list[float] = []
         before, start = time.process_time(), time.monotonic()
