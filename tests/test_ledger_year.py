@@ -22,7 +22,6 @@ from monitor.cli import program
 from monitor.clock import wall_ms
 from monitor.core.access import Actor, Role
 from monitor.core.allocation import allocate
-from monitor.core.indicators import same_text
 from monitor.core.money import in_yuan
 from monitor.errors import MonitorError
 from monitor.flows.people import add_person
@@ -33,7 +32,7 @@ from monitor.store import tables
 from monitor.store.database import opened
 from tests.ledgers import ROOT, county, with_orders
 from tests.services import program as found_program
-from tests.year_like_2020 import declared_2020, known, table_2020
+from tests.year_like_2020 import declared_2020, known, same_text, table_2020
 
 PASSWORD = "Kaijiang-2020-ledger"
 REFUSED = "专项资金余额不足：可用 0.00 元，本笔 0.01 元"

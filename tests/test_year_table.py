@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.declared import NARRATIVE
-from monitor.core.indicators import FIGURES, same_text
+from monitor.core.indicators import FIGURES
 from monitor.core.maintenance import Verdict
 from monitor.core.money import in_wan_exactly
 from monitor.core.report import Counted, Sum
@@ -25,7 +25,7 @@ from monitor.publish.documents.blocks import Document, Table, Text
 from monitor.publish.reports.narrative import narrative
 from monitor.publish.reports.template_files import templates_of
 from monitor.publish.reports.year import annex, evaluation, goals
-from tests.year_like_2020 import WHOLE, declared_2020, facts_of, known, month, places, table_2020
+from tests.year_like_2020 import WHOLE, declared_2020, facts_of, known, month, places, same_text, table_2020
 
 TEMPLATES = templates_of(2020)
 DOCS = Path(__file__).parent.parent / "docs"

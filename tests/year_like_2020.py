@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -27,6 +28,15 @@ WHOLE = Sum(0, 0, 0, 0, 0, 0)
 
 #: What was wrong: (month, site/terminal) -> verdict.
 Wrong = Mapping[tuple[int, str], Verdict]
+
+
+def same_text(one: str, other: str) -> bool:
+    """Do two texts say the same, width and white space aside?"""
+    return _plain(one) == _plain(other)
+
+
+def _plain(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).split())
 
 
 @cache

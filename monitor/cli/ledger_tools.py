@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from monitor.cli.acting import act
 from monitor.clock import wall_ms
 from monitor.core.access import Actor
-from monitor.core.money import in_yuan, parse_fen
+from monitor.core.money import parse_fen
 from monitor.errors import MonitorError
-from monitor.flows.ledger.asking import Asking, Where
+from monitor.flows.ledger.asking import Asking
 from monitor.inventory.load import Loaded
 
 _MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
@@ -71,10 +71,6 @@ def asked(
     return act(config, as_name, password_file, run)
 
 
-def where(year: int, fund: str) -> Where:
-    return Where(year, fund)
-
-
 def tell(answer: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None:
     """The answer as JSON, or a few lines for people."""
     if as_json:
@@ -83,15 +79,3 @@ def tell(answer: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None
     else:
         for line in lines():
             print(line)
-
-
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Iterable[str]:
-    """Tab-separated lines; columns that end in `_fen` in 元."""
-    for row in rows:
-        yield "\t".join(_cell(name, row[name]) for name in columns)
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    return in_yuan(value) if name.endswith("_fen") else str(value)

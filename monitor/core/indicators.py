@@ -7,7 +7,6 @@ A template is data (docs/reports.md, The year). Its texts name figures in braces
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -203,15 +202,6 @@ def actual_of(row: GoalRow, met: bool, figures: Mapping[str, Figure]) -> str:
 def annual(declared: str, computed: str) -> str:
     """年度总体目标实际完成情况: what was declared of the rest of the project, then what is measured."""
     return f"{declared.rstrip('；;。')}；{computed}" if declared.strip() else computed
-
-
-def same_text(one: str, other: str) -> bool:
-    """Do two texts say the same, width and white space aside?"""
-    return plain(one) == plain(other)
-
-
-def plain(text: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", text).split())
 
 
 def _count(number: int) -> Figure:

@@ -6,8 +6,6 @@ import re
 import unicodedata
 from decimal import ROUND_HALF_UP, Decimal
 
-FEN_PER_YUAN = 100
-FEN_PER_WAN = 1_000_000
 #: Ten thousand 亿元: above this it is a slip of the pen, and every sum of such amounts still fits the database.
 MAX_FEN = 10**14
 _AMOUNT = re.compile(r"[￥¥]?([+-]?)[￥¥]?(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d{0,9}))?(万元|万|元)?", re.ASCII)

@@ -196,9 +196,3 @@ async def take_sheet(
 
 def _of_row(cells: Mapping[str, str], year: int) -> Declared:
     return Declared(0, year, key_of(cells["key"]), unguarded(cells["text"]), unguarded(cells.get("reason", "")))
-
-
-def known_by(declared: Mapping[str, Declared], key: str) -> str:
-    """The text in force under a key; "" where there is none."""
-    found = declared.get(key)
-    return found.text if found is not None else ""

@@ -91,13 +91,6 @@ class Tokens:
         """For tokens in paths. A device's or relay's is refused there: paths end in other people's logs."""
         return self.find(token, PING)
 
-    def speaks_for(self, bearer: str, site: str, terminal: str) -> str | None:
-        """None, or why not: `unauthorized` (no such token) or `forbidden` (not its terminal)."""
-        token = self.bearer(bearer)
-        if token is None:
-            return "unauthorized"
-        return None if (site, terminal) in token.terminals else "forbidden"
-
     def signs_in(self, user: str, password: str) -> bool:
         """MQTT: user `{site}/{terminal}` with a device's token as password, or `@{label}` with that relay's."""
         token = self.find(password, DEVICE, RELAY)

@@ -8,7 +8,6 @@ import os
 import tempfile
 from pathlib import Path
 
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.errors import MonitorError
@@ -33,11 +32,6 @@ async def keep(connection: AsyncConnection, folder: Path, path: Path, actor: str
 def place(folder: Path, sha256: str) -> Path:
     """Where a paper lies."""
     return folder / sha256[:2] / sha256
-
-
-async def known(connection: AsyncConnection, sha256: str) -> bool:
-    """Is there a paper with this content?"""
-    return bool((await connection.execute(select(func.count()).where(paper.c.sha256 == sha256))).scalar())
 
 
 def _store(folder: Path, path: Path) -> tuple[str, int]:

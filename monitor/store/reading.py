@@ -13,7 +13,7 @@ from monitor.core.outage import ALIVE, Outage
 from monitor.core.sites import CHANNELS
 from monitor.core.timeline import DOWN, UNKNOWN, UP, Edge, Step, Timeline, Value, new_timeline
 from monitor.core.window import Window
-from monitor.store.digests import Counts, said_in, unpack
+from monitor.store.digests import said_in
 from monitor.store.edges import unpack as unpack_edge
 from monitor.store.tables import check, cut, digest, loss, outage, span, status
 from monitor.store.windows import in_force as windows_in_force
@@ -199,13 +199,6 @@ async def followed_to(connection: AsyncConnection, observer: str) -> int | None:
     found = await connection.execute(select(cut.c.at_ms).where(cut.c.observer == observer))
     at: int | None = found.scalar()
     return at
-
-
-async def digests(connection: AsyncConnection, first: int, last: int) -> dict[tuple[int, int], Counts]:
-    """Evidence by (day, check number) of the local days `first` to `last`, both as 20261001 and included."""
-    query = select(digest.c.day, digest.c.body).where(digest.c.day.between(first, last)).order_by(digest.c.day)
-    rows = await connection.execute(query)
-    return {(row.day, number): counts for row in rows for number, counts in unpack(row.body).items()}
 
 
 async def said(connection: AsyncConnection, first: int, last: int) -> dict[str, dict[str, tuple[int, int]]]:

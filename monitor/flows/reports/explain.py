@@ -122,7 +122,7 @@ async def explain_site(
         checks = _checks(it.counter, held, terminal, it.period, own)
         told = await orders.listed(connection, site=site_id)
         numbers = [o.id for o in told if _concerns(o, site_id, terminal, it.period)]
-        costs = await _costs_of_site(connection, loaded, period, site_id)
+        costs = await _costs_of_site(connection, period, site_id)
         observers = await reading.observers(connection, site_id)
         stored = await versions.rows(connection)
         sealed = await _sealed(connection, period, site_id, mine)
@@ -313,9 +313,7 @@ async def chain_of(engine: AsyncEngine, loaded: Loaded, number: int) -> Chain:
     )
 
 
-async def _costs_of_site(
-    connection: AsyncConnection, loaded: Loaded, period: Period, site_id: str
-) -> list[dict[str, Any]]:
+async def _costs_of_site(connection: AsyncConnection, period: Period, site_id: str) -> list[dict[str, Any]]:
     """Entries of the ledger for the site that were paid in the period."""
     found = await entries.wanted(connection, entries.Wanted(site=site_id, limit=COSTS))
     first, last = period.first.isoformat(), period.last.isoformat()

@@ -39,7 +39,7 @@ def compose_site(it: SiteExplanation) -> Document:
     """A site's month, of all of its terminals or of one."""
     words = Words(it.about.timezone, it.lines)
     unit = unit_for([n for a in it.accounts for n in explain_account.lengths(a)])
-    sections = [Section("结论", "结论", list(_conclusion(it, words, unit)))]
+    sections = [Section("结论", "结论", list(_conclusion(it, unit)))]
     for account in it.accounts:
         title = f"{terminal(account.terminal)}：为什么是这个数"
         others = it.accounts[:-1] if account.terminal is None and it.terminal is None else ()
@@ -61,7 +61,7 @@ def compose_site(it: SiteExplanation) -> Document:
 # --- a site -----------------------------------------------------------------------------------------------------------
 
 
-def _conclusion(it: SiteExplanation, words: Words, unit: Unit) -> Iterator[Block]:
+def _conclusion(it: SiteExplanation, unit: Unit) -> Iterator[Block]:
     if not it.adds_up():
         yield Text("各部分相加与统计结果不符：说明有误，请勿采用，并报告开发方。", warning=True)
     least = it.accounts[-1].minima[0]

@@ -6,7 +6,6 @@ Of several for a year the one with the latest `from` is taken, a county's own be
 from __future__ import annotations
 
 import hashlib
-import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -275,9 +274,3 @@ def _form(read: _Form, year: int) -> EvaluationForm:
     )  # fmt: skip
     limits = Limits(**read.limits.model_dump())
     return EvaluationForm(read.id, read.since, read.style, read.title, policy, rows, limits)
-
-
-def longest(form: EvaluationForm, key: str) -> int | None:
-    """How many characters a declared text may have; None where the form says nothing."""
-    found = re.fullmatch(r"text\.(conclusion|problems|measures)", key)
-    return int(getattr(form.limits, found[1])) if found else None
