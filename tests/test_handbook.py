@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from monitor.cli import program
-from monitor.flows import outbox
+from monitor.flows import watchdog
 
 ROOT = Path(__file__).parents[1]
 README, DUTY, ADMIN = (
@@ -52,7 +52,7 @@ def test_short_forms_name_commands_that_there_are() -> None:
 
 
 def test_what_the_service_says_of_itself_has_a_page() -> None:
-    own = re.findall(r'"(Zhdj\w+)"', Path(outbox.__file__).read_text(encoding="utf-8"))
+    own = re.findall(r'"(Zhdj\w+)"', Path(watchdog.__file__).read_text(encoding="utf-8"))
     assert own == ["ZhdjAlertingSilent"]
     assert f'<a id="{own[0]}"></a>' in DUTY
 

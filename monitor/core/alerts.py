@@ -22,6 +22,8 @@ REMIND_MS = 11 * 3_600_000
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 5_000, 300_000
 #: The alert that always fires (deploy/prometheus); its absence is what says something.
 WATCHDOG = "Watchdog"
+#: How the fingerprints of our own alerts begin, which need no Prometheus.
+OWN = "own"
 #: What is read of one name or sentence from outside, in characters.
 LONGEST = 300
 #: Names in one line; more are counted: 等 N 个. Fewer are named where a message would be too long.

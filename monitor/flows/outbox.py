@@ -3,8 +3,9 @@
     Outbox.take()   the webhook: what is new goes into the table, in one transaction, before Alertmanager is answered
     Outbox.step()   every second: ends that were held back, messages through the outlets, the watchdog
 
-Where the database takes nothing, `take` tells at once and is done only when every outlet took it: until then
-Alertmanager tries again.
+What is said of an alert, and whether it is over, stands in flows/telling; who is on duty in flows/duty. Where the
+database takes nothing, `take` tells at once and is done only when every outlet took it: until then Alertmanager tries
+again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from monitor.clock import to_iso
 from monitor.core.alerts import (
     DROPPED,
     FIRING,
@@ -33,14 +33,12 @@ from monitor.core.alerts import (
     townships,
     what_to_do,
 )
-from monitor.core.roster import Duty, on_duty
-from monitor.core.sites import UPLINK
-from monitor.core.timeline import DOWN, UP
-from monitor.core.uplink import FIXED
-from monitor.errors import ConfigError, MonitorError
-from monitor.inventory.roster import NAME, read_roster
+from monitor.errors import MonitorError
+from monitor.flows.duty import Roster
+from monitor.flows.telling import has_lasted, is_long_back, looked_at, telling_of
+from monitor.flows.watchdog import Watchdog
 from monitor.publish.board import Board
-from monitor.publish.outlets import LONGEST, NotSent, ping, send
+from monitor.publish.outlets import LONGEST, NotSent, send
 from monitor.publish.views import OutboxFigures
 from monitor.settings import Settings
 from monitor.store import outbox
@@ -56,16 +54,9 @@ GIVE_UP_MS, KEEP_MS = 7 * 86_400_000, 31 * 86_400_000
 KEEP_S = 5.0
 #: So many failures in a row are a warning that the service shows.
 TRIES = 3
-#: While a message waits for longer than this, the switch outside is not told that all is well.
-STUCK_MS = 600_000
 #: Between two looks at what is held, at the roster's file, at ends that nobody told us, and at old rows (ms).
 LOOK_MS, ENDS_MS, PRUNE_MS = 5_000, 60_000, 3_600_000
-#: What is back for so long, and was not ended by Alertmanager: longer than its own way takes (docs/alerts.md, Times).
-MISSED_MS = 600_000
-#: Alerts of our own, which need no Prometheus.
-OWN = "own"
-#: `about` of alerts whose thing can be taken out of the inventory, which ends them and is no recovery.
-OF_SITES = ("site", "fixed", "terminal")
+#: The receiver that alerts of our own are for.
 DUTY = "duty"
 DATABASE_AWAY = (SQLAlchemyError, OSError, TimeoutError)
 
@@ -77,24 +68,21 @@ class Outbox:
         self.engine = engine
         self.settings = settings
         self.board = board
-        self.folder = folder
         self.figures = board.outbox = OutboxFigures()
         self.woken = asyncio.Event()
         outlets = settings.alerts.outlets
         self.figures.sent = dict.fromkeys(outlets, 0)
         self.figures.failed = dict.fromkeys(outlets, 0)
         self.figures.waiting = dict.fromkeys(outlets, 0)
-        self._began = board.now()
-        self._roster: list[Duty] = []
-        self._roster_stamp: object = None
+        self._watchdog = Watchdog(settings.alerts, board, self.figures, lambda own: self.take(DUTY, [own]))
+        self._roster = Roster(board, folder, settings.zone)
         self._taking = asyncio.Lock()
         self._busy = asyncio.Lock()  # an outlet has one message at a time, also while the database is away
         self._free_at: dict[str, int] = {}
         self._failures: dict[str, int] = {}
         self._sent_unmarked: dict[int, int] = {}  # n -> when, of what the database was not told of yet
         self._told: dict[tuple[str, str, str, int], Telling] = {}  # without the database: outlet, alert, status, start
-        self._looked = self._ends_looked = self._pruned = self._pinged = 0
-        self._silent: bool | None = None  # of the watchdog; None: nothing is known since the start
+        self._looked = self._ends_looked = self._pruned = 0
 
     # --- in -----------------------------------------------------------------------------------------------------
 
@@ -145,7 +133,7 @@ class Outbox:
     async def _new(
         self, connection: AsyncConnection, outlet: str, alert: Alert, last: Telling | None, now: int
     ) -> Telling | None:
-        if last is not None and last.alert.starts_ms < alert.starts_ms and self._has_lasted(alert, last):
+        if last is not None and last.alert.starts_ms < alert.starts_ms and has_lasted(self.board, alert, last):
             # Prometheus lost sight of it, and Alertmanager told no end (it was inhibited, or killed): there was none.
             await outbox.goes_on(connection, None, last.n, alert.starts_ms)
             last = last._replace(alert=last.alert._replace(starts_ms=alert.starts_ms))
@@ -157,83 +145,31 @@ class Outbox:
             todo = what_to_do(last, alert, now)
         if todo == "known":
             return None
-        telling = self._telling(outlet, alert, last, now)
+        telling = telling_of(self.board, outlet, alert, last, now)
         return telling._replace(reminder=todo == "remind")
-
-    def _has_lasted(self, alert: Alert, last: Telling) -> bool:
-        """Is what fires what was told as begun, and was it never back? (If it is just back, its end is what comes.)"""
-        if alert.status != FIRING or last.alert.status != FIRING:
-            return False
-        value, since = self._standing(alert)
-        lasts = value == DOWN and since is not None and since <= last.made_ms
-        return lasts or value == UP or alert.fingerprint.startswith(OWN)
 
     def _told_last(self, outlet: str, alert: Alert) -> Telling | None:
         """While the database was away."""
         found = [t for (o, f, _, _), t in self._told.items() if (o, f) == (outlet, alert.fingerprint)]
         return max(found, key=lambda t: t.made_ms, default=None)
 
-    def _telling(self, outlet: str, alert: Alert, last: Telling | None, now: int) -> Telling:
-        value, since = self._standing(alert)
-        if alert.status == FIRING:
-            began = since if value == DOWN and since is not None else alert.starts_ms
-            if last is not None and last.alert.status == FIRING:
-                began = min(began, last.since_ms)
-            return Telling(0, outlet, alert, began, WAITING, now)
-        began = last.since_ms if last is not None else alert.starts_ms
-        if value is None:  # nobody can look: Prometheus' word
-            if alert.labels.get("about") in OF_SITES:
-                said = f"{alert.annotations.get('object', '')}，已不再监测"
-                alert = alert._replace(annotations={**alert.annotations, "object": said})
-            return Telling(0, outlet, alert, began, WAITING, now)
-        if alert.labels.get("about") == "line" and value == UP:
-            since = self.board.back_since(alert.township, began)
-        if value == UP and since is not None:
-            alert = alert._replace(ends_ms=max(since, began))
-        return Telling(0, outlet, alert, began, WAITING if self._is_over(alert, value) else HELD, now)
-
-    def _standing(self, alert: Alert) -> tuple[str | None, int | None]:
-        """What the board says now of the thing: its value and since when. None: it is nothing that the board knows."""
-        site, terminal = alert.labels.get("site", ""), alert.labels.get("terminal", "")
-        match alert.labels.get("about"):
-            case "site":
-                return self.board.standing(site)
-            case "fixed":
-                return self.board.standing(site, FIXED)
-            case "terminal" if terminal != UPLINK:
-                return self.board.standing(site, (terminal,))
-            case "line":
-                line = self.board.lines().get(alert.township)
-                if line is not None:
-                    return {True: UP, False: DOWN, None: "unknown"}[line.is_up], line.since
-            case "county":
-                return (DOWN, None) if self.board.many_are_down() else (UP, self.board.now())
-        return None, None
-
-    def _is_over(self, alert: Alert, value: str) -> bool:
-        """Back, and at a time when people are told: service hours end alerts, and bring nothing back."""
-        if value != UP:
-            return False
-        site = self.board.inventory.sites.get(alert.labels.get("site", ""))
-        return site is None or self.board.service.is_in_service(site, None, self.board.now())
-
     # --- out ----------------------------------------------------------------------------------------------------
 
     async def step(self) -> None:
         """One round. Raises what a database that is away raises; what was sent is remembered and not sent again."""
         now = self.board.now()
-        await self._mind_the_watchdog(now)
+        await self._watchdog.look(now)
         if now - self._looked >= LOOK_MS:
             self._looked = now
-            await self._read_roster(now)
+            await self._roster.look(now)
         if now - self._ends_looked >= ENDS_MS:
             self._ends_looked = now
             await self._end_what_is_back(now)
-        await self._mark(now)
+        await self._mark()
         async with looking(self.engine) as connection:
             tellings = await outbox.open_ones(connection, self.settings.observer)
         waiting = [t for t in tellings if t.state == WAITING and t.n not in self._sent_unmarked]
-        waiting += await self._release([t for t in tellings if t.state == HELD], now)
+        waiting += await self._release([t for t in tellings if t.state == HELD])
         old = [t.n for t in waiting if now - t.made_ms > GIVE_UP_MS]
         if old or now - self._pruned >= PRUNE_MS:
             self._pruned = now
@@ -247,47 +183,39 @@ class Outbox:
         async with self._busy:
             due = [name for name, some in by_outlet.items() if some and self._free_at.get(name, 0) <= now]
             await asyncio.gather(*(self._send(name, by_outlet[name], now) for name in due))
-        await self._mark(now)
+        await self._mark()
 
     async def _end_what_is_back(self, now: int) -> None:
         """Ends that Alertmanager does not tell: what was inhibited, or outside the hours of its route, or what it was
         killed over when Prometheus ended it, it forgets."""
         async with looking(self.engine) as connection:
             begun = await outbox.without_end(connection, self.settings.observer)
-        back = [t for t in begun if t.outlet in self.settings.alerts.outlets and self._is_long_back(t, now)]
+        back = [t for t in begun if t.outlet in self.settings.alerts.outlets and is_long_back(self.board, t, now)]
         if not back:
             return
         async with self._taking, writing(self.engine) as connection:
             still = {t.n for t in await outbox.without_end(connection, self.settings.observer)}
             ends = [
-                self._telling(t.outlet, t.alert._replace(status=RESOLVED, ends_ms=now), t, now)
+                telling_of(self.board, t.outlet, t.alert._replace(status=RESOLVED, ends_ms=now), t, now)
                 for t in back
                 if t.n in still
             ]
             await outbox.add(connection, self.settings.observer, ends)
         log.warning("outbox.ended", alerts=len(ends))
 
-    def _is_long_back(self, begun: Telling, now: int) -> bool:
-        value, since = self._standing(begun.alert)
-        if begun.alert.labels.get("about") == "line":
-            since = self.board.back_since(begun.alert.township, begun.since_ms)
-        return value == UP and since is not None and min(now - since, now - begun.made_ms) > MISSED_MS
-
-    async def _release(self, held: Sequence[Telling], now: int) -> list[Telling]:
+    async def _release(self, held: Sequence[Telling]) -> list[Telling]:
         """Those whose thing is back by now."""
-        over: list[Telling] = []
-        seen: list[tuple[int, int]] = []
-        for t in held:
-            value, since = self._standing(t.alert)
-            if value == UP and since is not None and (t.alert.ends_ms or 0) < t.made_ms < since:
-                seen.append((t.n, since))  # back while nobody is told: its end stands, whatever the night brings
-                t = t._replace(alert=t.alert._replace(ends_ms=since))
-            if value is None or self._is_over(t.alert, value):
-                over.append(t._replace(state=WAITING))
-        if over or seen:
+        looked = [looked_at(self.board, t) for t in held]
+        over = [t for t in looked if t.state == WAITING]
+        ended = {
+            t.n: end
+            for t, was in zip(looked, held, strict=True)
+            if (end := t.alert.ends_ms) is not None and end != was.alert.ends_ms
+        }
+        if over or ended:
             async with writing(self.engine) as connection:
-                for n, since in seen:
-                    await outbox.ended(connection, n, since)
+                for n, end in ended.items():
+                    await outbox.ended(connection, n, end)
                 await outbox.put(connection, [t.n for t in over], WAITING)
         return over
 
@@ -295,7 +223,7 @@ class Outbox:
         """One message, as much as it takes; then the outlet rests."""
         outlet = self.settings.alerts.outlets[name]
         text, told = message(tellings, self.settings.zone, now, LONGEST[outlet.kind])
-        people = on_duty(self._roster, now, townships(told))
+        people = self._roster.on_duty(now, townships(told))
         self._free_at[name] = now + int(60_000 / outlet.per_min)
         try:
             await send(outlet, text, people)
@@ -319,7 +247,7 @@ class Outbox:
         log.info("outbox.sent", outlet=name, alerts=len(told), people=len(people))
         return True
 
-    async def _mark(self, now: int) -> None:
+    async def _mark(self) -> None:
         """Tell the database what was sent."""
         if not self._sent_unmarked:
             return
@@ -337,7 +265,7 @@ class Outbox:
         async with self._busy:
             for name in outlets:
                 new = [
-                    self._telling(name, a, last, now)
+                    telling_of(self.board, name, a, last, now)
                     for a in alerts
                     if what_to_do(last := self._told_last(name, a), a, now) in ("tell", "remind")
                     # The end of what the database may know of.
@@ -364,69 +292,3 @@ class Outbox:
             self.figures.refused += len(alerts)
             raise MonitorError(f"the database is away, and not all could be told through {', '.join(missing)}")
         return count
-
-    # --- the watchdog and the roster ----------------------------------------------------------------------------
-
-    async def _mind_the_watchdog(self, now: int) -> None:
-        """Tell the outside that the whole way works; say so ourselves when the alert that always fires is missing."""
-        alerts, last = self.settings.alerts, self.figures.watchdog_ms
-        if last is not None and last > self._pinged and alerts.outside_url_file and not self._is_stuck(now):
-            self._pinged = last
-            try:
-                await ping(alerts.outside_url_file)
-                self.figures.outside_ms = now
-                self.board.warn("outside", "")
-            except NotSent as error:
-                self.board.warn("outside", f"the switch outside could not be told: {error}")
-        if not alerts.watchdog_s:
-            return
-        since = max(last or 0, self._began)
-        silent = now - since > alerts.watchdog_s * 1000
-        if silent == self._silent or (last is None and not silent):
-            return
-        if silent or self._silent:
-            said = f"nothing from Prometheus and Alertmanager since {to_iso(since)}" if silent else ""
-            self.board.warn("watchdog", said)
-            log.warning("watchdog.silent" if silent else "watchdog.back", since=to_iso(since))
-        # Also the first that is heard after a start: the silence may have been told of before it.
-        await self.take(DUTY, [_own_alert(silent, since, last or now)])
-        self._silent = silent  # after it was taken: else it is tried again
-
-    def _is_stuck(self, now: int) -> bool:
-        return self.figures.oldest_ms is not None and now - self.figures.oldest_ms > STUCK_MS
-
-    async def _read_roster(self, now: int) -> None:
-        """Its file, if it changed. One with mistakes changes nothing."""
-        if self.folder is None:
-            return
-        stamp = await asyncio.to_thread(_stamp, self.folder)
-        if stamp != self._roster_stamp:
-            self._roster_stamp = stamp
-            zone, codes = self.settings.zone, set(self.board.inventory.townships)
-            try:
-                self._roster = await asyncio.to_thread(read_roster, self.folder, zone, codes)
-                self.board.warn(NAME, "")
-            except ConfigError as error:
-                log.error("roster.refused", mistakes=[str(m) for m in error.mistakes])
-                self.board.warn(NAME, f"what held holds on: {error.mistakes[0]}")
-        if stamp and NAME not in self.board.warnings and not on_duty(self._roster, now, ("",)):
-            self.board.warn("duty", "nobody is on duty now")
-        else:
-            self.board.warn("duty", "")
-
-
-def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    paths = (folder / f"{NAME}.{suffix}" for suffix in ("csv", "xlsx"))
-    return tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in paths if p.exists())
-
-
-def _own_alert(silent: bool, since: int, ends: int) -> Alert:
-    labels = {"alertname": "ZhdjAlertingSilent", "severity": "critical", "about": "monitor"}
-    annotations = {
-        "place": "监测系统",
-        "title": "告警通道中断",
-        "object": "Prometheus、Alertmanager",
-        "description": "收不到 Prometheus 和 Alertmanager 的例行信号，站点离线时不会有人收到告警。请检查这两个服务。",
-    }
-    status = FIRING if silent else RESOLVED
-    return Alert(f"{OWN}-watchdog", status, since, None if silent else ends, labels, annotations)
