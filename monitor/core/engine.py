@@ -8,7 +8,6 @@ order of the table in §7 (channel, will, heartbeat, probe).
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
@@ -17,45 +16,16 @@ from monitor.core.beats import HeartbeatWatch
 from monitor.core.channel import Channel, Variant
 from monitor.core.digest import Digest, expected
 from monitor.core.heartbeat import BELIEVED_MS, LATE_LIMIT_MS
-from monitor.core.outage import Outage, OutageBook
+from monitor.core.outage import Outage
 from monitor.core.probe import ProbeWatch
 from monitor.core.sites import CHANNELS, Check, Inventory
 from monitor.core.status import NOTHING_KNOWN, Status, site_status
-from monitor.core.timeline import (
-    BEGINNING,
-    DOWN,
-    UNKNOWN,
-    Edge,
-    Step,
-    Timeline,
-    load_timeline,
-    new_timeline,
-    replace,
-    roll_up,
-    timeline_state,
-    value_at,
-)
+from monitor.core.terminal import TerminalWatch
+from monitor.core.timeline import BEGINNING, DOWN, Step, Timeline
 from monitor.core.watch import Watch
 
 #: Local days, as ms: the day that holds an instant -> (its name YYYY-MM-DD, its start, its end).
 Days = Callable[[int], tuple[str, int, int]]
-
-_CHOOSE: dict[str, Callable[..., int]] = {"any": max, "all": min}
-
-
-class TerminalWatch:
-    """A terminal: its checks, their roll-up, its outages. Of one that only ever had one check that timeline is its own
-    (`shared`). `watches` holds checks that have ended, too, as long as what was before their end may change."""
-
-    __slots__ = ("book", "key", "seen", "shared", "timeline", "watches")
-
-    def __init__(self, key: tuple[str, str]) -> None:
-        self.key = key
-        self.watches: tuple[Watch, ...] = ()
-        self.timeline: Timeline = new_timeline()
-        self.book = OutageBook(*key)
-        self.seen: int | None = None  # when it last proved to live (ms)
-        self.shared = False
 
 
 class Engine:
@@ -88,7 +58,7 @@ class Engine:
         for place, check in inventory.checks.items():
             self._watch(place, check, self.channels[check.channel])
         for terminal in self.terminals.values():
-            self._share(terminal)
+            terminal.share()
 
     def _watch(self, place: tuple[str, str, str], check: Check, channel: Channel) -> Watch:
         """Begin to watch. `place`: the check's key, the inventory's own."""
@@ -107,11 +77,6 @@ class Engine:
         if isinstance(watch, HeartbeatWatch):
             self._beats[check.channel][terminal.key] = watch
         return watch
-
-    def _share(self, terminal: TerminalWatch) -> None:
-        terminal.shared = len(terminal.watches) == 1
-        if terminal.shared:
-            terminal.timeline = terminal.watches[0].timeline
 
     # --- evidence -----------------------------------------------------------------------------------------------
 
@@ -265,11 +230,8 @@ class Engine:
         """A check's timeline differs from `since` on: so may its terminal's, and the outages."""
         self._changed.add(watch)
         terminal: TerminalWatch = watch.terminal
-        if not terminal.shared:
-            lo = max(since, BEGINNING + 1)
-            if replace(terminal.timeline, lo, self._rolled(terminal, lo)) is None:
-                return
-        self._terminal_moved(terminal, since)
+        if terminal.roll(since, self._policies):
+            self._terminal_moved(terminal, since)
 
     def _terminal_moved(self, terminal: TerminalWatch, since: int) -> None:
         self._changed_terminals[terminal] = None
@@ -278,31 +240,9 @@ class Engine:
         if site in self.inventory.sites:
             self.sites[site] = site_status(self.site_timelines(site), self.sites.get(site, NOTHING_KNOWN))
 
-    def _rolled(self, terminal: TerminalWatch, lo: int) -> Timeline:
-        """Of its checks, each in the time for which it had a row, from `lo` on (§4)."""
-        cuts = {at for w in terminal.watches for at in (w.began, w.ended) if at is not None and at >= lo}
-        cuts |= {at for at, _ in self._policies if at >= lo}
-        result: Timeline = []
-        borders = sorted({lo, *cuts})
-        for i, start in enumerate(borders):
-            end = borders[i + 1] if i + 1 < len(borders) else None
-            parts = [
-                w.timeline
-                for w in terminal.watches
-                if (w.began is None or w.began <= start) and (w.ended is None or w.ended > start)
-            ]
-            steps = roll_up(parts, _CHOOSE[self._policy_at(start)], start) if parts else [Step(start, UNKNOWN)]
-            if start in cuts and (not parts or all(value_at(t, start).at < start for t in parts)):
-                steps[0] = steps[0]._replace(edge=Edge(start, start, "inventory"))  # no evidence changed anything there
-            result += [step for step in steps if end is None or step.at < end]
-        return result
-
     def has(self, site: str, kind: str) -> bool:
         """Is there such a terminal, or (kind "") such a site?"""
         return (site, kind) in self.terminals if kind else site in self.inventory.sites
-
-    def _policy_at(self, instant: int) -> str:
-        return next(policy for since, policy in reversed(self._policies) if since <= instant)
 
     def _unknown(self, site: str, kind: str) -> str:
         return "no_such_check" if (site, kind) in self.terminals else "unknown_terminal"
@@ -393,7 +333,8 @@ class Engine:
             self._policies.append((at, policy))
             touched |= dict.fromkeys(t for t in self.terminals.values() if len(t.watches) > 1)
         for of_terminal in touched:
-            self._regroup(of_terminal, at)
+            of_terminal.regroup(at, self._policies)
+            self._terminal_moved(of_terminal, at)
         self._let_go(before, at)
 
     def _end(self, watch: Watch, at: int) -> None:
@@ -404,16 +345,6 @@ class Engine:
         self._of_channel[check.channel].remove(watch)
         if isinstance(watch, HeartbeatWatch):
             del self._beats[check.channel][check.site_id, check.terminal]
-
-    def _regroup(self, terminal: TerminalWatch, at: int) -> None:
-        """Its checks are others from `at` on."""
-        if len(terminal.timeline) == 1 and len(terminal.watches) == 1 and terminal.watches[0].ended is None:
-            self._share(terminal)
-        elif terminal.shared:
-            terminal.timeline, terminal.shared = list(terminal.timeline), False
-        if not terminal.shared:
-            replace(terminal.timeline, at, self._rolled(terminal, at))
-        self._terminal_moved(terminal, at)
 
     def _let_go(self, before: Inventory, at: int) -> None:
         """Terminals and sites that the inventory has no more: an outage that goes on is over for us."""
@@ -458,7 +389,8 @@ class Engine:
         else:
             self._began = at
         self._day = self.day_of(at)
-        self._forget(at - LATE_LIMIT_MS)
+        for terminal in self.terminals.values():
+            terminal.forget(at - LATE_LIMIT_MS)
         for main in self.channels.values():
             watches = self._of_channel[main.name]
             used = {w.channel for w in watches}
@@ -466,21 +398,6 @@ class Engine:
             for channel in (main, *main.variants):
                 needed = (w.needs(at - LATE_LIMIT_MS) for w in watches if w.channel is channel)
                 channel.forget(min([channel.number_at(at - BELIEVED_MS), *(n for n in needed if n is not None)]))
-
-    def _forget(self, before: int) -> None:
-        """Cut timelines at their last step before anything that can still change."""
-        for terminal in self.terminals.values():
-            limit = min([before, *[w.forget(before) for w in terminal.watches if w.ended is None]])
-            if not terminal.book.outages and all(len(w.timeline) < 3 for w in terminal.watches) and terminal.shared:
-                continue  # up since it is known: almost all
-            limit = min([limit, *(w.changed_from for w in terminal.watches if w.changed_from is not None)])
-            i = bisect_left(terminal.timeline, limit, key=_at) - 1
-            if i > 0:
-                terminal.book.forget(terminal.timeline, i)
-            for timeline in {id(t): t for t in (terminal.timeline, *(w.timeline for w in terminal.watches))}.values():
-                del timeline[1 : max(1, bisect_left(timeline, limit, key=_at) - 1)]
-            if not terminal.shared:
-                terminal.watches = tuple(w for w in terminal.watches if w.ended is None or w.ended > limit)
 
     def state(self, pack: Callable[[list[Any]], Any] = list) -> dict[str, Any]:
         """Everything that judging needs from the past, as plain values (JSON).
@@ -500,7 +417,7 @@ class Engine:
                 pack([*w.check.key, w.day_state(), w.state(), self._row(w)]) for w in (*self._numbered.values(), *ended)
             ],
             "sites": [[site, *status] for site, status in self.sites.items()],
-            "terminals": [pack([*k, t.seen, t.book.state(), self._rolled_up(t)]) for k, t in self.terminals.items()],
+            "terminals": [pack(t.state(self._policies[-1][1])) for t in self.terminals.values()],
         }
 
     def _row(self, watch: Watch) -> list[Any] | None:
@@ -533,19 +450,10 @@ class Engine:
                 watch.load(rest)
                 self._queue(watch)
         self.sites = {site: Status(*status) for site, *status in state["sites"] if site in self.inventory.sites}
-        for site, kind, seen, book, rolled_up in state["terminals"]:
+        for site, kind, *rest in state["terminals"]:
             terminal = self.terminals.get((site, kind))
-            if terminal is None:
-                continue
-            terminal.seen = seen
-            terminal.book.load(book)
-            if rolled_up and rolled_up[:-1] == self._parts(terminal):
-                terminal.timeline, terminal.shared = load_timeline(rolled_up[-1]), False
-            elif len(terminal.watches) == 1:
-                self._share(terminal)
-            elif terminal.watches:
-                terminal.timeline, terminal.shared = new_timeline(), False
-                replace(terminal.timeline, BEGINNING + 1, self._rolled(terminal, BEGINNING + 1))
+            if terminal is not None:
+                terminal.load(rest, self._policies)
         self.tell_all()
 
     def _loaded_watch(self, key: tuple[str, str, str], row: list[Any] | None) -> Watch | None:
@@ -570,18 +478,6 @@ class Engine:
                 watch.channel = self.channels[watch.check.channel].variants[number]
         return watch
 
-    def _rolled_up(self, terminal: TerminalWatch) -> list[Any]:
-        """What it is rolled up from, and its timeline, which may reach back beyond theirs; nothing where it is that of
-        its only check."""
-        if terminal.shared or (not terminal.watches and len(terminal.timeline) == 1):
-            return []
-        return [*self._parts(terminal), timeline_state(terminal.timeline)]
-
-    def _parts(self, terminal: TerminalWatch) -> list[str]:
-        """The rule, and the checks with their times."""
-        names = sorted(f"{w.check.check} {w.began} {w.ended}" for w in terminal.watches)
-        return [self._policies[-1][1], *names]
-
     def tell_all(self) -> None:
         """All that is known counts as changed: an empty database knows none of it."""
         ended = (w for t in self.terminals.values() for w in t.watches if w.ended is not None)
@@ -593,10 +489,6 @@ class Engine:
             if len(terminal.timeline) > 1 or terminal.book.outages:
                 self._changed_terminals[terminal] = None
                 terminal.book.tell_all()
-
-
-def _at(step: Step) -> int:
-    return step.at
 
 
 def _terms(check: Check) -> tuple[int, int, int]:

@@ -7,12 +7,13 @@ from datetime import datetime
 
 from monitor.clock import Clock
 from monitor.core.beats import HeartbeatWatch
-from monitor.core.engine import Engine, TerminalWatch
+from monitor.core.engine import Engine
 from monitor.core.eras import Era
 from monitor.core.figures import Counter
 from monitor.core.outage import Outage
 from monitor.core.sites import UPLINK, Level, Site, Terminal
 from monitor.core.status import site_state
+from monitor.core.terminal import TerminalWatch
 from monitor.core.timeline import BEGINNING, DOWN, RANK, UP, Value
 from monitor.core.uplink import FIXED, Line, lines
 from monitor.core.window import Window
