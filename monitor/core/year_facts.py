@@ -18,6 +18,11 @@ WAYS: Mapping[str, str] = {
 }
 
 
+def others(by_way: Mapping[str, str]) -> dict[str, str]:
+    """What is said by other ways of counting, where it differs."""
+    return {way: text for way, text in by_way.items() if text != by_way["counted"]}
+
+
 @dataclass(frozen=True, slots=True)
 class WayFacts:
     """The year's rates by level and `total`, by one way of counting; None stands where it changes nothing."""

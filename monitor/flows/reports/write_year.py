@@ -12,8 +12,9 @@ from monitor.core.year_facts import YearFacts
 from monitor.errors import MonitorError
 from monitor.flows.reports.write import Progress, Written, put
 from monitor.publish.documents.blocks import Document
+from monitor.publish.reports.evaluation import evaluation
 from monitor.publish.reports.narrative import narrative
-from monitor.publish.reports.year import annex, evaluation, goals
+from monitor.publish.reports.year import annex, goals
 
 #: The documents of a year, by the name of their files.
 DOCUMENTS: Mapping[str, Callable[[YearFacts, str], Document]] = {

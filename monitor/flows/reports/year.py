@@ -7,12 +7,9 @@ months' verdicts ── core/year ── rates ── core/indicators ── tex
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from dataclasses import dataclass, field
 
-from monitor.core import evaluation
-from monitor.core.declared import TEXTS, Declared, Place, in_force
-from monitor.core.evaluation import Said, Scored
+from monitor.core.declared import Declared, Place, in_force
 from monitor.core.indicators import (
     Figure,
     GoalRow,
@@ -33,18 +30,18 @@ from monitor.core.report import RateFacts, Sum
 from monitor.core.year import Month, Trouble, Year, year_of
 from monitor.core.year_facts import (
     DeclaredFacts,
-    EvaluationFacts,
     FundYear,
     GoalFacts,
     MonthFacts,
-    ScoreFacts,
     SourceMoney,
     TroubleFacts,
     WayFacts,
     YearFacts,
+    others,
 )
 from monitor.flows import declaring
-from monitor.publish.reports.template_files import EvaluationForm, Templates
+from monitor.flows.reports.evaluation import evaluated
+from monitor.publish.reports.template_files import Templates
 
 VERSION = 1
 NO_REPAIRS = Repairs(0, 0)
@@ -138,12 +135,12 @@ def assemble(known: Known, templates: Templates) -> YearFacts:
         services={name: (s.ok, s.failed) for name, s in known.services.items()},
         declared=[_declared(one, places) for one in declared.values()],
         goals=[_goal(row, declared, met, figures) for row in goals.rows],
-        evaluations={style: _by_ways(form, declared, figures, money) for style, form in templates.forms.items()},
+        evaluations={style: evaluated(form, declared, figures, money) for style, form in templates.forms.items()},
         template=goals.id,
         templates=templates.digests,
         missing=_missing(known, declared),
         heads=known.heads,
-        annual_ways=_others(annuals),
+        annual_ways=others(annuals),
         filled_by=known.filled_by,
         responsible=known.responsible,
     )
@@ -196,10 +193,10 @@ def _goal(
     said = declared.get(f"row.{row.row}") if row.source == "declared" else None
     beside = {way: filled(row.beside, of_way) for way, of_way in figures.items()}
     if row.source == "declared":
-        actual, ways = said.text if said is not None else "", _others(beside)
+        actual, ways = said.text if said is not None else "", others(beside)
     else:
         texts = {way: actual_of(row, met[way], of_way) for way, of_way in figures.items()}
-        actual, ways = texts["counted"], _others(texts)
+        actual, ways = texts["counted"], others(texts)
     return GoalFacts(
         row.row,
         row.level1,
@@ -214,9 +211,21 @@ def _goal(
     )
 
 
-def _others(by_way: Mapping[str, str]) -> dict[str, str]:
-    """What is said by other ways of counting, where it differs."""
-    return {way: text for way, text in by_way.items() if text != by_way["counted"]}
+def _missing(known: Known, declared: Mapping[str, Declared]) -> list[str]:
+    found = []
+    if not known.complete:
+        found.append(f"{known.year} 年度尚未结束，或仍可能有补传数据")
+    if known.demo:
+        found.append("演示数据不能定稿")
+    unconfirmed = [key for key, one in declared.items() if not one.confirmed_by]
+    if unconfirmed:
+        found.append(f"{len(unconfirmed)} 项申报值未经第二人确认：{'、'.join(unconfirmed)}")
+    return found
+
+
+def outstanding(facts: YearFacts, style: str) -> list[str]:
+    """What stands in the way of handing the year in, with the 自评表 of a style."""
+    return [*facts.missing, *facts.evaluations[style].missing]
 
 
 # --- money ------------------------------------------------------------------------------------------------------------
@@ -257,100 +266,3 @@ def split_by_source(spent_fen: int, budgets: Mapping[str, int]) -> dict[str, int
         result[source] = min(left, max(budgets[source], 0))
         left -= result[source]
     return result
-
-
-# --- 自评表 -----------------------------------------------------------------------------------------------------------
-
-
-def _by_ways(
-    form: EvaluationForm,
-    declared: Mapping[str, Declared],
-    figures: Mapping[str, Mapping[str, Figure]],
-    money: Sequence[SourceMoney],
-) -> EvaluationFacts:
-    """自评表 as measured, with values, scores and grade by other ways of counting beside what they change."""
-    forms = {way: _evaluation(form, declared, of_way, money) for way, of_way in figures.items()}
-    rows = [
-        replace(
-            row, ways=_others({way: f"完成值 {r.actual}，{_points(r.score)}" for way, r in zip(forms, by, strict=True)})
-        )
-        for row, *by in zip(forms["counted"].rows, *(f.rows for f in forms.values()), strict=True)
-    ]
-    totals = {
-        way: f"总分 {evaluation.in_points(f.score)} 分" + (f"，等级：{f.grade}" if f.grade else "")
-        for way, f in forms.items()
-    }
-    return replace(forms["counted"], rows=rows, ways=_others(totals))
-
-
-def _points(score: int | None) -> str:
-    return "不可评分" if score is None else f"得分 {evaluation.in_points(score)}"
-
-
-def _evaluation(
-    form: EvaluationForm,
-    declared: Mapping[str, Declared],
-    figures: Mapping[str, Figure],
-    money: Sequence[SourceMoney],
-) -> EvaluationFacts:
-    policy = form.policy
-    budget = sum(one.budget or 0 for one in money)
-    spent = sum(one.executed or 0 for one in money)
-    why = declared.get("eval.execution")
-    scored = evaluation.execution(policy, spent, budget, why.reason if why else "")
-    rate = Fraction(spent * 100, budget) if budget > 0 else None
-    execution = ScoreFacts(
-        "execution", "预算执行", "", "预算执行率", "≥", "100", "％", policy.execution_weight,
-        _cut(rate), scored.score, scored.why, scored.missing, why.reason if why else "", why.n if why else 0,
-    )  # fmt: skip
-    rows: list[ScoreFacts] = []
-    totals: list[tuple[int, Scored]] = [(policy.execution_weight, scored)]
-    for i in form.indicators:
-        one = declared.get(f"eval.{i.id}")
-        said = Said(one.text, one.reason) if one else Said()
-        figure = figures.get(i.figure)
-        found = evaluation.score(i, policy, figure.value if figure else None, said)
-        totals.append((i.weight, found))
-        actual = _plain_number(figure) if figure is not None else said.text
-        rows.append(
-            ScoreFacts(
-                i.id, i.level1, i.level2, i.level3, i.nature, i.target, i.unit, i.weight, actual, found.score,
-                found.why, found.missing, said.reason, one.n if one else 0,
-            )
-        )  # fmt: skip
-    total = evaluation.total(policy, totals)
-    texts = {name: declared[f"text.{name}"].text for name in TEXTS if f"text.{name}" in declared}
-    missing = [f"自评表：{row.level3} 缺{row.missing}" for row in (execution, *rows) if row.missing]
-    missing += [f"自评表：缺{title}" for name, title in TEXTS.items() if not texts.get(name)]
-    return EvaluationFacts(
-        form.id, form.style, form.title, execution, rows, total.score, total.scorable, total.grade, total.why, texts,
-        {name: int(getattr(form.limits, name)) for name in (*TEXTS, "reason")}, missing,
-    )  # fmt: skip
-
-
-def _plain_number(figure: Figure) -> str:
-    """A figure as a form wants it, without its unit."""
-    return figure.text.removesuffix("万元")
-
-
-def _cut(value: Fraction | None) -> str:
-    if value is None:
-        return "—"
-    return evaluation.in_points(int(value * 100)).removesuffix(".00") if value >= 0 else "—"
-
-
-def _missing(known: Known, declared: Mapping[str, Declared]) -> list[str]:
-    found = []
-    if not known.complete:
-        found.append(f"{known.year} 年度尚未结束，或仍可能有补传数据")
-    if known.demo:
-        found.append("演示数据不能定稿")
-    unconfirmed = [key for key, one in declared.items() if not one.confirmed_by]
-    if unconfirmed:
-        found.append(f"{len(unconfirmed)} 项申报值未经第二人确认：{'、'.join(unconfirmed)}")
-    return found
-
-
-def outstanding(facts: YearFacts, style: str) -> list[str]:
-    """What stands in the way of handing the year in, with the 自评表 of a style."""
-    return [*facts.missing, *facts.evaluations[style].missing]

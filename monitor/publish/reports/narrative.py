@@ -9,7 +9,7 @@ from monitor.core.evaluation import in_points
 from monitor.core.indicators import SERVICES, too_little
 from monitor.core.money import in_percent, in_wan_exactly, in_yuan
 from monitor.core.report import RateFacts, Sum
-from monitor.core.year_facts import WAYS, WayFacts, YearFacts
+from monitor.core.year_facts import WAYS, WayFacts, YearFacts, others
 from monitor.publish.documents.blocks import Block, Column, Document, Row, Section, Table, Text
 from monitor.publish.reports.year import (
     LEVELS,
@@ -97,7 +97,7 @@ def _evaluated(facts: YearFacts, style: str) -> list[Block]:
         )
     counted, total = facts.ways["counted"], facts.sums["total"]
     shown = {way: _availability(of_way, facts) for way, of_way in sums_by_way(facts).items()}
-    beside = other_ways({way: text for way, text in shown.items() if text != shown["counted"]})
+    beside = other_ways(others(shown))
     coverage = _percent(total.up + total.down, total.up + total.down + total.unknown)
     blocks.append(
         Text(
@@ -174,7 +174,7 @@ def _conclusion(facts: YearFacts, style: str) -> list[Block]:
 
 def _problems(facts: YearFacts, style: str) -> list[Block]:
     said = {way: _in_trouble(of_way) for way, of_way in facts.ways.items()}
-    beside = other_ways({way: text for way, text in said.items() if text != said["counted"]})
+    beside = other_ways(others(said))
     if not facts.trouble:
         return [Text(f"监测范围内没有未维护到位或数据不足的站点{beside}。")]
     columns = (

@@ -1,21 +1,18 @@
-"""The year's forms from its facts: 项目绩效目标完成情况表 and 项目支出绩效自评表 (docs/reports.md, The year)."""
+"""项目绩效目标完成情况表 and where its figures come from, and the words that all of a year's documents share
+(docs/reports.md, The year)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from monitor.core.declared import TEXTS
-from monitor.core.evaluation import in_points, number
 from monitor.core.indicators import too_little
-from monitor.core.ledger import SOURCE_NAMES
 from monitor.core.report import RateFacts, Sum
-from monitor.core.year_facts import WAYS, EvaluationFacts, GoalFacts, ScoreFacts, SourceMoney, YearFacts
+from monitor.core.year_facts import WAYS, GoalFacts, SourceMoney, YearFacts, others
 from monitor.publish.documents.blocks import Block, Column, Document, Row, Section, Table, Text
 
 LEVELS = {"village": "村级", "township": "乡镇", "county": "县级", "total": "合计"}
 VERDICTS = {"failed": "未维护到位", "unproven": "数据不足", "maintained": "维护到位"}
 STATES = {"sealed": "已定稿", "settled": "已结算", "open": "可能有补传数据", "running": "进行中"}
-NO_TARGET = "（无目标值）"
 
 
 def to_fill(what: str) -> str:
@@ -29,40 +26,13 @@ def goals(facts: YearFacts) -> Document:
         title=f"{facts.year}年度项目绩效目标完成情况表",
         sections=[
             Section("一、预算执行", "预算执行", [_money_head(facts.money)]),
-            Section("二、年度总体目标", "年度总体目标", [_targets(facts)]),
+            Section("二、年度总体目标", "年度总体目标", [targets(facts)]),
             Section("三、绩效指标", "绩效指标", _goal_blocks(facts)),
         ],
         fields=[("项目名称", facts.project), ("主管部门及实施单位", facts.unit), ("年度", str(facts.year))],
         marks=marks(facts),
         signatures=(("填表人", facts.filled_by), ("负责人", facts.responsible)),
         made_by=made_by(facts),
-        timezone=facts.timezone,
-        as_of=facts.as_of,
-        wide=True,
-    )
-
-
-def evaluation(facts: YearFacts, style: str) -> Document:
-    """自评表 of a style."""
-    form = facts.evaluations[style]
-    words: list[Block] = [Text(text) for text in _verdict_of(form)]
-    for name, title in TEXTS.items():
-        limit = form.limits[name]
-        words.append(Text(f"{title}：{form.texts.get(name) or to_fill(f'{title}，{limit} 字以内')}"))
-    if form.missing:
-        words.append(Text(f"尚有 {len(form.missing)} 处未填，见各处“待填写”。", warning=True))
-    return Document(
-        title=f"{facts.year}年度{form.title}",
-        sections=[
-            Section("一、预算执行", "预算执行", [_budget(facts, form)]),
-            Section("二、年度总体目标", "年度总体目标", [_targets(facts)]),
-            Section("三、绩效指标", "绩效指标", [_scores(form)]),
-            Section("四、自评结果", "自评结果", words),
-        ],
-        fields=[("项目名称", facts.project), ("主管部门", facts.unit), ("实施单位", facts.unit)],
-        marks=marks(facts),
-        signatures=(("项目负责人", ""), ("财务负责人", "")),
-        made_by=made_by(facts, form.template),
         timezone=facts.timezone,
         as_of=facts.as_of,
         wide=True,
@@ -174,19 +144,21 @@ def _both(money: Sequence[SourceMoney]) -> tuple[int | None, int | None]:
 
 def _money_row(title: str, money: tuple[int | None, int | None], *, strong: bool = False) -> Row:
     budget, executed = money
-    return Row((title, _empty(budget), _empty(executed), _rate(executed, budget)), strong=strong)
+    return Row((title, or_empty(budget), or_empty(executed), execution_rate(executed, budget)), strong=strong)
 
 
-def _empty(fen: int | None) -> int | str:
+def or_empty(fen: int | None) -> int | str:
     """An empty cell where nothing is known."""
     return "" if fen is None else fen
 
 
-def _rate(executed: int | None, budget: int | None) -> int | None:
+def execution_rate(executed: int | None, budget: int | None) -> int | None:
+    """执行率, hundredths of a percent, cut; None where there is no budget."""
     return executed * 10_000 // budget if budget and executed is not None else None
 
 
-def _targets(facts: YearFacts) -> Table:
+def targets(facts: YearFacts) -> Table:
+    """年度总体目标, as it was set and as it was met."""
     head = (Column("预期目标"), Column("实际完成情况"))
     return Table("年度总体目标完成情况", head, [Row((facts.annual_target, annual_text(facts)))])
 
@@ -229,7 +201,7 @@ def _origin(facts: YearFacts) -> list[Block]:
 def site_months(facts: YearFacts) -> str:
     """Those maintained by other ways of counting, where they differ."""
     months = {way: f"{of_way.site_months} 个" for way, of_way in facts.ways.items()}
-    return other_ways({way: text for way, text in months.items() if text != months["counted"]})
+    return other_ways(others(months))
 
 
 def _rate_row(way: str, level: str, rate: RateFacts, thin: str) -> Row:
@@ -318,7 +290,7 @@ def _trouble(facts: YearFacts) -> Table:
         way: f"未到位 {of_way.sites['total'].failed} 个、数据不足 {of_way.sites['total'].unproven} 个"
         for way, of_way in facts.ways.items()
     }
-    beside = other_ways({way: text for way, text in said.items() if text != said["counted"]})
+    beside = other_ways(others(said))
     return Table("未维护到位或数据不足的站点", columns, rows, note=f"本表为实测口径{beside}。" if beside else "")
 
 
@@ -336,96 +308,3 @@ def _declared(facts: YearFacts) -> Table:
         for d in facts.declared
     ]  # fmt: skip
     return Table("申报值：由人填报，不由系统计算", columns, rows)
-
-
-# --- 自评表 -----------------------------------------------------------------------------------------------------------
-
-
-def _budget(facts: YearFacts, form: EvaluationFacts) -> Table:
-    columns = (
-        Column("项目资金", width=1.4), Column("年初预算", "wan", unit="万元"), Column("预算调整", "wan", unit="万元"),
-        Column("全年预算", "wan", unit="万元"), Column("执行数", "wan", unit="万元"), Column("执行率", "percent"),
-        Column("分值", "points"), Column("得分", "points"),
-    )  # fmt: skip
-    known = [one for one in facts.money if one.budget is not None or one.executed is not None]
-    totals = [_total(facts.money, name) for name in ("initial", "adjusted", "budget", "executed")]
-    scored = form.execution
-    rows = [
-        Row(
-            (
-                "年度资金总额",
-                *map(_empty, totals),
-                _rate(totals[3], totals[2]),
-                scored.weight,
-                scored.score,
-            ),
-            strong=True,
-        )
-    ]
-    for one in known:
-        cells = (one.initial, one.adjusted, one.budget, one.executed)
-        rows.append(Row((SOURCE_NAMES[one.source], *map(_empty, cells), _rate(one.executed, one.budget), None, None)))
-    note = f"执行率＝执行数÷全年预算（调整后）。{_reason_of(scored)}"
-    changed = next((d.reason for d in facts.declared if d.key == "eval.budget"), "")
-    if totals[1]:
-        note += f" 预算调整说明：{changed or to_fill('预算调整说明')}"
-    return Table("预算执行情况", columns, rows, note=note)
-
-
-def _total(money: Sequence[SourceMoney], name: str) -> int | None:
-    known = [fen for one in money if (fen := getattr(one, name)) is not None]
-    return sum(known) if known else None
-
-
-def _reason_of(row: ScoreFacts) -> str:
-    """What the column for reasons says: what a person wrote, what is noted, and what is still to be written."""
-    parts = [row.reason, row.why, to_fill(row.missing) if row.missing else "", other_ways(row.ways)]
-    return "；".join(part for part in parts if part)
-
-
-def _scores(form: EvaluationFacts) -> Table:
-    first = (Column("一级指标", width=0.9), Column("二级指标", width=0.9), Column("三级指标", width=1.8))
-    if form.style == "sichuan":
-        columns: Sequence[Column] = (
-            *first, Column("指标性质", width=0.6), Column("指标值", width=1.2), Column("度量单位", width=0.6),
-            Column("完成值", width=1.2), Column("权重", "points"), Column("得分", "points"),
-            Column("未完成原因分析", width=1.8),
-        )  # fmt: skip
-        rows = [Row((*_levels(r), r.nature, r.target or NO_TARGET, r.unit, r.actual, *_last(r))) for r in form.rows]
-    else:
-        columns = (
-            *first, Column("年度指标值", width=1.4), Column("实际完成值", width=1.4), Column("分值", "points"),
-            Column("得分", "points"), Column("偏差原因分析及改进措施", width=1.8),
-        )  # fmt: skip
-        rows = [Row((*_levels(r), _target(r), _actual(r), *_last(r))) for r in form.rows]
-    weight = form.execution.weight + sum(r.weight for r in form.rows)
-    empty = [""] * (len(columns) - 4)
-    rows.append(Row(("总分", *empty, weight, form.score, ""), strong=True))
-    return Table("绩效指标得分", columns, rows, merge=(0, 1), note="总分含预算执行得分。得分截至两位小数，不四舍五入。")
-
-
-def _levels(row: ScoreFacts) -> tuple[str, str, str]:
-    return row.level1, row.level2, row.level3
-
-
-def _last(row: ScoreFacts) -> tuple[int, int | None, str]:
-    """Weight, score, reason."""
-    return row.weight, row.score, _reason_of(row)
-
-
-def _target(row: ScoreFacts) -> str:
-    if not row.target:
-        return NO_TARGET
-    return row.target if row.nature == "定性" else f"{row.nature}{row.target}{row.unit}"
-
-
-def _actual(row: ScoreFacts) -> str:
-    if row.nature == "定性" or number(row.actual) is None:
-        return row.actual
-    return f"{row.actual.rstrip('%％') if row.unit == '％' else row.actual}{row.unit}"
-
-
-def _verdict_of(form: EvaluationFacts) -> list[str]:
-    said = f"总分 {in_points(form.score)} 分（可评分 {in_points(form.scorable)} 分）"
-    found = [f"{said}，等级：{form.grade}。" if form.grade else f"{said}。", *([form.why + "。"] if form.why else [])]
-    return [*found, *([other_ways(form.ways)] if form.ways else [])]
