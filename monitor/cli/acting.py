@@ -1,5 +1,6 @@
 """Who acts on the command line: whoever signed in (`user sign-in`), or `--as NAME --password-file FILE` in scripts.
 
+A command that asks who acts is told so as its `caller` (`with_caller`).
 A session's token stands in the user's own configuration directory, mode 0600, by the configuration that it is for.
 A password is never an argument or a variable: other users of the machine, and logs, would see it.
 """
@@ -15,8 +16,10 @@ import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -37,38 +40,65 @@ As = Annotated[str | None, typer.Option("--as", help="Who acts, for scripts; wit
 PasswordFile = Annotated[Path | None, typer.Option(help="A file that holds the password, readable by you alone.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
+_CONFIG = Parameter("config", Parameter.POSITIONAL_OR_KEYWORD, annotation=Config)
+_AS = Parameter("as_name", Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=As)
+_PASSWORD_FILE = Parameter("password_file", Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=PasswordFile)
 
-def act(
-    config: Path,
-    as_name: str | None,
-    password_file: Path | None,
-    work: Callable[[AsyncEngine, Actor, Loaded], Awaitable[T]],
-) -> T:
-    """Run `work` with the database, who acts, and the inventory in force.
 
-    Raises MonitorError where nobody is signed in.
-    """
+class Caller(NamedTuple):
+    """What a command is told of who acts: by `--as` and `--password-file`, or (None) by who signed in to `config`."""
+
+    config: Path
+    as_name: str | None
+    password_file: Path | None
+
+
+def with_caller(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the options --config, --as and --password-file: its first parameter, `caller`, holds them."""
+
+    @wraps(command)
+    def called(config: Path, as_name: str | None, password_file: Path | None, **others: Any) -> None:
+        command(Caller(config, as_name, password_file), **others)
+
+    _, *own = signature(command, eval_str=True).parameters.values()
+    # Where Typer looks for what a command is told.
+    called.__signature__ = Signature([_CONFIG, *own, _AS, _PASSWORD_FILE])  # type: ignore[attr-defined]
+    return called
+
+
+def in_database(loaded: Loaded, work: Callable[[AsyncEngine], Awaitable[T]], *, there: bool = True) -> T:
+    """Run `work` with the database. `there`: as of `opened`."""
 
     async def run() -> T:
-        loaded = load(config, serving=False)
-        async with opened(loaded.settings.database.url.get_secret_value(), there=True) as engine:
-            actor = await actor_of(engine, loaded, config, as_name, password_file)
-            return await work(engine, actor, await in_force(engine, loaded))
+        async with opened(loaded.settings.database.url.get_secret_value(), there=there) as engine:
+            return await work(engine)
 
     return asyncio.run(run())
 
 
-async def actor_of(
-    engine: AsyncEngine, loaded: Loaded, config: Path, as_name: str | None, password_file: Path | None
-) -> Actor:
+def act(caller: Caller, work: Callable[[AsyncEngine, Actor, Loaded], Awaitable[T]]) -> T:
+    """Run `work` with the database, who acts, and the inventory in force.
+
+    Raises MonitorError where nobody is signed in.
+    """
+    loaded = load(caller.config, serving=False)
+
+    async def run(engine: AsyncEngine) -> T:
+        actor = await actor_of(engine, loaded, caller)
+        return await work(engine, actor, await in_force(engine, loaded))
+
+    return in_database(loaded, run)
+
+
+async def actor_of(engine: AsyncEngine, loaded: Loaded, caller: Caller) -> Actor:
     """Who acts: `--as`, or whoever signed in to this configuration. Raises MonitorError where that is nobody."""
     limits = loaded.settings.sign_in
-    if as_name is not None:
-        if password_file is None:
+    if caller.as_name is not None:
+        if caller.password_file is None:
             raise MonitorError("--as 须同时给出 --password-file")
-        found = await people.check(engine, limits, as_name, read_password(password_file), wall_ms())
+        found = await people.check(engine, limits, caller.as_name, read_password(caller.password_file), wall_ms())
         return found.actor
-    token = stored_token(config)
+    token = stored_token(caller.config)
     person = await people.signed_in(engine, limits, token, wall_ms()) if token else None
     if person is None:
         raise MonitorError(
@@ -77,26 +107,18 @@ async def actor_of(
     return person.actor
 
 
-def manage(
-    loaded: Loaded,
-    config: Path,
-    as_name: str | None,
-    password_file: Path | None,
-    what: str,
-    work: Callable[[AsyncConnection], Awaitable[T]],
-) -> T:
+def manage(loaded: Loaded, caller: Caller, what: str, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
     """Run `work` in an admin's transaction that changes tokens. As long as there is nobody at all, a county that is
     being set up, whoever can run the command may, and `system` stands in the audit log."""
 
-    async def run() -> T:
-        async with opened(loaded.settings.database.url.get_secret_value()) as engine:
-            async with engine.connect() as connection:
-                nobody = as_name is None and await rows.is_empty(connection)
-            actor = SYSTEM if nobody else await actor_of(engine, loaded, config, as_name, password_file)
-            async with acting(engine, actor, Action.TOKEN_MANAGE, what, wall_ms()) as connection:
-                return await work(connection)
+    async def run(engine: AsyncEngine) -> T:
+        async with engine.connect() as connection:
+            nobody = caller.as_name is None and await rows.is_empty(connection)
+        actor = SYSTEM if nobody else await actor_of(engine, loaded, caller)
+        async with acting(engine, actor, Action.TOKEN_MANAGE, what, wall_ms()) as connection:
+            return await work(connection)
 
-    return asyncio.run(run())
+    return in_database(loaded, run, there=False)
 
 
 # --- passwords --------------------------------------------------------------------------------------------------------

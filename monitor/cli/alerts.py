@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
+from monitor.cli.acting import AsJson, Caller, Config, act, in_database, with_caller
 from monitor.cli.showing import iso, show
-from monitor.cli.tokens import in_database
 from monitor.clock import wall_ms
 from monitor.core.access import Action, Actor
 from monitor.core.alerts import DROPPED, HELD, SENT, WAITING, Telling
@@ -41,17 +40,16 @@ def list_outbox(
         async with engine.connect() as connection:
             return await outbox.listed(connection, states, limit)
 
-    found = [_shown(t) for t in in_database(load(config, serving=False), read, there=True)]
+    found = [_shown(t) for t in in_database(load(config, serving=False), read)]
     columns = ("n", "outlet", "state", "status", "alert", "object", "since", "tries", "sent", "error")
     show(found, ([each[c] for c in columns] for each in found), as_json)
 
 
 @program.command()
+@with_caller
 def retry(
-    config: Config,
+    caller: Caller,
     numbers: Annotated[list[int] | None, typer.Argument(help="Of what was given up; none: all of it.")] = None,
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Send what was given up after all. (What waits is tried again by itself.)"""
 
@@ -60,15 +58,14 @@ def retry(
         async with acting(engine, actor, Action.ALERT_ACKNOWLEDGE, what, now) as connection:
             return await outbox.retry(connection, now, numbers)
 
-    print(f"{act(config, as_name, password_file, work)} wait again", file=sys.stderr)
+    print(f"{act(caller, work)} wait again", file=sys.stderr)
 
 
 @program.command("test")
+@with_caller
 def send_test(
-    config: Config,
+    caller: Caller,
     outlet: Annotated[str, typer.Argument(help="Its name in [alerts.outlets].")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Send a test message through an outlet, now, to whoever is on duty."""
 
@@ -76,7 +73,7 @@ def send_test(
         known = loaded.settings.alerts.outlets
         if outlet not in known:
             raise MonitorError(f"no outlet {outlet!r}; there are {', '.join(known) or 'none'}")
-        people = on_duty(_roster(config, loaded), wall_ms(), ("",))
+        people = on_duty(_roster(caller.config, loaded), wall_ms(), ("",))
         async with acting(engine, actor, Action.ALERT_ACKNOWLEDGE, f"test outlet {outlet}", wall_ms()):
             pass
         try:
@@ -84,7 +81,7 @@ def send_test(
         except NotSent as error:
             raise MonitorError(f"{outlet}: {error}") from None
 
-    act(config, as_name, password_file, work)
+    act(caller, work)
     print(f"{outlet}: sent", file=sys.stderr)
 
 

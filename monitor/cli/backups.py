@@ -9,15 +9,13 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.acting import AsJson
+from monitor.cli.acting import AsJson, Config
 from monitor.cli.progress import Progress
 from monitor.cli.showing import show
 from monitor.clock import wall_ms
 from monitor.flows.backup import backup
 from monitor.flows.restore import restore
 from monitor.inventory.load import load
-
-Config = Annotated[Path, typer.Option("--config", help="The folder of monitor.toml.")]
 
 #: What a backup holds, as people call it.
 _NAMES = {"database": "数据库", "evidence": "证据日志", "papers": "附件", "anchors": "锚定", "config": "配置文件"}

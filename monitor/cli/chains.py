@@ -11,8 +11,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
-from monitor.cli.people import in_database
+from monitor.cli.acting import AsJson, Caller, Config, act, in_database, with_caller
 from monitor.cli.progress import Progress
 from monitor.clock import from_datetime, from_iso, to_iso, wall_ms
 from monitor.core.access import Actor
@@ -55,13 +54,15 @@ def verify(
     if anchors is not None and not anchors.is_file():
         raise MonitorError(f"--anchors {anchors}: no such file")
 
-    async def work(engine: AsyncEngine, loaded: Loaded) -> Found:
+    loaded = load(config, serving=False)
+
+    async def work(engine: AsyncEngine) -> Found:
         progress = Progress()
         found = await verify_chains(engine, loaded.settings, wall_ms(), anchors_file=anchors, progress=progress)
         await verify_reports(engine, loaded, found, quick=quick, progress=progress)
         return found
 
-    found = in_database(config, work)
+    found = in_database(loaded, work)
     if as_json:
         json.dump(found.as_json(), sys.stdout, ensure_ascii=False, indent=1)
         print()
@@ -83,13 +84,12 @@ def verify(
         sys.exit(1)
 
 
+@with_caller
 def archive(
-    config: Config,
+    caller: Caller,
     year: Annotated[int, typer.Argument(help="A local year that has begun, such as 2026.")],
     out: Annotated[Path, typer.Option(help="A folder that is empty or not there yet.")],
     evidence: Annotated[bool, typer.Option("--evidence", help="With the evidence logs that are still kept.")] = False,
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Write a year out as files that can be read and verified without this program (`python3 verify_archive.py`)."""
 
@@ -98,7 +98,7 @@ def archive(
             engine, actor, loaded.settings, year, out, wall_ms(), evidence=evidence, progress=Progress()
         )
 
-    digest, faults = act(config, as_name, password_file, work)
+    digest, faults = act(caller, work)
     print(f"{out}: manifest.json sha256 {digest}", file=sys.stderr)
     for fault in faults:
         print(fault, file=sys.stderr)
@@ -106,14 +106,13 @@ def archive(
         sys.exit(1)
 
 
+@with_caller
 def list_audit(
-    config: Config,
+    caller: Caller,
     start: Annotated[str | None, typer.Option("--from", help="From this local day or instant on.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="To this local day (inclusive) or instant.")] = None,
     who: Annotated[str | None, typer.Option(help="Of this person alone.")] = None,
     as_json: AsJson = False,
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """The audit log, oldest first. Auditor, approver and admin read all of it, finance what they did themselves."""
 
@@ -122,8 +121,8 @@ def list_audit(
         period = (_instant(start, settings), _instant(end, settings, last=True))
         return await audited(engine, actor, wall_ms(), start_ms=period[0], end_ms=period[1], who=who)
 
-    zone = load(config, serving=False).settings.zone
-    found = [{**row, "at": to_iso(row["at_ms"])} for row in act(config, as_name, password_file, work)]
+    zone = load(caller.config, serving=False).settings.zone
+    found = [{**row, "at": to_iso(row["at_ms"])} for row in act(caller, work)]
     if as_json:
         json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
         print()

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from monitor.cli import backups
+from monitor.cli.acting import Config
 from monitor.clock import from_iso
 from monitor.errors import MonitorError
 from monitor.flows.judging import Judge
@@ -24,7 +25,6 @@ from monitor.publish.answer import answer
 from monitor.store.database import opened
 from monitor.store.view import View
 
-Config = Annotated[Path, typer.Option("--config", help="The folder of monitor.toml.")]
 Traces = Annotated[list[Path], typer.Option("--trace", help="A trace or a folder of logs; may be repeated.")]
 
 db = typer.Typer(no_args_is_help=True, help="The database.")

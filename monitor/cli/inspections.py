@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
+from monitor.cli.acting import AsJson, Caller, act, with_caller
 from monitor.cli.showing import DryRun, File, From, Papers, To, a_day, iso, show, show_one, show_taken
 from monitor.clock import wall_ms
 from monitor.core.access import Action, Actor, demand
@@ -26,14 +26,13 @@ program = typer.Typer(no_args_is_help=True, help="巡检: planned rounds and vis
 
 
 @program.command()
+@with_caller
 def plan(
-    config: Config,
+    caller: Caller,
     name: Annotated[str, typer.Argument(help="What people call it: 2026 年三季度巡检.")],
     scope: Annotated[str, typer.Option(help="county, level:village, township:CODE or site:ID.")],
     first: Annotated[str, typer.Option("--from", help="The first day on which it may be made.")],
     last: Annotated[str, typer.Option("--to", help="The last day, included; later it is overdue.")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Plan a round: the scope's sites are to be visited in these days."""
     due = a_day(first, "--from"), a_day(last, "--to")
@@ -41,30 +40,30 @@ def plan(
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> Round:
         return await inspections.plan(engine, loaded, actor, name, scope, *due, wall_ms())
 
-    made = act(config, as_name, password_file, work)
+    made = act(caller, work)
     print(f"第 {made.n} 号巡检计划：{made.name}，{len(made.sites)} 个站点，{made.due_from} 至 {made.due_to}")
 
 
 @program.command()
+@with_caller
 def cancel(
-    config: Config,
+    caller: Caller,
     number: Number,
     why: Annotated[str, typer.Option(help="原因.")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Give a round up; what was visited stays."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> None:
         await inspections.cancel(engine, loaded, actor, number, why, wall_ms())
 
-    act(config, as_name, password_file, work)
+    act(caller, work)
     print(f"第 {number} 号巡检计划已取消")
 
 
 @program.command()
+@with_caller
 def visit(
-    config: Config,
+    caller: Caller,
     site: Annotated[str, typer.Argument(help="The site's id.")],
     who: Annotated[str, typer.Option(help="Who went there 巡检人.")],
     number: Annotated[int | None, typer.Option("--round", help="The round it belongs to.")] = None,
@@ -78,8 +77,6 @@ def visit(
     note: Annotated[str, typer.Option(help="备注.")] = "",
     corrects: Annotated[int | None, typer.Option(help="The number of the visit that this one corrects.")] = None,
     paper: Papers = None,
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Write a visit down: who was there, and what was found at each terminal."""
     day = a_day(on, "--on") if on else None
@@ -92,7 +89,7 @@ def visit(
         )  # fmt: skip
         return await inspections.visit(engine, loaded, actor, new, now, paper or ())
 
-    made = act(config, as_name, password_file, work)
+    made = act(caller, work)
     print(f"第 {made.n} 号巡检记录：{made.on} {made.site} {'到达' if made.reached else '未到'}")
 
 
@@ -118,12 +115,11 @@ def _pair(text: str, option: str) -> tuple[str, str]:
 
 
 @program.command("list")
+@with_caller
 def list_rounds(
-    config: Config,
+    caller: Caller,
     overdue: Annotated[bool, typer.Option("--overdue", help="Overdue ones alone 逾期.")] = False,
     as_json: AsJson = False,
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Rounds and how far they have come."""
 
@@ -132,14 +128,13 @@ def list_rounds(
         known = await inspections.all_rounds(engine, loaded, wall_ms())
         return [(c, _round(c, loaded, actor)) for c in known if not overdue or c.state is State.OVERDUE]
 
-    found = act(config, as_name, password_file, work)
+    found = act(caller, work)
     show([answer for _, answer in found], (_line(c) for c, _ in found), as_json)
 
 
 @program.command("show")
-def show_round(
-    config: Config, number: Number, as_json: AsJson = False, as_name: As = None, password_file: PasswordFile = None
-) -> None:
+@with_caller
+def show_round(caller: Caller, number: Number, as_json: AsJson = False) -> None:
     """A round: every visit, and the sites that are still missing."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[Coverage, dict[str, Any], list[Visit]]:
@@ -150,7 +145,7 @@ def show_round(
         visits = [v for v in await inspections.visits(engine, number) if sees(loaded, actor, v.site)]
         return of, _round(of, loaded, actor), visits
 
-    of, answer, visits = act(config, as_name, password_file, work)
+    of, answer, visits = act(caller, work)
     if as_json:
         show({**answer, "visits": [_visit(v) for v in visits]}, (), True)
         return
@@ -158,35 +153,32 @@ def show_round(
 
 
 @program.command()
-def sheet(config: Config, number: Number, file: File, as_name: As = None, password_file: PasswordFile = None) -> None:
+@with_caller
+def sheet(caller: Caller, number: Number, file: File) -> None:
     """Write a sheet to take along on a round, which `inspection import` reads back."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> int:
         return await inspections.sheet(engine, loaded, actor, number, file)
 
-    print(f"{act(config, as_name, password_file, work)} 行: {file}")
+    print(f"{act(caller, work)} 行: {file}")
 
 
 @program.command("import")
-def import_visits(
-    config: Config, number: Number, file: File, dry_run: DryRun = False, as_json: AsJson = False, as_name: As = None,
-    password_file: PasswordFile = None,
-) -> None:  # fmt: skip
+@with_caller
+def import_visits(caller: Caller, number: Number, file: File, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Take a filled-in sheet of a round, all of it or nothing; lines without a day are passed over."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> inspections.Taken:
         return await inspections.take_sheet(engine, loaded, actor, number, file, wall_ms(), dry_run=dry_run)
 
-    found = act(config, as_name, password_file, work)
+    found = act(caller, work)
     made, lines = [_visit(v) for v in found.visits], map(_visit_line, found.visits)
     show_taken("visits", made, lines, found.unchanged, dry_run=dry_run, as_json=as_json)
 
 
 @program.command()
-def figures(
-    config: Config, first: From, last: To, as_json: AsJson = False, as_name: As = None,
-    password_file: PasswordFile = None,
-) -> None:  # fmt: skip
+@with_caller
+def figures(caller: Caller, first: From, last: To, as_json: AsJson = False) -> None:
     """Sites reached in a period, and the coverage of the rounds that fell due in it."""
     days = a_day(first, "--from"), a_day(last, "--to")
 
@@ -195,7 +187,7 @@ def figures(
         found = await inspections.figures(engine, loaded, *days, wall_ms())
         return {**asdict(found), "coverage": found.ratio}
 
-    show_one(act(config, as_name, password_file, work), as_json)
+    show_one(act(caller, work), as_json)
 
 
 # --- as it is shown ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.cli.acting import As, AsJson, Config, PasswordFile, act, actor_of
+from monitor.cli.acting import AsJson, Caller, act, actor_of, with_caller
 from monitor.cli.showing import DryRun, a_day, show, show_one
 from monitor.cli.windows import shown
 from monitor.clock import to_iso, wall_ms
@@ -35,26 +35,25 @@ _STATES = {"proposed": "待审批", "approved": "已批准，未生效", "withdr
 
 
 @program.command("import")
+@with_caller
 def import_folder(
-    config: Config,
+    caller: Caller,
     folder: Annotated[
         Path | None, typer.Argument(help="With sites, checks, perhaps terminals (.csv or .xlsx) and monitor.toml.")
     ] = None,
     day: Annotated[str | None, typer.Option("--from", help="The local day from which it holds; else at once.")] = None,
     dry_run: DryRun = False,
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Propose the folder (by default the configuration itself) as the next version; an admin approves it."""
     wanted_day = a_day(day, "--from") if day is not None else None
-    settings = load_settings(config)
+    settings = load_settings(caller.config)
 
     async def run() -> dict[str, Any]:
         async with opened(settings.database.url.get_secret_value(), there=True) as engine:
-            actor = await actor_of(engine, load(config, serving=False), config, as_name, password_file)
+            actor = await actor_of(engine, load(caller.config, serving=False), caller)
             demand(actor, Action.INVENTORY_PROPOSE)
-            wanted = await imports.read(engine, config, folder or config, wanted_day, wall_ms())
+            wanted = await imports.read(engine, caller.config, folder or caller.config, wanted_day, wall_ms())
             said: dict[str, Any] = {
                 "ok": True,
                 "from": to_iso(wanted.since),
@@ -96,43 +95,39 @@ async def _propose(engine: AsyncEngine, actor: Actor, wanted: imports.Import, as
 
 
 @program.command()
-def approve(
-    config: Config, number: Number, as_name: As = None, password_file: PasswordFile = None, as_json: AsJson = False
-) -> None:
+@with_caller
+def approve(caller: Caller, number: Number, as_json: AsJson = False) -> None:
     """Approve a version (an admin who did not propose it): it holds from its day, or within seconds."""
     now = wall_ms()
-    found = act(config, as_name, password_file, lambda db, who, it: imports.approve(db, it, who, number, now))
+    found = act(caller, lambda db, who, it: imports.approve(db, it, who, number, now))
     _tell(found, as_json)
     if found.version.from_ms < now:
         _say("生效时间已到：运行中的服务数秒内启用，从启用的一刻起判定；此前的时间仍按原清单", as_json)
 
 
 @program.command()
-def withdraw(
-    config: Config, number: Number, as_name: As = None, password_file: PasswordFile = None, as_json: AsJson = False
-) -> None:
+@with_caller
+def withdraw(caller: Caller, number: Number, as_json: AsJson = False) -> None:
     """Withdraw a version that does not hold yet."""
-    found = act(config, as_name, password_file, lambda db, who, _: imports.withdraw(db, who, number, wall_ms()))
+    found = act(caller, lambda db, who, _: imports.withdraw(db, who, number, wall_ms()))
     show_one(_json(found), True) if as_json else print(f"版本 {number} 已撤回")
 
 
 @program.command("list")
-def list_versions(
-    config: Config, as_name: As = None, password_file: PasswordFile = None, as_json: AsJson = False
-) -> None:
+@with_caller
+def list_versions(caller: Caller, as_json: AsJson = False) -> None:
     """All versions: from when on each holds, and who proposed and approved it."""
-    loaded = load(config, serving=False)
-    found = act(config, as_name, password_file, lambda db, who, _: imports.listed(db, who))
+    loaded = load(caller.config, serving=False)
+    found = act(caller, lambda db, who, _: imports.listed(db, who))
     show([_json(one) for one in found], [_cells(one, loaded.settings) for one in found], as_json)
 
 
 @program.command("show")
-def show_version(
-    config: Config, number: Number, as_name: As = None, password_file: PasswordFile = None, as_json: AsJson = False
-) -> None:
+@with_caller
+def show_version(caller: Caller, number: Number, as_json: AsJson = False) -> None:
     """A version, and what it changes against the one before it; with --json all that it says."""
-    loaded = load(config, serving=False)
-    found = act(config, as_name, password_file, lambda db, who, _: imports.show(db, loaded, who, number))
+    loaded = load(caller.config, serving=False)
+    found = act(caller, lambda db, who, _: imports.show(db, loaded, who, number))
     if as_json:
         show({**_shown(found), "body": json.loads(body_of(found.loaded))}, [], True)
         return
@@ -143,17 +138,11 @@ def show_version(
 
 
 @program.command("diff")
-def diff_versions(
-    config: Config,
-    one: Number,
-    other: Number,
-    as_name: As = None,
-    password_file: PasswordFile = None,
-    as_json: AsJson = False,
-) -> None:
+@with_caller
+def diff_versions(caller: Caller, one: Number, other: Number, as_json: AsJson = False) -> None:
     """What the second version changes against the first."""
-    loaded = load(config, serving=False)
-    found = act(config, as_name, password_file, lambda db, who, _: imports.diff(db, loaded, who, one, other))
+    loaded = load(caller.config, serving=False)
+    found = act(caller, lambda db, who, _: imports.diff(db, loaded, who, one, other))
     if as_json:
         show(_shown(found), [], True)
         return

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.cli.acting import As, PasswordFile, manage
-from monitor.cli.tokens import Config, make, now_in_force, span_ms
+from monitor.cli.acting import Caller, manage, with_caller
+from monitor.cli.tokens import make, now_in_force, span_ms
 from monitor.clock import wall_ms
 from monitor.core.sites import Inventory, Site, Terminal
 from monitor.core.token import DEVICE
@@ -36,8 +36,9 @@ def register(program: typer.Typer) -> None:
     program.command("kit")(write_kit)
 
 
+@with_caller
 def write_kit(
-    config: Config,
+    caller: Caller,
     out: Annotated[Path, typer.Option(help="The folder to make; it must not exist.")],
     url: Annotated[str, typer.Option(help="The monitor's address as the sites see it: https://monitor.example")],
     mqtt_host: Annotated[str, typer.Option(help="The broker, if it is not the host of --url.")] = "",
@@ -48,8 +49,6 @@ def write_kit(
     overlap: Annotated[
         str, typer.Option(help="Also terminals that have a token: it ends after this time (24h). Else left out.")
     ] = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Issue tokens for all terminals that beat: a folder per site with programs filled in and a sheet to print."""
     if out.exists():
@@ -57,13 +56,13 @@ def write_kit(
     demand_folder(out)
     over = span_ms(overlap, "--overlap") if overlap else None
     reach = kit.Reach(url, mqtt_host or str(urlsplit(url).hostname), mqtt_port, _certificate(ca), contact)
-    loaded = now_in_force(config)
+    loaded = now_in_force(caller.config)
     now = wall_ms()
     today = datetime.fromtimestamp(now / 1000, loaded.settings.zone).date()
     unknown = [one for one in site or [] if one not in loaded.inventory.sites]
     if unknown:
         raise MonitorError(f"--site: not in sites.csv: {', '.join(unknown)}")
-    rows = manage(loaded, config, as_name, password_file, f"kit: {out.name}", tokens.rows_of)
+    rows = manage(loaded, caller, f"kit: {out.name}", tokens.rows_of)
     valid = {row["terminals"] for row in rows if row["kind"] == DEVICE and Token.of_row(row).valid(now)}
 
     aside = out.with_name(f"{out.name}.partial")
@@ -77,7 +76,7 @@ def write_kit(
         end = now + (over or 0)
         what = f"kit: {len(issued)} device tokens of {len({row['site_id'] for row in index})} sites"
         change = partial(_rotate, issued=issued, at=now, end=end)
-        manage(loaded, config, as_name, password_file, what, change)
+        manage(loaded, caller, what, change)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise MonitorError(f"{out}: cannot be written: {error.strerror}") from None

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from monitor.cli import ledger_fund, ledger_show
-from monitor.cli.acting import As, AsJson, Config, PasswordFile
+from monitor.cli.acting import AsJson, Caller, with_caller
 from monitor.cli.ledger_tools import Day, FundName, Key, Money, Year, a_month, asked, fen, tell
 from monitor.cli.showing import a_day
 from monitor.core.ledger import COST_CLASSES, State
@@ -33,8 +33,9 @@ Batch = Annotated[str, typer.Option(help="All entries of an import, by the batch
 
 
 @program.command("draft")
+@with_caller
 def make_draft(
-    config: Config,
+    caller: Caller,
     year: Year,
     amount: Money,
     dated: Day,
@@ -53,8 +54,6 @@ def make_draft(
     acceptance: Annotated[str, typer.Option(help="依据: 验收单.")] = "",
     paper: Annotated[list[Path] | None, typer.Option(help="附件 A file to keep with it; may be repeated.")] = None,
     key: Key = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Draft an entry 草稿. It needs a basis 依据: a work order, a contract's stage, or an acceptance paper."""
@@ -75,39 +74,31 @@ def make_draft(
         )  # fmt: skip
         return await draft(asking, loaded.inventory, new, Path(loaded.settings.papers.folder))
 
-    made = asked(config, as_name, password_file, key, work)
+    made = asked(caller, key, work)
     tell(made, as_json, lambda: [f"{made['id']}\t草稿\t{in_yuan(made['amount_fen'])}"])
 
 
 @program.command()
-def approve(
-    config: Config,
-    ids: Ids = None,
-    batch: Batch = "",
-    key: Key = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
-    as_json: AsJson = False,
-) -> None:
+@with_caller
+def approve(caller: Caller, ids: Ids = None, batch: Batch = "", key: Key = "", as_json: AsJson = False) -> None:
     """Approve 审批 drafts of others, all that are named or none."""
 
     async def work(asking: Asking, _: Loaded) -> Answer:
         return await stepping.approve(asking, await _meant(asking, ids, batch, State.DRAFT))
 
-    made = asked(config, as_name, password_file, key, work)
+    made = asked(caller, key, work)
     tell(made, as_json, lambda: [f"{one}\t已审批" for one in made["ids"]])
 
 
 @program.command()
+@with_caller
 def register(
-    config: Config,
+    caller: Caller,
     ids: Ids = None,
     paid: Annotated[str, typer.Option(help="付款日期; an import may have brought it.")] = "",
     voucher: Annotated[str, typer.Option(help="凭证号 of the books, as a reference.")] = "",
     batch: Batch = "",
     key: Key = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Register 登记 what is approved and paid; it gets its number 台账序号 and is never changed again."""
@@ -116,20 +107,19 @@ def register(
     async def work(asking: Asking, _: Loaded) -> Answer:
         return await stepping.register(asking, await _meant(asking, ids, batch, State.APPROVED), on, voucher)
 
-    made = asked(config, as_name, password_file, key, work)
+    made = asked(caller, key, work)
     done: Sequence[Mapping[str, Any]] = made["registered"]
     tell(made, as_json, lambda: [f"{one['id']}\t已登记\t第 {one['number']} 号\t{one['hash'][:16]}" for one in done])
 
 
 @program.command()
+@with_caller
 def void(
-    config: Config,
+    caller: Caller,
     ids: Ids = None,
     reason: Annotated[str, typer.Option(help="原因.")] = "",
     batch: Batch = "",
     key: Key = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Give up 作废 what is not registered."""
@@ -137,7 +127,7 @@ def void(
     async def work(asking: Asking, _: Loaded) -> Answer:
         return await stepping.give_up(asking, await _meant(asking, ids, batch, State.DRAFT, State.APPROVED), reason)
 
-    made = asked(config, as_name, password_file, key, work)
+    made = asked(caller, key, work)
     tell(made, as_json, lambda: [f"{one}\t作废" for one in made["ids"]])
 
 
@@ -151,8 +141,9 @@ async def _meant(asking: Asking, ids: Sequence[int] | None, batch: str, *states:
 
 
 @program.command()
+@with_caller
 def reverse(
-    config: Config,
+    caller: Caller,
     entry: Annotated[int | None, typer.Argument(help="编号 of the entry.")] = None,
     number: Annotated[int | None, typer.Option(help="台账序号 instead, with --year.")] = None,
     year: Annotated[int, typer.Option(help="年度.")] = 0,
@@ -161,8 +152,6 @@ def reverse(
     dated: Annotated[str, typer.Option(help="业务日期; without it today.")] = "",
     memo: Annotated[str, typer.Option(help="摘要; without it 冲销某月第某号.")] = "",
     key: Key = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Draft a red entry 红字冲销 for a registered one; it is approved and registered as every entry."""
@@ -177,20 +166,19 @@ def reverse(
         on = a_day(dated, "--dated") if dated else asking.today
         return await reversing.reverse(asking, entry_id, on, part, memo)
 
-    made = asked(config, as_name, password_file, key, work)
+    made = asked(caller, key, work)
     tell(made, as_json, lambda: [f"{made['id']}\t草稿（红字）\t{in_yuan(made['amount_fen'])}"])
 
 
 @program.command("close")
+@with_caller
 def close_period(
-    config: Config,
+    caller: Caller,
     period: Annotated[str, typer.Argument(help="A month 2020-03 (and those before it), or a year 2020.")],
     fund: FundName = "",
     carry_document: Annotated[str, typer.Option(help="结转文号: carry what is left over into next year's fund.")] = "",
     carry_to: Annotated[str, typer.Option(help="That fund's name, where it is another one.")] = "",
     key: Key = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Close a month 月结 or a year 年结: nothing goes in any more."""
@@ -204,21 +192,20 @@ def close_period(
             return await closing.close_year(asking, which, carry_document, carry_to)
         return await closing.close_month(asking, which, int(period[5:]))
 
-    made = asked(config, as_name, password_file, key, work)
+    made = asked(caller, key, work)
     left = f"结余 {in_yuan(made['left_fen'])}，其中结转 {in_yuan(made['carried_fen'])}"
     tell(made, as_json, lambda: [f"{made['period']} 已结：已登记 {in_yuan(made['spent_fen'])}，{left}"])
 
 
 @program.command("import")
+@with_caller
 def import_table(
-    config: Config,
+    caller: Caller,
     year: Year,
     table: Annotated[Path, typer.Argument(help="XLSX or CSV; columns: docs/ledger.md.")],
     fund: FundName = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; list every mistake (status 1).")] = False,
     key: Key = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Drafts from a table: all of it or nothing, and a second time nothing more."""
@@ -229,7 +216,7 @@ def import_table(
             return await taking_in.dry_run(asking, which, loaded.inventory, table)
         return await taking_in.take_in(asking, which, loaded.inventory, table)
 
-    made = asked(config, as_name, password_file, key, work)
+    made = asked(caller, key, work)
     if not dry_run:
         tell(made, as_json, lambda: [_taken(made)])
         return
@@ -247,18 +234,17 @@ def _taken(made: Answer) -> str:
 
 
 @program.command()
+@with_caller
 def export(
-    config: Config,
+    caller: Caller,
     year: Year,
     out: Annotated[Path, typer.Option(help="The file to write; it must not exist.")],
     form: Annotated[str, typer.Option("--format", help=" or ".join(giving_out.FORMATS))] = "xlsx",
     fund: FundName = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Registered entries of a year as a workbook, or as text that beancount's bean-check checks."""
     count = asked(
-        config, as_name, password_file, "",
+        caller, "",
         lambda asking, loaded: giving_out.export(asking, Where(year, fund), loaded.inventory, form, out),
     )  # fmt: skip
     print(f"{count} 笔: {out}")

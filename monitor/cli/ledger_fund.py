@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from monitor.cli.acting import As, AsJson, Config, PasswordFile
+from monitor.cli.acting import AsJson, Caller, with_caller
 from monitor.cli.ledger_tools import Day, FundName, Key, Money, Year, asked, fen, tell
 from monitor.cli.showing import a_day
 from monitor.core.ledger import SOURCE_NAMES, Source
@@ -41,8 +41,9 @@ def _line(one: dict[str, Any]) -> str:
 
 
 @fund.command("add")
+@with_caller
 def add_fund(
-    config: Config,
+    caller: Caller,
     year: Year,
     name: Annotated[str, typer.Option(help="专项资金 The fund's name.")],
     account: Annotated[str, typer.Option(help="专户 The dedicated account.")],
@@ -53,8 +54,6 @@ def add_fund(
     econ_class: Annotated[list[str], typer.Option("--class", help="支出经济分类 What it may pay; may be repeated.")],
     source: From = Source.APPROPRIATION.value,
     key: Key = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Open a fund 专项资金 with its initial budget."""
@@ -62,13 +61,14 @@ def add_fund(
         year, name, account, purpose, econ_class, fen(amount, "--amount"), document, a_day(dated, "--dated"),
         _source(source),
     )  # fmt: skip
-    made = asked(config, as_name, password_file, key, lambda asking, _: money_in.add_fund(asking, new))
+    made = asked(caller, key, lambda asking, _: money_in.add_fund(asking, new))
     tell(made, as_json, lambda: [_line(made)])
 
 
 @fund.command("adjust")
+@with_caller
 def adjust_fund(
-    config: Config,
+    caller: Caller,
     year: Year,
     amount: Annotated[str, typer.Option(help="Such as 30,000.00 or -5000.")],
     document: Document,
@@ -77,62 +77,50 @@ def adjust_fund(
     source: From = Source.APPROPRIATION.value,
     memo: Annotated[str, typer.Option(help="说明 Why.")] = "",
     key: Key = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Adjust a fund's budget 预算调整, up or down."""
     changed, on, kind = fen(amount, "--amount"), a_day(dated, "--dated"), _source(source)
     made = asked(
-        config, as_name, password_file, key,
+        caller, key,
         lambda asking, _: money_in.adjust_fund(asking, year, name, changed, document, on, kind, memo),
     )  # fmt: skip
     tell(made, as_json, lambda: [_line(made)])
 
 
 @fund.command("list")
+@with_caller
 def list_funds(
-    config: Config,
+    caller: Caller,
     year: Annotated[int | None, typer.Option(help="年度 Of one year only.")] = None,
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Funds: budget, registered, balance, what is closed. As JSON also every change and closing."""
-    found = asked(
-        config, as_name, password_file, "", lambda asking, _: looking.list_funds(asking.engine, asking.actor, year)
-    )
+    found = asked(caller, "", lambda asking, _: looking.list_funds(asking.engine, asking.actor, year))
     tell(found, as_json, lambda: [_line(one) for one in found])
 
 
 @classes.command("list")
-def list_classes(
-    config: Config, year: Year, as_name: As = None, password_file: PasswordFile = None, as_json: AsJson = False
-) -> None:
+@with_caller
+def list_classes(caller: Caller, year: Year, as_json: AsJson = False) -> None:
     """The economic classes 支出经济分类 of a fiscal year."""
-    found = asked(
-        config, as_name, password_file, "", lambda asking, _: looking.list_classes(asking.engine, asking.actor, year)
-    )
+    found = asked(caller, "", lambda asking, _: looking.list_classes(asking.engine, asking.actor, year))
     tell(found, as_json, lambda: [f"{code}\t{name}" for code, name in found.items()])
 
 
 @classes.command("edit")
+@with_caller
 def edit_classes(
-    config: Config,
+    caller: Caller,
     year: Year,
     put: Annotated[list[str] | None, typer.Option("--set", help="30213=维修(护)费; may be repeated.")] = None,
     remove: Annotated[list[str] | None, typer.Option(help="A code; may be repeated.")] = None,
     key: Key = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Add, rename or remove economic classes of a year."""
     pairs = dict(text.partition("=")[::2] for text in put or [])
-    made = asked(
-        config, as_name, password_file, key,
-        lambda asking, _: money_in.edit_classes(asking, year, pairs, remove or []),
-    )  # fmt: skip
+    made = asked(caller, key, lambda asking, _: money_in.edit_classes(asking, year, pairs, remove or []))
     tell(made["classes"], as_json, lambda: [f"{code}\t{name}" for code, name in made["classes"].items()])
 
 
@@ -150,8 +138,9 @@ def _contract_lines(one: dict[str, Any]) -> list[str]:
 
 
 @contracts.command("add")
+@with_caller
 def add_contract(
-    config: Config,
+    caller: Caller,
     year: Year,
     number: Annotated[str, typer.Option(help="合同编号.")],
     name: Annotated[str, typer.Option(help="合同名称.")],
@@ -160,22 +149,21 @@ def add_contract(
     signed: Day,
     fund_name: FundName = "",
     key: Key = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """A contract that is paid in instalments."""
     total, on = fen(amount, "--amount"), a_day(signed, "--signed")
     made = asked(
-        config, as_name, password_file, key,
+        caller, key,
         lambda asking, _: contract.add_contract(asking, Where(year, fund_name), number, name, payee, total, on),
     )  # fmt: skip
     tell(made, as_json, lambda: _contract_lines(made))
 
 
 @contracts.command("stage")
+@with_caller
 def add_stage(
-    config: Config,
+    caller: Caller,
     year: Year,
     number: Contract,
     stage: Annotated[int, typer.Option(help="阶段序号 From 1.")],
@@ -183,22 +171,21 @@ def add_stage(
     amount: Money,
     fund_name: FundName = "",
     key: Key = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """A stage 阶段 of a contract; it is payable once it is accepted."""
     part = fen(amount, "--amount")
     made = asked(
-        config, as_name, password_file, key,
+        caller, key,
         lambda asking, _: contract.add_stage(asking, Where(year, fund_name), number, stage, name, part),
     )  # fmt: skip
     tell(made, as_json, lambda: _contract_lines(made))
 
 
 @contracts.command("accept")
+@with_caller
 def accept_stage(
-    config: Config,
+    caller: Caller,
     year: Year,
     number: Contract,
     stage: Annotated[int, typer.Option(help="阶段序号.")],
@@ -208,14 +195,12 @@ def accept_stage(
     reason: Annotated[str, typer.Option(help="扣款原因 Why.")] = "",
     fund_name: FundName = "",
     key: Key = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """A stage was accepted 验收, with or without a deduction; once, and for good."""
     on, less = a_day(accepted, "--accepted"), fen(deduction, "--deduction")
     made = asked(
-        config, as_name, password_file, key,
+        caller, key,
         lambda asking, _: contract.accept_stage(
             asking, Where(year, fund_name), number, stage, on, paper, less, reason
         ),
@@ -224,17 +209,11 @@ def accept_stage(
 
 
 @contracts.command("list")
-def list_contracts(
-    config: Config,
-    year: Year,
-    fund_name: FundName = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
-    as_json: AsJson = False,
-) -> None:
+@with_caller
+def list_contracts(caller: Caller, year: Year, fund_name: FundName = "", as_json: AsJson = False) -> None:
     """Contracts with their stages: accepted, deducted, paid, payable."""
     found = asked(
-        config, as_name, password_file, "",
+        caller, "",
         lambda asking, _: looking.list_contracts(asking.engine, asking.actor, Where(year, fund_name)),
     )  # fmt: skip
     tell(found, as_json, lambda: [line for one in found for line in _contract_lines(one)])

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from monitor.cli.acting import As, AsJson, Config, PasswordFile
+from monitor.cli.acting import AsJson, Caller, with_caller
 from monitor.cli.ledger_tools import FundName, Year, a_month, asked, tell
 from monitor.core.ledger import STATE_NAMES
 from monitor.core.money import in_wan, in_yuan
@@ -29,8 +29,9 @@ def register(program: typer.Typer) -> None:
     program.command()(check)
 
 
+@with_caller
 def list_entries(
-    config: Config,
+    caller: Caller,
     year: Annotated[int | None, typer.Option(help="年度; without it of all funds.")] = None,
     fund: FundName = "",
     state: Annotated[str, typer.Option(help=", ".join(STATE_NAMES))] = "",
@@ -41,8 +42,6 @@ def list_entries(
     batch: Annotated[str, typer.Option(help="Of an import.")] = "",
     after: Annotated[int, typer.Option(help="编号 of the last one shown: go on behind it.")] = 0,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 100,
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Entries, newest first."""
@@ -54,7 +53,7 @@ def list_entries(
     )  # fmt: skip
     which = Where(year, fund) if year is not None else None
     found = asked(
-        config, as_name, password_file, "",
+        caller, "",
         lambda asking, _: looking.list_entries(asking.engine, asking.actor, which, replace(wanted, limit=limit + 1)),
     )  # fmt: skip
     if len(found) > limit:
@@ -63,29 +62,24 @@ def list_entries(
     tell(found, as_json, lambda: map(_entry_line, found))
 
 
+@with_caller
 def show(
-    config: Config,
+    caller: Caller,
     entry: Annotated[int, typer.Argument(help="编号 of the entry.")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """One entry: basis, sites with their shares, papers, who did what, reversals, its link in the chain."""
-    found = asked(
-        config, as_name, password_file, "",
-        lambda asking, loaded: looking.show_entry(asking.engine, asking.actor, entry),
-    )  # fmt: skip
+    found = asked(caller, "", lambda asking, loaded: looking.show_entry(asking.engine, asking.actor, entry))
     tell(found, as_json, lambda: _entry_lines(found))
 
 
+@with_caller
 def totals(
-    config: Config,
+    caller: Caller,
     year: Year,
     fund: FundName = "",
     by: Annotated[str, typer.Option(help=f"One breakdown only: {', '.join(BREAKDOWNS)}.")] = "",
     month: Annotated[str, typer.Option(help="Breakdowns of one month of payment: 2020-03.")] = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Budget, registered, balance, 预算执行率, 已批未付, forecast; spent by class, township, site, cause, month."""
@@ -93,7 +87,7 @@ def totals(
         raise MonitorError(f"--by: 应为 {'、'.join(BREAKDOWNS)} 之一，实为 {by!r}")
     first, last = (a_month(month, "--month"),) * 2 if month else ("0000-00", "9999-99")
     found = asked(
-        config, as_name, password_file, "",
+        caller, "",
         lambda asking, loaded: looking.totals(
             asking.engine, asking.actor, loaded.inventory, Where(year, fund), asking.today, first, last,
             orders=by == "work_order",
@@ -103,13 +97,14 @@ def totals(
     tell(_totals(found, shown), as_json, lambda: _totals_lines(found, shown))
 
 
-def check(config: Config, as_name: As = None, password_file: PasswordFile = None, as_json: AsJson = False) -> None:
+@with_caller
+def check(caller: Caller, as_json: AsJson = False) -> None:
     """Hold the ledger against itself: sums, numbers, shares, reversals. Status 1 where something does not hold."""
 
     async def work(asking: Asking, _: Loaded) -> list[str]:
         return await checking.check(asking.engine, asking.actor)
 
-    found = asked(config, as_name, password_file, "", work)
+    found = asked(caller, "", work)
     tell(found, as_json, lambda: found or ["台账与其合计一致"])
     if found:
         raise typer.Exit(1)

@@ -7,14 +7,13 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.cli.acting import act
+from monitor.cli.acting import Caller, act
 from monitor.clock import wall_ms
 from monitor.core.access import Actor
 from monitor.core.money import parse_fen
@@ -47,13 +46,7 @@ def fen(text: str, option: str) -> int:
         raise MonitorError(f"{option}: {error}") from None
 
 
-def asked(
-    config: Path,
-    as_name: str | None,
-    password_file: Path | None,
-    key: str,
-    work: Callable[[Asking, Loaded], Awaitable[T]],
-) -> T:
+def asked(caller: Caller, key: str, work: Callable[[Asking, Loaded], Awaitable[T]]) -> T:
     """Run a request of whoever acts, now, and answer what it answers."""
 
     async def run(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> T:
@@ -68,7 +61,7 @@ def asked(
             why = f"数据库不可用（{type(error).__name__}）"
             raise MonitorError(f"{why}：是否已完成请先查询，或以同一请求号（--key）重试") from error
 
-    return act(config, as_name, password_file, run)
+    return act(caller, run)
 
 
 def tell(answer: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
+from monitor.cli.acting import AsJson, Caller, act, with_caller
 from monitor.cli.showing import DryRun, File, From, Papers, To, a_day, an_instant, iso, show, show_one, show_taken
 from monitor.cli.windows import shown
 from monitor.clock import wall_ms
@@ -27,15 +27,14 @@ program = typer.Typer(no_args_is_help=True, help="会议保障: meetings and who
 
 
 @program.command()
+@with_caller
 def plan(
-    config: Config,
+    caller: Caller,
     title: Annotated[str, typer.Argument(help="What it is called.")],
     organiser: Annotated[str, typer.Option(help="Who holds it 主办单位.")],
     start: Annotated[str, typer.Option(help="2026-10-12T09:00+08:00.")],
     end: Annotated[str, typer.Option(help="2026-10-12T11:00+08:00.")],
     scope: Annotated[str, typer.Option(help="Who takes part: county, level:village, township:CODE or site:ID.")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Enter a meeting, before or after it is held."""
     period = an_instant(start, "--start"), an_instant(end, "--end")
@@ -43,30 +42,30 @@ def plan(
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> Meeting:
         return await meetings.plan(engine, loaded, actor, title, organiser, period, scope, wall_ms())
 
-    made = act(config, as_name, password_file, work)
+    made = act(caller, work)
     print(f"第 {made.n} 号会议：{made.title}，{len(made.sites)} 个站点")
 
 
 @program.command()
+@with_caller
 def cancel(
-    config: Config,
+    caller: Caller,
     number: Number,
     why: Annotated[str, typer.Option(help="原因.")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Call a meeting off."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> None:
         await meetings.cancel(engine, loaded, actor, number, why, wall_ms())
 
-    act(config, as_name, password_file, work)
+    act(caller, work)
     print(f"第 {number} 号会议已取消")
 
 
 @program.command()
+@with_caller
 def note(
-    config: Config,
+    caller: Caller,
     number: Number,
     site: Annotated[str, typer.Argument(help="The site's id.")],
     reached: Annotated[bool, typer.Option("--reached/--not-reached", help="参会, 未参会.")] = True,
@@ -74,8 +73,6 @@ def note(
     left: Annotated[str, typer.Option(help="When it left.")] = "",
     quality: Annotated[str, typer.Option(help="Sound and picture 音画质量, in words.")] = "",
     paper: Papers = None,
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Note how a site took part; of several notes the last one counts."""
     came = an_instant(joined, "--joined") if joined else None
@@ -85,28 +82,26 @@ def note(
         new = Attendance(0, number, site, reached, came, went, quality)
         return await meetings.note(engine, loaded, actor, new, wall_ms(), paper or ())
 
-    made = act(config, as_name, password_file, work)
+    made = act(caller, work)
     print(f"第 {made.n} 号会议记录：{made.site} {'参会' if made.reached else '未参会'}")
 
 
 @program.command("list")
-def list_meetings(
-    config: Config, as_json: AsJson = False, as_name: As = None, password_file: PasswordFile = None
-) -> None:
+@with_caller
+def list_meetings(caller: Caller, as_json: AsJson = False) -> None:
     """Meetings by their beginning."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[list[Meeting], ZoneInfo]:
         demand(actor, Action.STATUS_READ)
         return await meetings.all_meetings(engine), loaded.settings.zone
 
-    found, zone = act(config, as_name, password_file, work)
+    found, zone = act(caller, work)
     show([_meeting(m) for m in found], (_line(m, zone) for m in found), as_json)
 
 
 @program.command("show")
-def show_meeting(
-    config: Config, number: Number, as_json: AsJson = False, as_name: As = None, password_file: PasswordFile = None
-) -> None:
+@with_caller
+def show_meeting(caller: Caller, number: Number, as_json: AsJson = False) -> None:
     """A meeting's sites: what was noted, beside what the monitor saw of their terminals."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[Support, list[SiteSupport], ZoneInfo]:
@@ -114,7 +109,7 @@ def show_meeting(
         found = await meetings.support(engine, loaded, number)
         return found, [s for s in found.sites if sees(loaded, actor, s.site)], loaded.settings.zone
 
-    found, seen_by, zone = act(config, as_name, password_file, work)
+    found, seen_by, zone = act(caller, work)
     if as_json:
         seen = {word.value: found.count(word) for word in Seen}
         sites = [_site(s) for s in seen_by]
@@ -127,35 +122,32 @@ def show_meeting(
 
 
 @program.command()
-def sheet(config: Config, number: Number, file: File, as_name: As = None, password_file: PasswordFile = None) -> None:
+@with_caller
+def sheet(caller: Caller, number: Number, file: File) -> None:
     """Write a sheet to note who joined, which `meeting import` reads back."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> int:
         return await meetings.sheet(engine, loaded, actor, number, file)
 
-    print(f"{act(config, as_name, password_file, work)} 行: {file}")
+    print(f"{act(caller, work)} 行: {file}")
 
 
 @program.command("import")
-def import_notes(
-    config: Config, number: Number, file: File, dry_run: DryRun = False, as_json: AsJson = False, as_name: As = None,
-    password_file: PasswordFile = None,
-) -> None:  # fmt: skip
+@with_caller
+def import_notes(caller: Caller, number: Number, file: File, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Take a filled-in sheet of a meeting, all of it or nothing; lines that do not say 是 or 否 are passed over."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> meetings.Taken:
         return await meetings.take_sheet(engine, loaded, actor, number, file, wall_ms(), dry_run=dry_run)
 
-    found = act(config, as_name, password_file, work)
+    found = act(caller, work)
     notes = [{"site": note.site, **_noted(note)} for note in found.notes]
     show_taken("notes", notes, (), found.unchanged, dry_run=dry_run, as_json=as_json)
 
 
 @program.command()
-def figures(
-    config: Config, first: From, last: To, as_json: AsJson = False, as_name: As = None,
-    password_file: PasswordFile = None,
-) -> None:  # fmt: skip
+@with_caller
+def figures(caller: Caller, first: From, last: To, as_json: AsJson = False) -> None:
     """Meetings that began in a period, their coverage, and what the monitor saw of it."""
     days = a_day(first, "--from"), a_day(last, "--to")
 
@@ -165,7 +157,7 @@ def figures(
         found = await meetings.figures(engine, loaded, start_of(zone, days[0]), start_of(zone, days[1], 1))
         return {**asdict(found), "seen": {w.value: n for w, n in found.seen.items()}, "coverage": found.ratio}
 
-    show_one(act(config, as_name, password_file, work), as_json)
+    show_one(act(caller, work), as_json)
 
 
 # --- as it is shown ---------------------------------------------------------------------------------------------------

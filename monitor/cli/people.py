@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import (
-    As,
     AsJson,
+    Caller,
     Config,
     PasswordFile,
     act,
     actor_of,
     ask_password,
+    in_database,
     store_token,
     stored_token,
+    with_caller,
 )
 from monitor.clock import to_iso, wall_ms
 from monitor.core.access import Action, Actor, Role
@@ -30,10 +30,8 @@ from monitor.flows import people
 from monitor.flows.acting import acting
 from monitor.inventory.load import Loaded, load
 from monitor.store import people as rows
-from monitor.store.database import opened
 from monitor.store.people import Person
 
-T = TypeVar("T")
 Name = Annotated[str, typer.Argument(help="The person's name.")]
 Roles = Annotated[
     list[str], typer.Option("--role", help="viewer, operator, finance, approver, auditor or admin; may be repeated.")
@@ -63,54 +61,36 @@ def _townships(loaded: Loaded, codes: list[str] | None) -> frozenset[str] | None
     return frozenset(codes) if codes else None
 
 
-def in_database(config: Path, work: Callable[[AsyncEngine, Loaded], Awaitable[T]], *, there: bool = True) -> T:
-    """Run `work` with the database and the configuration. `there`: as of `opened`."""
-
-    async def run() -> T:
-        loaded = load(config, serving=False)
-        async with opened(loaded.settings.database.url.get_secret_value(), there=there) as engine:
-            return await work(engine, loaded)
-
-    return asyncio.run(run())
-
-
 @program.command()
-def add(
-    config: Config,
-    name: Name,
-    role: Roles,
-    township: Townships = None,
-    new_password: NewPassword = None,
-    as_name: As = None,
-    password_file: PasswordFile = None,
-) -> None:
+@with_caller
+def add(caller: Caller, name: Name, role: Roles, township: Townships = None, new_password: NewPassword = None) -> None:
     """Add a person. The first of all is an admin, and needs nobody who is signed in."""
     roles = _roles(role)
+    loaded = load(caller.config, serving=False)
 
-    async def work(engine: AsyncEngine, loaded: Loaded) -> None:
+    async def work(engine: AsyncEngine) -> None:
         townships = _townships(loaded, township)
         async with engine.connect() as connection:
             first = await rows.is_empty(connection)
-        actor = None if first else await actor_of(engine, loaded, config, as_name, password_file)
+        actor = None if first else await actor_of(engine, loaded, caller)
         # --password-file is the acting person's; where nobody acts yet, it can only be the new one's.
-        password = ask_password(new_password or (password_file if first else None), new=True)
+        password = ask_password(new_password or (caller.password_file if first else None), new=True)
         await people.add_person(engine, actor, name, roles, townships, password, wall_ms())
 
-    in_database(config, work, there=False)
+    in_database(loaded, work, there=False)
     print(f"{name}: {', '.join(sorted(roles))}", file=sys.stderr)
 
 
 @program.command("list")
-def list_people(
-    config: Config, as_json: AsJson = False, as_name: As = None, password_file: PasswordFile = None
-) -> None:
+@with_caller
+def list_people(caller: Caller, as_json: AsJson = False) -> None:
     """Who there is, with roles and townships."""
 
     async def work(engine: AsyncEngine, actor: Actor, _: Loaded) -> list[Person]:
         async with acting(engine, actor, Action.USER_MANAGE, "user list", wall_ms()) as connection:
             return await rows.everybody(connection)
 
-    found = [_shown(one) for one in act(config, as_name, password_file, work)]
+    found = [_shown(one) for one in act(caller, work)]
     if as_json:
         json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
         print()
@@ -121,72 +101,64 @@ def list_people(
 
 
 @program.command()
-def role(
-    config: Config,
-    name: Name,
-    role: Roles,
-    township: Townships = None,
-    as_name: As = None,
-    password_file: PasswordFile = None,
-) -> None:
+@with_caller
+def role(caller: Caller, name: Name, role: Roles, township: Townships = None) -> None:
     """Other roles and townships, in place of the present ones; that person signs in again."""
     roles = _roles(role)
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> None:
         await people.change_roles(engine, actor, name, roles, _townships(loaded, township), wall_ms())
 
-    act(config, as_name, password_file, work)
+    act(caller, work)
     print(f"{name}: {', '.join(sorted(roles))}", file=sys.stderr)
 
 
 @program.command()
-def password(
-    config: Config,
-    name: Name,
-    new_password: NewPassword = None,
-    as_name: As = None,
-    password_file: PasswordFile = None,
-) -> None:
+@with_caller
+def password(caller: Caller, name: Name, new_password: NewPassword = None) -> None:
     """A new password: one's own, or by an admin somebody else's, whose lock is lifted with it."""
 
     async def work(engine: AsyncEngine, actor: Actor, _: Loaded) -> None:
         await people.change_password(engine, actor, name, ask_password(new_password, new=True), wall_ms())
 
-    act(config, as_name, password_file, work)
+    act(caller, work)
     print(f"{name}: password changed, all sessions ended", file=sys.stderr)
 
 
 @program.command()
-def disable(config: Config, name: Name, as_name: As = None, password_file: PasswordFile = None) -> None:
+@with_caller
+def disable(caller: Caller, name: Name) -> None:
     """Let somebody do nothing any more. Nobody is deleted: what they did stays theirs."""
-    _set_disabled(config, name, True, as_name, password_file)
+    _set_disabled(caller, name, True)
 
 
 @program.command()
-def enable(config: Config, name: Name, as_name: As = None, password_file: PasswordFile = None) -> None:
+@with_caller
+def enable(caller: Caller, name: Name) -> None:
     """Let somebody in again who was disabled."""
-    _set_disabled(config, name, False, as_name, password_file)
+    _set_disabled(caller, name, False)
 
 
-def _set_disabled(config: Path, name: str, disabled: bool, as_name: str | None, password_file: Path | None) -> None:
+def _set_disabled(caller: Caller, name: str, disabled: bool) -> None:
     async def work(engine: AsyncEngine, actor: Actor, _: Loaded) -> None:
         await people.set_disabled(engine, actor, name, disabled, wall_ms())
 
-    act(config, as_name, password_file, work)
+    act(caller, work)
     print(f"{name}: {'disabled' if disabled else 'enabled'}", file=sys.stderr)
 
 
 @program.command("sign-in")
 def sign_in(config: Config, name: Name, password_file: PasswordFile = None) -> None:
     """Sign in on this machine, as this user of it, until `sign-out` or until the session ends."""
+    loaded = load(config, serving=False)
 
-    async def work(engine: AsyncEngine, loaded: Loaded) -> str:
+    async def work(engine: AsyncEngine) -> str:
         limits = loaded.settings.sign_in
         person, token = await people.sign_in(engine, limits, name, ask_password(password_file), wall_ms())
         store_token(config, token)
         return ", ".join(sorted(person.roles))
 
-    roles = in_database(config, work)
+    roles = in_database(loaded, work)
     print(f"{name}: {roles}", file=sys.stderr)
 
 
@@ -196,7 +168,7 @@ def sign_out(config: Config) -> None:
     token = stored_token(config)
     if token is None:
         raise MonitorError("没有登录")
-    in_database(config, lambda engine, _: people.sign_out(engine, token, wall_ms()))
+    in_database(load(config, serving=False), lambda engine: people.sign_out(engine, token, wall_ms()))
     store_token(config, None)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
+from monitor.cli.acting import AsJson, Caller, act, with_caller
 from monitor.cli.showing import (
     DryRun,
     File,
@@ -48,37 +48,38 @@ program = typer.Typer(no_args_is_help=True, help="机位台账: which device sta
 
 
 @program.command()
+@with_caller
 def install(
-    config: Config, where: Where, model: Model, serial: Serial = "", asset: Asset = "", mac: Mac = "", on: On = "",
-    why: Why = "", paper: Papers = None, as_name: As = None, password_file: PasswordFile = None,
+    caller: Caller, where: Where, model: Model, serial: Serial = "", asset: Asset = "", mac: Mac = "", on: On = "",
+    why: Why = "", paper: Papers = None,
 ) -> None:  # fmt: skip
     """安装: a device stands at a position from this day on."""
     thing = _device(model, serial, mac, asset)
-    _write(config, as_name, password_file, where, Act.INSTALLED, on, thing, why, paper)
+    _write(caller, where, Act.INSTALLED, on, thing, why, paper)
 
 
 @program.command("replace")
+@with_caller
 def replace_device(
-    config: Config, where: Where, model: Model, serial: Serial = "", asset: Asset = "", mac: Mac = "", on: On = "",
-    why: Why = "", paper: Papers = None, as_name: As = None, password_file: PasswordFile = None,
+    caller: Caller, where: Where, model: Model, serial: Serial = "", asset: Asset = "", mac: Mac = "", on: On = "",
+    why: Why = "", paper: Papers = None,
 ) -> None:  # fmt: skip
     """更换: it takes the place of what stands there, on this day."""
     thing = _device(model, serial, mac, asset)
-    _write(config, as_name, password_file, where, Act.REPLACED, on, thing, why, paper)
+    _write(caller, where, Act.REPLACED, on, thing, why, paper)
 
 
 @program.command()
-def remove(
-    config: Config, where: Where, on: On = "", why: Why = "", paper: Papers = None, as_name: As = None,
-    password_file: PasswordFile = None,
-) -> None:  # fmt: skip
+@with_caller
+def remove(caller: Caller, where: Where, on: On = "", why: Why = "", paper: Papers = None) -> None:
     """拆除: from this day on nothing stands there."""
-    _write(config, as_name, password_file, where, Act.REMOVED, on, None, why, paper)
+    _write(caller, where, Act.REMOVED, on, None, why, paper)
 
 
 @program.command()
+@with_caller
 def correct(
-    config: Config,
+    caller: Caller,
     record: Annotated[int, typer.Argument(help="The number of the record that is wrong (`register list --history`).")],
     why: Annotated[str, typer.Option(help="What was wrong.")],
     void: Annotated[bool, typer.Option("--void", help="作废: it never happened.")] = False,
@@ -88,8 +89,6 @@ def correct(
     asset: Annotated[str, typer.Option(help="The right asset number.")] = "",
     mac: Annotated[str, typer.Option(help="The right MAC address.")] = "",
     paper: Papers = None,
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """更正: a new record in the place of a wrong one; the wrong one stays to be read."""
     day = a_day(on, "--on") if on else None
@@ -103,19 +102,18 @@ def correct(
         changes = Changes(day, right, Act.VOID if void else None)
         return await register.correct(engine, loaded, actor, record, changes, why, wall_ms(), paper or ())
 
-    _say(act(config, as_name, password_file, work))
+    _say(act(caller, work))
 
 
 @program.command("list")
+@with_caller
 def list_cards(
-    config: Config,
+    caller: Caller,
     on: Annotated[str, typer.Option(help="What stood there on this local day; today without it.")] = "",
     history: Annotated[bool, typer.Option("--history", help="Every record as it was written.")] = False,
     site: Annotated[str, typer.Option(help="Of this site alone.")] = "",
     township: Annotated[str, typer.Option(help="Of this township alone, by its code.")] = "",
     as_json: AsJson = False,
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Which device stands where; with --history how it came there."""
 
@@ -124,7 +122,7 @@ def list_cards(
         found = [r for r in await register.read(engine) if register.sees(loaded, actor, r.site)]
         return found, local_day(loaded, wall_ms()), loaded
 
-    records, today, loaded = act(config, as_name, password_file, work)
+    records, today, loaded = act(caller, work)
 
     def wanted(one: Record | Card) -> bool:
         ours = not township or register.township_of(loaded, one.site) == township
@@ -140,9 +138,8 @@ def list_cards(
 
 
 @program.command()
-def differences(
-    config: Config, as_json: AsJson = False, as_name: As = None, password_file: PasswordFile = None
-) -> None:
+@with_caller
+def differences(caller: Caller, as_json: AsJson = False) -> None:
     """Positions without a card, cards without a position, other models. Exit status 1 where there are any."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> list[register.Difference]:
@@ -151,23 +148,21 @@ def differences(
         found = register.differences(loaded.inventory, cards, local_day(loaded, wall_ms()))
         return [d for d in found if register.sees(loaded, actor, d.site)]
 
-    found = act(config, as_name, password_file, work)
+    found = act(caller, work)
     lines = ((f"{d.site}/{d.terminal}", DIFFERENCE_NAMES[d.kind], d.says) for d in found)
     show([d._asdict() for d in found], lines, as_json)
     raise typer.Exit(bool(found))
 
 
 @program.command("import")
-def import_cards(
-    config: Config, file: File, dry_run: DryRun = False, as_json: AsJson = False, as_name: As = None,
-    password_file: PasswordFile = None,
-) -> None:  # fmt: skip
+@with_caller
+def import_cards(caller: Caller, file: File, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Take a sheet of cards, all of it or nothing; every mistake is listed with its row and column."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> Plan:
         return await register.take_sheet(engine, loaded, actor, file, wall_ms(), dry_run=dry_run)
 
-    plan = act(config, as_name, password_file, work)
+    plan = act(caller, work)
     number = {one.value: sum(r.act is one for r in plan.records) for one in Act if one is not Act.VOID}
     answer = {"written": not dry_run, **number, "unchanged": plan.unchanged}
     if as_json:
@@ -180,9 +175,9 @@ def import_cards(
 
 
 @program.command()
+@with_caller
 def export(
-    config: Config, file: File, history: Annotated[bool, typer.Option("--history", help="Closed cards too.")] = False,
-    as_name: As = None, password_file: PasswordFile = None,
+    caller: Caller, file: File, history: Annotated[bool, typer.Option("--history", help="Closed cards too.")] = False,
 ) -> None:  # fmt: skip
     """Write a sheet of cards, which `register import` reads back."""
 
@@ -192,14 +187,12 @@ def export(
         today = local_day(loaded, wall_ms())
         return register.export(file, loaded.inventory, cards if history else on_day(cards, today))
 
-    print(f"{act(config, as_name, password_file, work)} 张卡片: {file}")
+    print(f"{act(caller, work)} 张卡片: {file}")
 
 
 @program.command()
-def figures(
-    config: Config, first: From, last: To, as_json: AsJson = False, as_name: As = None,
-    password_file: PasswordFile = None,
-) -> None:  # fmt: skip
+@with_caller
+def figures(caller: Caller, first: From, last: To, as_json: AsJson = False) -> None:
     """Devices installed, replaced and removed in a period."""
     days = a_day(first, "--from"), a_day(last, "--to")
 
@@ -215,18 +208,18 @@ def figures(
             "standing": found.standing,
         }
 
-    show_one(act(config, as_name, password_file, work), as_json)
+    show_one(act(caller, work), as_json)
 
 
 # --- stock-takes ------------------------------------------------------------------------------------------------------
 
 
 @program.command()
+@with_caller
 def count(
-    config: Config, year: Year, where: Where,
+    caller: Caller, year: Year, where: Where,
     seen: Annotated[str, typer.Argument(help="The serial or asset number of what is there; √ as its card, 无 none.")],
-    on: On = "", note: Annotated[str, typer.Option(help="备注.")] = "", paper: Papers = None, as_name: As = None,
-    password_file: PasswordFile = None,
+    on: On = "", note: Annotated[str, typer.Option(help="备注.")] = "", paper: Papers = None,
 ) -> None:  # fmt: skip
     """盘点: write down what is there; whether it agrees with the card follows."""
     site, terminal = a_position(where)
@@ -237,45 +230,43 @@ def count(
         row = CountRow(0, site, terminal, seen, day or local_day(loaded, now), note)
         return await stocktake.count(engine, loaded, actor, year, row, now, paper or ())
 
-    made = act(config, as_name, password_file, work)
+    made = act(caller, work)
     print(f"第 {made.n} 号盘点记录：{where} {OUTCOME_NAMES[made.outcome]}")
 
 
 @program.command("count-sheet")
-def count_sheet(config: Config, year: Year, file: File, as_name: As = None, password_file: PasswordFile = None) -> None:
+@with_caller
+def count_sheet(caller: Caller, year: Year, file: File) -> None:
     """Write a sheet to take along: every card, with room for what is there."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> int:
         return await stocktake.sheet(engine, loaded, actor, year, file, wall_ms())
 
-    print(f"{act(config, as_name, password_file, work)} 个机位: {file}")
+    print(f"{act(caller, work)} 个机位: {file}")
 
 
 @program.command("count-import")
-def count_import(
-    config: Config, year: Year, file: File, dry_run: DryRun = False, as_json: AsJson = False, as_name: As = None,
-    password_file: PasswordFile = None,
-) -> None:  # fmt: skip
+@with_caller
+def count_import(caller: Caller, year: Year, file: File, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Take a filled-in sheet, all of it or nothing; rows in which nothing was seen yet are passed over."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> stocktake.Counted:
         return await stocktake.take_sheet(engine, loaded, actor, year, file, wall_ms(), dry_run=dry_run)
 
-    found = act(config, as_name, password_file, work)
+    found = act(caller, work)
     made, lines = [_count(c) for c in found.counts], map(_count_line, found.counts)
     show_taken("counts", made, lines, found.unchanged, dry_run=dry_run, as_json=as_json)
 
 
 @program.command("stocktake")
-def show_stocktake(
-    config: Config, year: Year, as_json: AsJson = False, as_name: As = None, password_file: PasswordFile = None
-) -> None:
+@with_caller
+def show_stocktake(caller: Caller, year: Year, as_json: AsJson = False) -> None:
     """A year's stock-take. Exit status 1 while book, card and thing are not one (账、卡、物相符)."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> Stocktake:
         return await stocktake.report(engine, loaded, actor, year, wall_ms())
 
-    found = act(config, as_name, password_file, work)
+    found = act(caller, work)
     if as_json:
         answer = {
             "year": found.year,
@@ -304,7 +295,7 @@ def _device(model: str, serial: str, mac: str, asset: str) -> Device:
 
 
 def _write(
-    config: Path, as_name: str | None, password_file: Path | None, where: str, what: Act, on: str,
+    caller: Caller, where: str, what: Act, on: str,
     thing: Device | None, why: str, paper: list[Path] | None,
 ) -> None:  # fmt: skip
     position = a_position(where)
@@ -315,7 +306,7 @@ def _write(
         record = Record(0, *position, what, day or local_day(loaded, now), thing, why)
         return await register.write(engine, loaded, actor, record, now, paper or ())
 
-    _say(act(config, as_name, password_file, work))
+    _say(act(caller, work))
 
 
 def _say(record: Record) -> None:

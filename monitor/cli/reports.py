@@ -10,9 +10,8 @@ import typer
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.cli.acting import AsJson, Config
+from monitor.cli.acting import AsJson, Config, in_database
 from monitor.cli.showing import show
-from monitor.cli.tokens import in_database
 from monitor.clock import wall_ms
 from monitor.core.period import Period, parse
 from monitor.core.report import ReportFacts
@@ -92,7 +91,7 @@ def _report(
                     raise MonitorError(f"{asked.name} 没有第 {revision} 版定稿的报告")
             return await gather(engine, await in_force(engine, loaded), asked, wall_ms()), None
 
-        facts, kept = in_database(loaded, read, there=True)
+        facts, kept = in_database(loaded, read)
         if out is not None:
             written = write(facts, names, out, lambda what: status.update(f"{asked.name}：{what}"), kept)
     if out is None:

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
-from monitor.cli.people import in_database
+from monitor.cli.acting import AsJson, Caller, Config, act, in_database, with_caller
 from monitor.cli.showing import iso, show, show_one
 from monitor.clock import wall_ms
 from monitor.core.access import Actor
@@ -22,7 +21,7 @@ from monitor.flows.reports.schedule import schedule as allow
 from monitor.flows.reports.seal import restate as make_restated
 from monitor.flows.reports.seal import seal as make_sealed
 from monitor.flows.reports.seal import shown
-from monitor.inventory.load import Loaded
+from monitor.inventory.load import Loaded, load
 from monitor.store import reports
 from monitor.store.reports import Kept
 
@@ -42,12 +41,13 @@ def register(program: typer.Typer) -> None:
 
 def list_reports(config: Config, as_json: AsJson = False) -> None:
     """Every sealed and restated report, in the order in which they came."""
+    loaded = load(config, serving=False)
 
-    async def work(engine: AsyncEngine, loaded: Loaded) -> tuple[list[Kept], tzinfo]:
+    async def work(engine: AsyncEngine) -> list[Kept]:
         async with engine.connect() as connection:
-            return await reports.listed(connection), loaded.settings.zone
+            return await reports.listed(connection)
 
-    found, zone = in_database(config, work)
+    found, zone = in_database(loaded, work), loaded.settings.zone
     show([_json(k) for k in found], [_line(k, zone) for k in found], as_json)
 
 
@@ -59,44 +59,42 @@ def show_report(
     as_json: AsJson = False,
 ) -> None:
     """What is kept of a sealed report, and in what it differs from the one before."""
+    loaded = load(config, serving=False)
 
-    async def work(engine: AsyncEngine, loaded: Loaded) -> tuple[Kept, list[Difference], bytes, tzinfo]:
+    async def work(engine: AsyncEngine) -> tuple[Kept, list[Difference], bytes]:
         async with engine.connect() as connection:
             found, different = await flow.about(connection, month, revision)
-            data = await reports.facts(connection, found.n) if facts else b""
-            return found, different, data, loaded.settings.zone
+            return found, different, await reports.facts(connection, found.n) if facts else b""
 
-    found, different, data, zone = in_database(config, work)
+    found, different, data = in_database(loaded, work)
     if facts:
         sys.stdout.buffer.write(data)
         return
     if as_json:
         show_one({**_json(found), "differences": [d._asdict() for d in different]}, True)
         return
-    show(None, [_line(found, zone)], False)
+    show(None, [_line(found, loaded.settings.zone)], False)
     for d in different[:SHOWN]:
         print(f"{d.part}：{_value(d.before)} → {_value(d.after)}")
     if len(different) > SHOWN:
         print(f"……共 {len(different)} 处不同（--json 列出全部）")
 
 
-def seal(
-    config: Config, month: Month, as_name: As = None, password_file: PasswordFile = None, as_json: AsJson = False
-) -> None:
+@with_caller
+def seal(caller: Caller, month: Month, as_json: AsJson = False) -> None:
     """Seal a month that is settled: from then on its report never changes. An approver's act."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[Kept, tzinfo]:
         return await make_sealed(engine, loaded, actor, month, wall_ms()), loaded.settings.zone
 
-    _tell(*act(config, as_name, password_file, work), as_json)
+    _tell(*act(caller, work), as_json)
 
 
+@with_caller
 def restate(
-    config: Config,
+    caller: Caller,
     month: Month,
     reason: Annotated[str, typer.Option(help="Why the figures are others now; it is printed on the report.")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """A restated report 更正版, where figures differ from the newest sealed one. An approver's act."""
@@ -104,14 +102,13 @@ def restate(
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[Kept, tzinfo]:
         return await make_restated(engine, loaded, actor, month, reason, wall_ms()), loaded.settings.zone
 
-    _tell(*act(config, as_name, password_file, work), as_json)
+    _tell(*act(caller, work), as_json)
 
 
+@with_caller
 def schedule(
-    config: Config,
+    caller: Caller,
     state: Annotated[str, typer.Argument(help="on: months seal themselves on [reports] seal_on_day; off: no longer.")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Allow the service to seal settled months by itself on the configured day, or no longer. An approver's act."""
     if state not in ("on", "off"):
@@ -120,7 +117,7 @@ def schedule(
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> str:
         return await allow(engine, loaded.settings, actor, wall_ms(), on=state == "on")
 
-    print(act(config, as_name, password_file, work))
+    print(act(caller, work))
 
 
 def _tell(kept: Kept, zone: tzinfo, as_json: bool) -> None:

@@ -12,9 +12,8 @@ import typer
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
+from monitor.cli.acting import AsJson, Caller, Config, act, in_database, with_caller
 from monitor.cli.showing import DryRun, File, Papers, iso, show
-from monitor.cli.tokens import in_database
 from monitor.cli.windows import shown
 from monitor.clock import wall_ms
 from monitor.core.access import Actor
@@ -76,7 +75,7 @@ def year(
                 engine, there, templates, which, wall_ms(), progress=lambda month: status.update(f"{month}：汇总")
             )
 
-        facts = in_database(loaded, read, there=True)
+        facts = in_database(loaded, read)
         missing = outstanding(facts, template)
         if final and missing:
             for one in missing:
@@ -98,43 +97,41 @@ def year(
         print(f"尚缺：{one}", file=sys.stderr)
 
 
+@with_caller
 def declare(
-    config: Config,
+    caller: Caller,
     which: Year,
     key: Annotated[str, typer.Argument(metavar="ROW", help="A row's number, or a key that `report declared` lists.")],
     text: Annotated[str, typer.Option(help="内容; empty takes back what was said before.")] = "",
     reason: Annotated[str, typer.Option(help="说明: 未完成原因, or why a band was given.")] = "",
     paper: Papers = None,
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Declare 申报 what nobody measures; what was declared before stays on record."""
-    templates = templates_of(which, config)
+    templates = templates_of(which, caller.config)
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> Declared:
         new = Declared(0, which, key, text, reason)
         return await declaring.declare(engine, loaded, templates, actor, new, wall_ms(), paper or ())
 
-    made = act(config, as_name, password_file, work)
+    made = act(caller, work)
     print(f"第 {made.n} 号申报：{made.year} 年度 {made.key}")
 
 
+@with_caller
 def declared(
-    config: Config,
+    caller: Caller,
     which: Year,
     every: Annotated[bool, typer.Option("--all", help="Also what was superseded.")] = False,
     as_json: AsJson = False,
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """What may be declared of a year, and what was: by whom, when, with which papers, confirmed by whom."""
-    templates = templates_of(which, config)
+    templates = templates_of(which, caller.config)
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> list[Declared]:
         return await declaring.all_of(engine, actor, which)
 
-    known = act(config, as_name, password_file, work)
-    now, zone = in_force(known), load(config, serving=False).settings.zone
+    known = act(caller, work)
+    now, zone = in_force(known), load(caller.config, serving=False).settings.zone
     if every or as_json:
         rows = known if every else list(now.values())
         show([_shown(one) for one in rows], (_line(one, "", zone) for one in rows), as_json)
@@ -145,51 +142,43 @@ def declared(
     )
 
 
-def declare_sheet(
-    config: Config, which: Year, file: File, as_name: As = None, password_file: PasswordFile = None
-) -> None:
+@with_caller
+def declare_sheet(caller: Caller, which: Year, file: File) -> None:
     """Write a sheet to fill in: a line for everything that may be declared."""
-    templates = templates_of(which, config)
+    templates = templates_of(which, caller.config)
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> int:
         return await declaring.sheet(engine, templates, actor, which, file)
 
-    print(f"{act(config, as_name, password_file, work)} 行")
+    print(f"{act(caller, work)} 行")
 
 
-def declare_import(
-    config: Config,
-    which: Year,
-    file: File,
-    dry_run: DryRun = False,
-    as_name: As = None,
-    password_file: PasswordFile = None,
-) -> None:
+@with_caller
+def declare_import(caller: Caller, which: Year, file: File, dry_run: DryRun = False) -> None:
     """Declare what a sheet says: all of it or nothing."""
-    templates = templates_of(which, config)
+    templates = templates_of(which, caller.config)
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> declaring.Taken:
         return await declaring.take_sheet(engine, templates, actor, which, file, wall_ms(), dry_run=dry_run)
 
-    found = act(config, as_name, password_file, work)
+    found = act(caller, work)
     if dry_run:
         show([], ((one.key, one.text, one.reason) for one in found.values), False)
     print(f"{'将申报' if dry_run else '已申报'} {len(found.values)} 项，不变 {found.unchanged} 项")
 
 
+@with_caller
 def confirm(
-    config: Config,
+    caller: Caller,
     which: Year,
     keys: Annotated[list[str] | None, typer.Argument(metavar="[ROW]...", help="Without: all that are open.")] = None,
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Confirm what somebody else declared."""
 
     async def work(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> Sequence[Declared]:
         return await declaring.confirm(engine, actor, which, keys or (), wall_ms())
 
-    done = act(config, as_name, password_file, work)
+    done = act(caller, work)
     print(f"已确认 {len(done)} 项：{'、'.join(one.key for one in done)}" if done else "没有待确认的申报值")
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from monitor.app import serve as serve_until_stopped
+from monitor.cli.acting import Config
 from monitor.cli.check_config import check_config
 from monitor.cli.demo import demo
 from monitor.cli.logs import log_to_stderr
@@ -19,8 +20,6 @@ from monitor.fleet.control import CONTROL, fleet_control
 from monitor.fleet.simulate import simulate as play
 from monitor.fleet.tokens import TOKENS_FILE, read_tokens
 from monitor.inventory.load import load
-
-Config = Annotated[Path, typer.Option("--config", help="The folder of monitor.toml.")]
 
 
 def register(program: typer.Typer) -> None:

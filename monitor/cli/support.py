@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.acting import Config
 from monitor.clock import wall_ms
 from monitor.flows.support import support_bundle
 
@@ -18,7 +19,7 @@ def register(program: typer.Typer) -> None:
 
 
 def make(
-    config: Annotated[Path, typer.Option("--config", help="The folder of monitor.toml.")],
+    config: Config,
     file: Annotated[Path, typer.Argument(help="Where to (a tar.gz); what is there already is not written over.")],
 ) -> None:
     """诊断包: versions, settings without secrets, health, metrics, sizes, units, the last logs, for whoever helps."""

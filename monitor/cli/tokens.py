@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.cli.acting import As, PasswordFile, manage
+from monitor.cli.acting import Caller, Config, in_database, manage, with_caller
 from monitor.clock import to_iso, wall_ms
 from monitor.core.token import DEVICE, KINDS, PING, RELAY, RELAY_MARK, hash_token
 from monitor.errors import MonitorError
@@ -24,10 +23,7 @@ from monitor.intake.mosquitto_files import MosquittoFiles
 from monitor.intake.tokens import Token, new_token, relay_user
 from monitor.inventory.load import Loaded, load
 from monitor.store import tokens
-from monitor.store.database import opened
 
-T = TypeVar("T")
-Config = Annotated[Path, typer.Option("--config", help="The folder of monitor.toml.")]
 Out = Annotated[Path, typer.Option(help='Where to write {"site/terminal": "token"}; readable by you alone.')]
 Who = Annotated[str, typer.Argument(help="site/terminal, or @label for a relay.")]
 
@@ -47,18 +43,10 @@ def span_ms(text: str, option: str) -> int:
     return int(match[1]) * _UNIT_MS[match[2]]
 
 
-def in_database(loaded: Loaded, work: Callable[[AsyncEngine], Awaitable[T]], *, there: bool = False) -> T:
-    async def run() -> T:
-        async with opened(loaded.settings.database.url.get_secret_value(), there=there) as engine:
-            return await work(engine)
-
-    return asyncio.run(run())
-
-
 def now_in_force(config: Path) -> Loaded:
     """The configuration with the inventory that the service judges by. Raises MonitorError."""
     own = load(config)
-    return in_database(own, lambda engine: in_force(engine, own))
+    return in_database(own, lambda engine: in_force(engine, own), there=False)
 
 
 def make(kind: str, names: list[str], label: str = "") -> tuple[str, tokens.Issued]:
@@ -69,8 +57,9 @@ def make(kind: str, names: list[str], label: str = "") -> tuple[str, tokens.Issu
 
 
 @program.command()
+@with_caller
 def issue(
-    config: Config,
+    caller: Caller,
     out: Out,
     terminal: Annotated[
         list[str] | None, typer.Option(help="site/terminal; may be repeated. Without it: every terminal that beats.")
@@ -79,14 +68,12 @@ def issue(
         str, typer.Option(help="device (one each), ping (one each, for URLs) or relay (one for all that are named).")
     ] = DEVICE,
     label: Annotated[str, typer.Option(help="What people call it.")] = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Issue tokens. They are shown in the file once; the database keeps hashes only."""
     if kind not in KINDS:
         raise MonitorError(f"--kind: expected {', '.join(KINDS)}, not {kind!r}")
     _free(out)
-    loaded = now_in_force(config)
+    loaded = now_in_force(caller.config)
     names = terminal or list(_beating(loaded))
     _known(loaded, names)
     if kind == RELAY and not LABEL.fullmatch(label):
@@ -100,29 +87,28 @@ def issue(
         await tokens.keep(connection, [kept for _, kept in made.values()], wall_ms())
 
     what = f"issue {len(made)} {kind}: {_some(made)}"
-    manage(loaded, config, as_name, password_file, what, keep)
+    manage(loaded, caller, what, keep)
     print(f"{len(made)} tokens: {out}", file=sys.stderr)
 
 
 @program.command()
+@with_caller
 def rotate(
-    config: Config,
+    caller: Caller,
     who: Who,
     out: Out,
     overlap: Annotated[str, typer.Option(help="How long the old one holds beside the new: 30m, 24h, 7d.")] = "24h",
     kind: Annotated[str, typer.Option(help="device or ping; a relay by its @label.")] = DEVICE,
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """A new token; the old ones expire after the overlap. On MQTT mosquitto takes the newest alone."""
     _free(out)
     over = span_ms(overlap, "--overlap")
-    loaded = load(config)
+    loaded = load(caller.config)
     now = wall_ms()
     kind = RELAY if who.startswith(RELAY_MARK) else kind
     if kind not in (DEVICE, PING, RELAY):
         raise MonitorError(f"--kind: expected device or ping, not {kind!r}")
-    old = [row for row in in_database(loaded, tokens.rows) if row["kind"] == kind and _speaks(row) == who]
+    old = [row for row in in_database(loaded, tokens.rows, there=False) if row["kind"] == kind and _speaks(row) == who]
     old = [row for row in old if Token.of_row(row).valid(now)]
     if not old:
         raise MonitorError(f"no valid {kind} token of {who}; expected one to rotate (`token issue` makes the first)")
@@ -132,52 +118,51 @@ def rotate(
         write_tokens(out, {who: text})
         return await tokens.rotate(connection, [kept], now, now + over)
 
-    count = manage(loaded, config, as_name, password_file, f"rotate {kind}: {who}", change)
+    count = manage(loaded, caller, f"rotate {kind}: {who}", change)
     print(f"1 new token: {out}; {count} old until {to_iso(now + over)}", file=sys.stderr)
 
 
 @program.command()
+@with_caller
 def expire(
-    config: Config,
+    caller: Caller,
     who: Who,
     after: Annotated[str, typer.Option(help="From now: 30m, 24h, 7d.")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Let the tokens of a terminal or relay end by themselves."""
-    loaded = load(config)
+    loaded = load(caller.config)
     now = wall_ms()
     end = now + span_ms(after, "--after")
 
     async def change(connection: AsyncConnection) -> int:
         return _some_of(who, await tokens.expire(connection, who, now, end))
 
-    count = manage(loaded, config, as_name, password_file, f"expire: {who}, {to_iso(end)}", change)
+    count = manage(loaded, caller, f"expire: {who}, {to_iso(end)}", change)
     print(f"{count} until {to_iso(end)}", file=sys.stderr)
 
 
 @program.command()
-def revoke(config: Config, who: Who, as_name: As = None, password_file: PasswordFile = None) -> None:
+@with_caller
+def revoke(caller: Caller, who: Who) -> None:
     """Revoke the tokens of a terminal (device and ping) or relay; the running service follows within seconds."""
 
     async def change(connection: AsyncConnection) -> int:
         return _some_of(who, await tokens.revoke(connection, who, wall_ms()))
 
-    count = manage(load(config), config, as_name, password_file, f"revoke: {who}", change)
+    count = manage(load(caller.config), caller, f"revoke: {who}", change)
     print(f"{count} revoked", file=sys.stderr)
 
 
 @program.command("list")
+@with_caller
 def list_tokens(
-    config: Config,
+    caller: Caller,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
-    as_name: As = None,
-    password_file: PasswordFile = None,
 ) -> None:
     """Which tokens there are, by the beginning of their hash; the tokens themselves nobody knows any more."""
     now = wall_ms()
-    known = manage(load(config), config, as_name, password_file, "list", tokens.rows_of)
+    known = manage(load(caller.config), caller, "list", tokens.rows_of)
     found = [_shown(row, now) for row in known]
     found = [one for one in found if everything or one["state"] == "valid"]
     if as_json:
@@ -198,7 +183,7 @@ def mosquitto(config: Config, out: Annotated[Path, typer.Option(help="The folder
     loaded = load(config)
     settings = loaded.settings.mqtt
     made = MosquittoFiles(out, settings.username, settings.password.get_secret_value())
-    made.write(in_database(loaded, tokens.rows), wall_ms())
+    made.write(in_database(loaded, tokens.rows, there=False), wall_ms())
     print(f"{made.users} users: {out}", file=sys.stderr)
 
 

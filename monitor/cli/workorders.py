@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.cli.acting import As, AsJson, Config, PasswordFile, act
+from monitor.cli.acting import AsJson, Caller, act, with_caller
 from monitor.cli.windows import local_time, shown
 from monitor.clock import wall_ms
 from monitor.core import ledger
@@ -34,12 +34,12 @@ Note = Annotated[str, typer.Option(help="A remark.")]
 Work = Callable[[AsyncEngine, Actor, Loaded], Awaitable[Told]]
 
 
-def _do(config: Path, as_name: str | None, password_file: Path | None, as_json: bool, work: Work) -> None:
+def _do(caller: Caller, as_json: bool, work: Work) -> None:
     async def run(engine: AsyncEngine, actor: Actor, loaded: Loaded) -> tuple[Told, dict[int, str], ZoneInfo]:
         told = await work(engine, actor, loaded)
         return told, await _titles(engine, loaded, [told.order]), loaded.settings.zone
 
-    told, titles, zone = act(config, as_name, password_file, run)
+    told, titles, zone = act(caller, run)
     _tell(told, titles, zone, as_json)
 
 
@@ -60,30 +60,25 @@ async def _titles(engine: AsyncEngine, loaded: Loaded, found: Sequence[orders.Or
 
 
 @program.command("open")
+@with_caller
 def open_order(
-    config: Config,
+    caller: Caller,
     site: Annotated[str, typer.Argument(help="site_id.")],
     fault: Annotated[str, typer.Option(help="What is wrong 故障现象.")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Open an order by hand."""
-    _do(
-        config, as_name, password_file, as_json,
-        lambda db, who, it: order_acts.open_by_hand(db, it, who, site, fault, wall_ms()),
-    )  # fmt: skip
+    _do(caller, as_json, lambda db, who, it: order_acts.open_by_hand(db, it, who, site, fault, wall_ms()))
 
 
 @program.command("list")
+@with_caller
 def list_orders(
-    config: Config,
+    caller: Caller,
     everything: Annotated[bool, typer.Option("--all", help="Also those that are closed.")] = False,
     site: Annotated[str | None, typer.Option(help="Of this site alone.")] = None,
     township: Annotated[str | None, typer.Option(help="Of this township (code) alone.")] = None,
     overdue: Annotated[bool, typer.Option("--overdue", help="Those that are overdue alone.")] = False,
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """The orders that are not closed."""
@@ -95,7 +90,7 @@ def list_orders(
         found = [o for o in known if not overdue or o.overdue is not None]
         return found, await _titles(engine, loaded, found), loaded.settings.zone
 
-    found, titles, zone = act(config, as_name, password_file, read)
+    found, titles, zone = act(caller, read)
     if as_json:
         _json([order_json(order) for order in found])
         return
@@ -104,141 +99,111 @@ def list_orders(
 
 
 @program.command()
-def show(
-    config: Config, number: Number, as_name: As = None, password_file: PasswordFile = None, as_json: AsJson = False
-) -> None:
+@with_caller
+def show(caller: Caller, number: Number, as_json: AsJson = False) -> None:
     """An order with its outages, its history, papers, exemptions and costs."""
-    _do(config, as_name, password_file, as_json, lambda db, who, it: order_acts.show(db, it, who, number))
+    _do(caller, as_json, lambda db, who, it: order_acts.show(db, it, who, number))
 
 
 @program.command()
+@with_caller
 def dispatched(
-    config: Config,
+    caller: Caller,
     number: Number,
     to: Annotated[str, typer.Option(help="Who goes 处理人.")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Somebody was sent."""
-    _do(
-        config, as_name, password_file, as_json,
-        lambda db, who, _: order_acts.dispatch(db, who, number, to, wall_ms()),
-    )  # fmt: skip
+    _do(caller, as_json, lambda db, who, _: order_acts.dispatch(db, who, number, to, wall_ms()))
 
 
 @program.command()
+@with_caller
 def repaired(
-    config: Config,
+    caller: Caller,
     number: Number,
     work: Annotated[str, typer.Option(help="What was done 处理情况.")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Somebody says that it is repaired. When it was restored the monitor measures."""
-    _do(
-        config, as_name, password_file, as_json,
-        lambda db, who, _: order_acts.repaired(db, who, number, work, wall_ms()),
-    )  # fmt: skip
+    _do(caller, as_json, lambda db, who, _: order_acts.repaired(db, who, number, work, wall_ms()))
 
 
 @program.command()
+@with_caller
 def cause(
-    config: Config,
+    caller: Caller,
     number: Number,
     what: Annotated[str, typer.Argument(help="、".join(CAUSES))],
     note: Note = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Why it failed."""
-    _do(
-        config, as_name, password_file, as_json,
-        lambda db, who, _: order_acts.set_cause(db, who, number, what, note, wall_ms()),
-    )  # fmt: skip
+    _do(caller, as_json, lambda db, who, _: order_acts.set_cause(db, who, number, what, note, wall_ms()))
 
 
 @program.command()
+@with_caller
 def note(
-    config: Config,
+    caller: Caller,
     number: Number,
     text: Annotated[str, typer.Argument(help="The remark.")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """A remark in its history."""
-    _do(
-        config, as_name, password_file, as_json,
-        lambda db, who, _: order_acts.note(db, who, number, text, wall_ms()),
-    )  # fmt: skip
+    _do(caller, as_json, lambda db, who, _: order_acts.note(db, who, number, text, wall_ms()))
 
 
 @program.command()
+@with_caller
 def paper(
-    config: Config,
+    caller: Caller,
     number: Number,
     file: Annotated[Path, typer.Argument(help="A photo or a sheet.")],
     note: Note = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Keep a photo or a sheet with it, by its SHA-256."""
-    _do(
-        config, as_name, password_file, as_json,
-        lambda db, who, it: order_acts.add_paper(db, it, who, number, file, note, wall_ms()),
-    )  # fmt: skip
+    _do(caller, as_json, lambda db, who, it: order_acts.add_paper(db, it, who, number, file, note, wall_ms()))
 
 
 @program.command()
+@with_caller
 def split(
-    config: Config,
+    caller: Caller,
     number: Number,
     site: Annotated[str, typer.Option(help="The site that did not come back with the line.")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Give a site of a line's order an order of its own."""
-    _do(
-        config, as_name, password_file, as_json,
-        lambda db, who, it: order_acts.split(db, it, who, number, site, wall_ms()),
-    )  # fmt: skip
+    _do(caller, as_json, lambda db, who, it: order_acts.split(db, it, who, number, site, wall_ms()))
 
 
 @program.command()
+@with_caller
 def close(
-    config: Config,
+    caller: Caller,
     number: Number,
     reason: Annotated[str, typer.Option(help="Needed while an outage of it goes on, as: site retired.")] = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Close it: once it was measured that all is up again, and its cause is known."""
-    _do(
-        config, as_name, password_file, as_json,
-        lambda db, who, _: order_acts.close(db, who, number, reason, wall_ms()),
-    )  # fmt: skip
+    _do(caller, as_json, lambda db, who, _: order_acts.close(db, who, number, reason, wall_ms()))
 
 
 @program.command()
+@with_caller
 def exempt(
-    config: Config,
+    caller: Caller,
     number: Number,
     cause: Annotated[str, typer.Option(help="、".join(EXEMPTIONS))],
     reason: Annotated[str, typer.Option(help="What happened.")],
     paper: Annotated[Path, typer.Option(help="What proves it.")],
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Propose an exemption 免责 of its outages; it changes no measured figure."""
     _do(
-        config, as_name, password_file, as_json,
+        caller, as_json,
         lambda db, who, it: order_acts.propose_exemption(db, it, who, number, cause, reason, paper, wall_ms()),
     )  # fmt: skip
 
@@ -247,55 +212,34 @@ Exemption = Annotated[int, typer.Argument(help="The exemption's number, from `wo
 
 
 @program.command("approve-exemption")
-def approve_exemption(
-    config: Config,
-    number: Exemption,
-    note: Note = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
-    as_json: AsJson = False,
-) -> None:
+@with_caller
+def approve_exemption(caller: Caller, number: Exemption, note: Note = "", as_json: AsJson = False) -> None:
     """Approve an exemption; not by whoever proposed it."""
-    _do(
-        config, as_name, password_file, as_json,
-        lambda db, who, _: order_acts.decide_exemption(db, who, number, True, note, wall_ms()),
-    )  # fmt: skip
+    _do(caller, as_json, lambda db, who, _: order_acts.decide_exemption(db, who, number, True, note, wall_ms()))
 
 
 @program.command("reject-exemption")
-def reject_exemption(
-    config: Config,
-    number: Exemption,
-    note: Note = "",
-    as_name: As = None,
-    password_file: PasswordFile = None,
-    as_json: AsJson = False,
-) -> None:
+@with_caller
+def reject_exemption(caller: Caller, number: Exemption, note: Note = "", as_json: AsJson = False) -> None:
     """Reject an exemption."""
-    _do(
-        config, as_name, password_file, as_json,
-        lambda db, who, _: order_acts.decide_exemption(db, who, number, False, note, wall_ms()),
-    )  # fmt: skip
+    _do(caller, as_json, lambda db, who, _: order_acts.decide_exemption(db, who, number, False, note, wall_ms()))
 
 
 @program.command()
+@with_caller
 def stats(
-    config: Config,
+    caller: Caller,
     start: Annotated[str, typer.Option("--from", help="Local time, as 2026-10-01; or with an offset.")],
     end: Annotated[str, typer.Option("--to", help="Likewise.")],
     by: Annotated[str, typer.Option(help="level, township or cause.")] = "level",
-    as_name: As = None,
-    password_file: PasswordFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Response, repair, MTTR and MTBF of a period, in counted time and in wall time (docs/workorders.md)."""
-    zone = load(config, serving=False).settings.zone
+    zone = load(caller.config, serving=False).settings.zone
     period = (instant(local_time(start, zone, "--from"), zone), instant(local_time(end, zone, "--to"), zone))
     if period[0] >= period[1]:
         raise MonitorError(f"--from 应早于 --to，实为 {start} 和 {end}")
-    rows = act(
-        config, as_name, password_file, lambda db, who, it: order_stats.stats(db, it, who, period, by, wall_ms())
-    )
+    rows = act(caller, lambda db, who, it: order_stats.stats(db, it, who, period, by, wall_ms()))
     if as_json:
         _json({"from": iso(period[0]), "to": iso(period[1]), "by": by, "rows": [row.as_dict() for row in rows]})
         return
