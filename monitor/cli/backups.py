@@ -11,7 +11,7 @@ import typer
 
 from monitor.cli.acting import AsJson, Config
 from monitor.cli.progress import Progress
-from monitor.cli.showing import show
+from monitor.cli.showing import show_json
 from monitor.clock import wall_ms
 from monitor.flows.backup import backup
 from monitor.flows.restore import restore
@@ -46,7 +46,7 @@ def make(
     made = asyncio.run(backup(loaded, config, file, wall_ms(), _Bytes()))
     _say(made.files, f"备份 {file}：{made.size:,} 字节（未压缩 {made.bytes:,}）")
     if as_json:
-        show({"file": str(file), "bytes": made.size, "unpacked_bytes": made.bytes, "files": made.files}, (), True)
+        show_json({"file": str(file), "bytes": made.size, "unpacked_bytes": made.bytes, "files": made.files})
 
 
 def put_in_place(
@@ -66,7 +66,7 @@ def put_in_place(
     _say(done.files, *lines)
     if as_json:
         found = {"made_at": done.made_at, "files": done.files, "aside": [str(place) for place in done.aside]}
-        show({**found, "config_written": done.config_written}, (), True)
+        show_json({**found, "config_written": done.config_written})
 
 
 def _say(files: dict[str, int], *lines: str) -> None:

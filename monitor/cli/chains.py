@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import AsJson, Caller, Config, act, in_database, with_caller
 from monitor.cli.progress import Progress
+from monitor.cli.showing import show, show_json
 from monitor.clock import from_datetime, from_iso, to_iso, wall_ms
 from monitor.core.access import Actor
 from monitor.errors import MonitorError
@@ -64,8 +66,7 @@ def verify(
 
     found = in_database(loaded, work)
     if as_json:
-        json.dump(found.as_json(), sys.stdout, ensure_ascii=False, indent=1)
-        print()
+        show_json(found.as_json())
     else:
         for walk in found.chains:
             state = "相符" if walk.fault is None else "不符"
@@ -123,14 +124,12 @@ def list_audit(
 
     zone = load(caller.config, serving=False).settings.zone
     found = [{**row, "at": to_iso(row["at_ms"])} for row in act(caller, work)]
-    if as_json:
-        json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
-        print()
-        return
-    for row in found:
-        at = datetime.fromtimestamp(row["at_ms"] / 1000, zone).isoformat(timespec="seconds")
-        said = [row["n"], at, row["who"], row["action"], row["outcome"], row["what"], row["reason"]]
-        print("\t".join(" ".join(str(one).split()) for one in said))
+    show(found, (_line(row, zone) for row in found), as_json)
+
+
+def _line(row: Mapping[str, Any], zone: ZoneInfo) -> tuple[object, ...]:
+    at = datetime.fromtimestamp(row["at_ms"] / 1000, zone).isoformat(timespec="seconds")
+    return row["n"], at, row["who"], row["action"], row["outcome"], row["what"], row["reason"]
 
 
 def _instant(text: str | None, settings: Settings, *, last: bool = False) -> int | None:

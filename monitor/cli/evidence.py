@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from monitor.cli import backups
 from monitor.cli.acting import Config
+from monitor.cli.showing import show_json
 from monitor.clock import from_iso
 from monitor.errors import MonitorError
 from monitor.flows.judging import Judge
@@ -76,8 +76,7 @@ def replay(
     loaded = load(config, serving=False)
     run = replay_traces(loaded, trace, period, url=database, lines_a_cut=cut_lines, progress=_Progress())
     figures, refused = asyncio.run(run)
-    json.dump(answer(figures, refused), sys.stdout, ensure_ascii=False, indent=1)
-    print()
+    show_json(answer(figures, refused))
 
 
 def upgrade(config: Config) -> None:

@@ -10,7 +10,20 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import AsJson, Caller, act, with_caller
-from monitor.cli.showing import DryRun, File, From, Papers, To, a_day, iso, show, show_one, show_taken
+from monitor.cli.showing import (
+    DryRun,
+    File,
+    From,
+    Papers,
+    To,
+    a_day,
+    iso,
+    show,
+    show_json,
+    show_lines,
+    show_one,
+    show_taken,
+)
 from monitor.clock import wall_ms
 from monitor.core.access import Action, Actor, demand
 from monitor.core.inspection import RESULT_NAMES, STATE_NAMES, Coverage, Finding, Result, Round, State, Visit
@@ -147,9 +160,9 @@ def show_round(caller: Caller, number: Number, as_json: AsJson = False) -> None:
 
     of, answer, visits = act(caller, work)
     if as_json:
-        show({**answer, "visits": [_visit(v) for v in visits]}, (), True)
+        show_json({**answer, "visits": [_visit(v) for v in visits]})
         return
-    show(None, [_line(of), *(_visit_line(v) for v in visits), *((s, "未到") for s in answer["missed"])], False)
+    show_lines([_line(of), *(_visit_line(v) for v in visits), *((s, "未到") for s in answer["missed"])])
 
 
 @program.command()

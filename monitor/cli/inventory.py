@@ -14,8 +14,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import AsJson, Caller, act, actor_of, with_caller
-from monitor.cli.showing import DryRun, a_day, show, show_one
-from monitor.cli.windows import shown
+from monitor.cli.showing import DryRun, a_day, show, show_json, show_lines, shown
 from monitor.clock import to_iso, wall_ms
 from monitor.core.access import Action, Actor, demand
 from monitor.core.timeline import BEGINNING
@@ -79,10 +78,10 @@ def import_folder(
     except ConfigError as error:
         if not as_json:
             raise
-        show({"ok": False, "mistakes": [asdict(mistake) for mistake in error.mistakes]}, [], True)
+        show_json({"ok": False, "mistakes": [asdict(mistake) for mistake in error.mistakes]})
         raise typer.Exit(2) from None
     if as_json:
-        show(answer, [], True)
+        show_json(answer)
 
 
 async def _propose(engine: AsyncEngine, actor: Actor, wanted: imports.Import, as_json: bool) -> Stored:
@@ -110,7 +109,7 @@ def approve(caller: Caller, number: Number, as_json: AsJson = False) -> None:
 def withdraw(caller: Caller, number: Number, as_json: AsJson = False) -> None:
     """Withdraw a version that does not hold yet."""
     found = act(caller, lambda db, who, _: imports.withdraw(db, who, number, wall_ms()))
-    show_one(_json(found), True) if as_json else print(f"版本 {number} 已撤回")
+    show_json(_json(found)) if as_json else print(f"版本 {number} 已撤回")
 
 
 @program.command("list")
@@ -129,11 +128,11 @@ def show_version(caller: Caller, number: Number, as_json: AsJson = False) -> Non
     loaded = load(caller.config, serving=False)
     found = act(caller, lambda db, who, _: imports.show(db, loaded, who, number))
     if as_json:
-        show({**_shown(found), "body": json.loads(body_of(found.loaded))}, [], True)
+        show_json({**_shown(found), "body": json.loads(body_of(found.loaded))})
         return
     inventory = found.loaded.inventory
     counts = f"站点 {len(inventory.sites)}，机位 {len(inventory.terminals)}，检测项 {len(inventory.checks)}"
-    show(None, [_cells(found.version, loaded.settings), [counts], [f"sha256 {found.version.digest}"]], False)
+    show_lines([_cells(found.version, loaded.settings), [counts], [f"sha256 {found.version.digest}"]])
     _lines(found.differences, found.warnings, False)
 
 
@@ -144,7 +143,7 @@ def diff_versions(caller: Caller, one: Number, other: Number, as_json: AsJson = 
     loaded = load(caller.config, serving=False)
     found = act(caller, lambda db, who, _: imports.diff(db, loaded, who, one, other))
     if as_json:
-        show(_shown(found), [], True)
+        show_json(_shown(found))
         return
     _lines(found.differences, [], False)
     print(f"版本 {one} → {other}：{len(found.differences)} 处变动")
@@ -152,7 +151,7 @@ def diff_versions(caller: Caller, one: Number, other: Number, as_json: AsJson = 
 
 def _tell(found: Shown, as_json: bool) -> None:
     if as_json:
-        show(_shown(found), [], True)
+        show_json(_shown(found))
         return
     _lines(found.differences, found.warnings, False)
     when = shown(found.version.from_ms, found.loaded.settings.zone)

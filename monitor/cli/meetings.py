@@ -10,8 +10,22 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import AsJson, Caller, act, with_caller
-from monitor.cli.showing import DryRun, File, From, Papers, To, a_day, an_instant, iso, show, show_one, show_taken
-from monitor.cli.windows import shown
+from monitor.cli.showing import (
+    DryRun,
+    File,
+    From,
+    Papers,
+    To,
+    a_day,
+    an_instant,
+    iso,
+    show,
+    show_json,
+    show_lines,
+    show_one,
+    show_taken,
+    shown,
+)
 from monitor.clock import wall_ms
 from monitor.core.access import Action, Actor, demand
 from monitor.core.days import start_of
@@ -114,9 +128,9 @@ def show_meeting(caller: Caller, number: Number, as_json: AsJson = False) -> Non
         seen = {word.value: found.count(word) for word in Seen}
         sites = [_site(s) for s in seen_by]
         answer = {"planned": len(found.sites), "noted": found.noted, "reached": found.reached}
-        show({**_meeting(found.meeting), **answer, "coverage": found.ratio, "seen": seen, "sites": sites}, (), True)
+        show_json({**_meeting(found.meeting), **answer, "coverage": found.ratio, "seen": seen, "sites": sites})
         return
-    show(None, [_line(found.meeting, zone), *(_site_line(s) for s in seen_by)], False)
+    show_lines([_line(found.meeting, zone), *(_site_line(s) for s in seen_by)])
     seen_text = "，".join(f"{SEEN_NAMES[word]} {found.count(word)}" for word in Seen)
     print(f"参会 {found.reached}/{len(found.sites)}（{percent(found.ratio)}）；监测：{seen_text}")
 

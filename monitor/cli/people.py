@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +23,7 @@ from monitor.cli.acting import (
     stored_token,
     with_caller,
 )
+from monitor.cli.showing import show
 from monitor.clock import to_iso, wall_ms
 from monitor.core.access import Action, Actor, Role
 from monitor.errors import MonitorError
@@ -91,13 +92,7 @@ def list_people(caller: Caller, as_json: AsJson = False) -> None:
             return await rows.everybody(connection)
 
     found = [_shown(one) for one in act(caller, work)]
-    if as_json:
-        json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
-        print()
-        return
-    for one in found:
-        state = "disabled" if one["disabled_at"] else "enabled"
-        print("\t".join([one["name"], ",".join(one["roles"]), ",".join(one["townships"] or ["all"]), state]))
+    show(found, map(_line, found), as_json)
 
 
 @program.command()
@@ -170,6 +165,11 @@ def sign_out(config: Config) -> None:
         raise MonitorError("没有登录")
     in_database(load(config, serving=False), lambda engine: people.sign_out(engine, token, wall_ms()))
     store_token(config, None)
+
+
+def _line(one: Mapping[str, Any]) -> tuple[str, ...]:
+    state = "disabled" if one["disabled_at"] else "enabled"
+    return one["name"], ",".join(one["roles"]), ",".join(one["townships"] or ["all"]), state
 
 
 def _shown(one: Person) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from monitor.cli.showing import (
     a_position,
     iso,
     show,
+    show_json,
+    show_lines,
     show_one,
     show_taken,
     written,
@@ -166,10 +168,10 @@ def import_cards(caller: Caller, file: File, dry_run: DryRun = False, as_json: A
     number = {one.value: sum(r.act is one for r in plan.records) for one in Act if one is not Act.VOID}
     answer = {"written": not dry_run, **number, "unchanged": plan.unchanged}
     if as_json:
-        show({**answer, "records": [_record(r) for r in plan.records]}, (), True)
+        show_json({**answer, "records": [_record(r) for r in plan.records]})
         return
     if dry_run:
-        show(None, (_record_line(r) for r in plan.records), False)
+        show_lines(_record_line(r) for r in plan.records)
     counts = "，".join(f"{ACT_NAMES[Act(name)]} {n}" for name, n in number.items())
     print(f"{written(dry_run)}：{counts}，不变 {plan.unchanged}")
 
@@ -276,9 +278,9 @@ def show_stocktake(caller: Caller, year: Year, as_json: AsJson = False) -> None:
             "outstanding": ["/".join(position) for position in found.outstanding],
             "counts": [_count(c) for c in found.counts],
         }
-        show(answer, (), True)
+        show_json(answer)
     else:
-        show(None, (_count_line(c) for c in found.counts if c.outcome.value != "found"), False)
+        show_lines(_count_line(c) for c in found.counts if c.outcome.value != "found")
         counts = "，".join(f"{OUTCOME_NAMES[outcome]} {n}" for outcome, n in found.outcomes.items())
         print(f"{year} 年盘点：卡片 {found.cards}，{counts}，未盘 {len(found.outstanding)}")
     raise typer.Exit(not found.agrees)

@@ -11,7 +11,7 @@ from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import AsJson, Config, in_database
-from monitor.cli.showing import show
+from monitor.cli.showing import show_json
 from monitor.clock import wall_ms
 from monitor.core.period import Period, parse
 from monitor.core.report import ReportFacts
@@ -101,7 +101,7 @@ def _report(
         return
     found = [{"format": w.format, "path": str(w.path), "bytes": w.bytes, "sha256": w.sha256} for w in written]
     if as_json:
-        show(found, [], True)
+        show_json(found)
     else:
         for one in written:
             print(one.path, file=sys.stderr)

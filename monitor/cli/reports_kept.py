@@ -11,7 +11,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import AsJson, Caller, Config, act, in_database, with_caller
-from monitor.cli.showing import iso, show, show_one
+from monitor.cli.showing import iso, show, show_json, show_lines
 from monitor.clock import wall_ms
 from monitor.core.access import Actor
 from monitor.core.report_figures import Difference
@@ -71,9 +71,9 @@ def show_report(
         sys.stdout.buffer.write(data)
         return
     if as_json:
-        show_one({**_json(found), "differences": [d._asdict() for d in different]}, True)
+        show_json({**_json(found), "differences": [d._asdict() for d in different]})
         return
-    show(None, [_line(found, loaded.settings.zone)], False)
+    show_lines([_line(found, loaded.settings.zone)])
     for d in different[:SHOWN]:
         print(f"{d.part}：{_value(d.before)} → {_value(d.after)}")
     if len(different) > SHOWN:
@@ -121,10 +121,7 @@ def schedule(
 
 
 def _tell(kept: Kept, zone: tzinfo, as_json: bool) -> None:
-    if as_json:
-        show_one(_json(kept), True)
-    else:
-        show(None, [_line(kept, zone)], False)
+    show(_json(kept), [_line(kept, zone)], as_json)
 
 
 def _json(kept: Kept) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import AsJson, Caller, Config, act, in_database, with_caller
-from monitor.cli.showing import DryRun, File, Papers, iso, show
-from monitor.cli.windows import shown
+from monitor.cli.showing import DryRun, File, Papers, iso, show, show_json, show_lines, shown
 from monitor.clock import wall_ms
 from monitor.core.access import Actor
 from monitor.core.declared import Declared, in_force
@@ -89,7 +88,7 @@ def year(
         return
     found = [{"format": w.format, "path": str(w.path), "bytes": w.bytes, "sha256": w.sha256} for w in written]
     if as_json:
-        show(found, [], True)
+        show_json(found)
         return
     for w in written:
         print(w.path, file=sys.stderr)
@@ -163,7 +162,7 @@ def declare_import(caller: Caller, which: Year, file: File, dry_run: DryRun = Fa
 
     found = act(caller, work)
     if dry_run:
-        show([], ((one.key, one.text, one.reason) for one in found.values), False)
+        show_lines((one.key, one.text, one.reason) for one in found.values)
     print(f"{'将申报' if dry_run else '已申报'} {len(found.values)} 项，不变 {found.unchanged} 项")
 
 

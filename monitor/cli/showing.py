@@ -1,13 +1,14 @@
-"""How lists are shown: JSON for programs, lines with tabs for people and `cut`."""
+"""How things are shown, JSON for programs, lines with tabs for people and `cut`; how days and positions are typed."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -23,11 +24,21 @@ To = Annotated[str, typer.Option("--to", help="The last day, included.")]
 
 
 def show(found: Any, lines: Iterable[Sequence[object]], as_json: bool) -> None:
-    """`found` as JSON, or `lines` with tabs between their cells."""
+    """`found` as JSON, or `lines`."""
     if as_json:
-        json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
-        print()
-        return
+        show_json(found)
+    else:
+        show_lines(lines)
+
+
+def show_json(found: Any) -> None:
+    """JSON to stdout."""
+    json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
+    print()
+
+
+def show_lines(lines: Iterable[Sequence[object]]) -> None:
+    """Lines with tabs between their cells; an empty one for None."""
     for line in lines:
         print("\t".join("" if cell is None else " ".join(str(cell).split()) for cell in line))
 
@@ -52,9 +63,9 @@ def show_taken(
 ) -> None:
     """What a sheet brought: JSON with the new ones under `what`, or their `lines` and how many they are."""
     if as_json:
-        show({"written": not dry_run, what: made, "unchanged": unchanged}, (), True)
+        show_json({"written": not dry_run, what: made, "unchanged": unchanged})
         return
-    show(None, lines, False)
+    show_lines(lines)
     print(f"{written(dry_run)}：{len(made)}，不变 {unchanged}")
 
 
@@ -82,8 +93,22 @@ def an_instant(text: str, option: str) -> int:
         raise MonitorError(f"{option}: 应为带时差的时间，如 2026-10-01T09:00+08:00，实为 {text!r}") from None
 
 
+def local_time(text: str, zone: ZoneInfo, option: str) -> datetime:
+    """What a clock on the wall shows, as a naive datetime; `2026-10-01 08:00`, or with Z or an offset. Raises."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise MonitorError(f"{option}: 应为时间，如 2026-10-01 08:00，实为 {text!r}") from None
+    return moment if moment.tzinfo is None else moment.astimezone(zone).replace(tzinfo=None)
+
+
 def iso(ms: int | None) -> str | None:
     return None if ms is None else to_iso(ms)
+
+
+def shown(ms: int | None, zone: ZoneInfo) -> str:
+    """Local time to the minute, as people read it."""
+    return "" if ms is None else datetime.fromtimestamp(ms / 1000, zone).strftime("%Y-%m-%d %H:%M")
 
 
 def a_position(text: str) -> tuple[str, str]:

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.cli.acting import Caller, Config, in_database, manage, with_caller
+from monitor.cli.acting import AsJson, Caller, Config, in_database, manage, with_caller
+from monitor.cli.showing import show
 from monitor.clock import to_iso, wall_ms
 from monitor.core.token import DEVICE, KINDS, PING, RELAY, RELAY_MARK, hash_token
 from monitor.errors import MonitorError
@@ -157,7 +158,7 @@ def revoke(caller: Caller, who: Who) -> None:
 @with_caller
 def list_tokens(
     caller: Caller,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
     everything: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
 ) -> None:
     """Which tokens there are, by the beginning of their hash; the tokens themselves nobody knows any more."""
@@ -165,13 +166,9 @@ def list_tokens(
     known = manage(load(caller.config), caller, "list", tokens.rows_of)
     found = [_shown(row, now) for row in known]
     found = [one for one in found if everything or one["state"] == "valid"]
-    if as_json:
-        json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
-        print()
-        return
-    for one in found:
-        end = one["revoked_at"] or one["expires_at"] or ""
-        print("\t".join([one["id"], one["kind"], one["who"], one["state"], one["created_at"], end]))
+    columns = ("id", "kind", "who", "state", "created_at")
+    lines = ([*(one[c] for c in columns), one["revoked_at"] or one["expires_at"]] for one in found)
+    show(found, lines, as_json)
 
 
 @program.command()

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
 from monitor.cli.acting import AsJson, Caller, act, with_caller
-from monitor.cli.showing import a_day
+from monitor.cli.showing import a_day, local_time, show_json, shown
 from monitor.clock import wall_ms
 from monitor.core.planning import Repeat
-from monitor.errors import MonitorError
 from monitor.flows import windows
 from monitor.flows.windows import Plan
 from monitor.flows.work_json import window_json
@@ -25,15 +21,6 @@ from monitor.store.windows import Declared
 program = typer.Typer(no_args_is_help=True, help="Planned windows 计划检修.")
 Number = Annotated[int, typer.Argument(help="The window's number, from `window list`.")]
 _STATES = {"counts": "有效", "proposed": "待审批", "rejected": "已驳回", "cancelled": "已取消"}
-
-
-def local_time(text: str, zone: ZoneInfo, option: str) -> datetime:
-    """What a clock on the wall shows, as a naive datetime; `2026-10-01 08:00`, or with Z or an offset. Raises."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise MonitorError(f"{option}: 应为时间，如 2026-10-01 08:00，实为 {text!r}") from None
-    return moment if moment.tzinfo is None else moment.astimezone(zone).replace(tzinfo=None)
 
 
 @program.command()
@@ -109,8 +96,7 @@ def list_windows(
 
 def _tell(found: Sequence[Declared], zone: ZoneInfo, as_json: bool) -> None:
     if as_json:
-        json.dump([window_json(one) for one in found], sys.stdout, ensure_ascii=False, indent=1)
-        print()
+        show_json([window_json(one) for one in found])
         return
     for one in found:
         window = one.window
@@ -120,8 +106,3 @@ def _tell(found: Sequence[Declared], zone: ZoneInfo, as_json: bool) -> None:
             f"{one.id}\t{_STATES[one.state]}{marks}\t{window.scope}\t"
             f"{shown(window.start, zone)} 至 {shown(window.end, zone)}\t{window.reason}\t{window.by}"
         )
-
-
-def shown(ms: int | None, zone: ZoneInfo) -> str:
-    """Local time to the minute, as people read it."""
-    return "" if ms is None else datetime.fromtimestamp(ms / 1000, zone).strftime("%Y-%m-%d %H:%M")

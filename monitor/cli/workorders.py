@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import AsJson, Caller, act, with_caller
-from monitor.cli.windows import local_time, shown
+from monitor.cli.showing import iso, local_time, show_json, shown
 from monitor.clock import wall_ms
 from monitor.core import ledger
 from monitor.core.access import Actor
@@ -24,7 +22,7 @@ from monitor.errors import MonitorError
 from monitor.flows import order_acts, order_stats
 from monitor.flows.history import eras_in
 from monitor.flows.order_acts import Told
-from monitor.flows.work_json import cost_json, exemption_json, iso, order_json
+from monitor.flows.work_json import cost_json, exemption_json, order_json
 from monitor.inventory.load import Loaded, load
 from monitor.store import orders
 
@@ -92,7 +90,7 @@ def list_orders(
 
     found, titles, zone = act(caller, read)
     if as_json:
-        _json([order_json(order) for order in found])
+        show_json([order_json(order) for order in found])
         return
     for order in found:
         print(_line(order, titles[order.id], zone))
@@ -241,15 +239,10 @@ def stats(
         raise MonitorError(f"--from 应早于 --to，实为 {start} 和 {end}")
     rows = act(caller, lambda db, who, it: order_stats.stats(db, it, who, period, by, wall_ms()))
     if as_json:
-        _json({"from": iso(period[0]), "to": iso(period[1]), "by": by, "rows": [row.as_dict() for row in rows]})
+        show_json({"from": iso(period[0]), "to": iso(period[1]), "by": by, "rows": [row.as_dict() for row in rows]})
         return
     for row in rows:
         print("\t".join(row.shown()))
-
-
-def _json(value: Any) -> None:
-    json.dump(value, sys.stdout, ensure_ascii=False, indent=1)
-    print()
 
 
 def _line(order: orders.Order, title: str, zone: ZoneInfo) -> str:
@@ -282,7 +275,7 @@ def _tell(told: Told, titles: Mapping[int, str], zone: ZoneInfo, as_json: bool) 
             "costs": costs,
             "costs_cut": told.costs_cut,
         }
-        _json({**order_json(order, told.signs), **parts})
+        show_json({**order_json(order, told.signs), **parts})
         return
     print(_line(order, titles[order.id], zone))
     said = [f"原因 {name_of(CAUSES, order.cause)}"] if order.cause else []
