@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "token": ("tokens", "kit"),
     "user": ("people",),
     "ledger": ("ledger",),
-    "register": ("register",),
+    "register": ("register", "stocktakes"),
     "inspection": ("inspections",),
     "report": ("reports", "reports_kept", "reports_year"),
     "meeting": ("meetings",),
