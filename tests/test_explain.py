@@ -27,9 +27,9 @@ from monitor.core.report import ReportFacts
 from monitor.errors import MonitorError
 from monitor.evidence.reading import read_lines
 from monitor.flows.reports import facts_json
-from monitor.flows.reports.explain import differences, explain_site
 from monitor.flows.reports.explain_group import explain_group
 from monitor.flows.reports.explain_outage import explain_outage
+from monitor.flows.reports.explain_site import differences, explain_site
 from monitor.flows.reports.facts import gather
 from monitor.publish.documents.blocks import Column, Document, Row, Section, Table, Text
 from monitor.publish.documents.text import render as render_text

@@ -18,9 +18,9 @@ from monitor.core.period import Period, parse
 from monitor.errors import MonitorError
 from monitor.flows.inventory_import import in_force
 from monitor.flows.outputs import demand_folder
-from monitor.flows.reports.explain import explain_site
 from monitor.flows.reports.explain_group import explain_group
 from monitor.flows.reports.explain_outage import explain_outage
+from monitor.flows.reports.explain_site import explain_site
 from monitor.flows.reports.write import put
 from monitor.inventory.load import load
 from monitor.publish.documents import text
