@@ -272,10 +272,9 @@ def test_the_one_clock_runs_across_changes(
 ) -> None:
     """Of one terminal: what is counted of an outage and when it passes a limit, in service and planned."""
     counter, naive = Counter(eras, declared), Naive(eras, declared, checks)
-    site, terminal = counter.site("A"), Terminal("A", "tv")
-    if site is None or not any(("A", "tv") in era.inventory.terminals for era in eras):
+    if not any(("A", "tv") in era.inventory.terminals for era in eras):
         return
-    timeline = counter.terminal_timeline("A", "tv", checks)
+    course, timeline = counter.course("A", "tv"), counter.terminal_timeline("A", "tv", checks)
     counted, reached, overdue = 0, None, None
     for minute in range(-60, MINUTES):
         t = at(minute)
@@ -289,11 +288,11 @@ def test_the_one_clock_runs_across_changes(
             limit = naive.era(t).parameters.repair_limit_ms[str(there.level)]
             overdue = t if counted * 60 * S > limit else None
     whole = (at(-60), at(MINUTES))
-    assert counter.counted_ms(site, terminal, timeline, *whole) == counted * 60 * S
-    assert counter.reached_at(site, terminal, timeline, whole, 7 * 60 * S) == reached
-    assert counter.at_most_ms(site, terminal, whole, *whole) >= counted * 60 * S
-    assert counter.overdue_since(site, terminal, timeline, whole) == overdue
-    assert overdue is None or counted * 60 * S > counter.least_repair_limit_ms(site, terminal, whole)
+    assert course.counted_down_ms(timeline, whole) == counted * 60 * S
+    assert course.reached_at(timeline, whole, 7 * 60 * S) == reached
+    assert course.at_most_ms(whole, whole) >= counted * 60 * S
+    assert course.overdue_since(timeline, whole) == overdue
+    assert overdue is None or counted * 60 * S > course.least_repair_limit_ms(whole)
 
 
 # --- examples ---------------------------------------------------------------------------------------------------------
@@ -421,11 +420,10 @@ def test_hours_that_changed_at_a_months_start_count_from_there_in_an_outage_that
     found = count(eras, {("V1", "tv", BEAT): down})
     # 10 h of September, then 4 h a day: after 24 h it is overdue, on 4 October at 10:00.
     assert hours(found.sites[0].measure) == (2 + 23 * 4, 7 * 4 + 2, 0, 0, 16, 1)
-    counter = Counter(eras, [])
-    v1, tv = village("V1"), Terminal("V1", "tv")
+    course = Counter(eras, []).course("V1", "tv")
     whole = (local(30, 10, month=9), local(8, 10))
-    assert counter.reached_at(v1, tv, down, whole, 24 * HOUR) == local(4, 10)
-    assert counter.counted_ms(v1, tv, down, *whole) == 40 * HOUR
+    assert course.reached_at(down, whole, 24 * HOUR) == local(4, 10)
+    assert course.counted_down_ms(down, whole) == 40 * HOUR
 
 
 @pytest.mark.parametrize(
@@ -443,8 +441,7 @@ def test_an_outage_over_a_change_of_the_limit_is_overdue_from_its_first_overdue_
     ]
     down = steps((local(1, month=9), "up"), (local(30, 8, month=9), "down"))
     counter = Counter(eras, [])
-    v1, tv = village("V1"), Terminal("V1", "tv")
-    first = counter.overdue_since(v1, tv, down, (local(30, 8, month=9), local(8, 10)))
+    first = counter.course("V1", "tv").overdue_since(down, (local(30, 8, month=9), local(8, 10)))
     assert first == local(since[0], since[1], month=since[2])
     for period, overdue in (((local(1, month=9), first), 0), ((first, first + HOUR), HOUR)):
         assert counter.count(period, {("V1", "tv", BEAT): down}).terminals[0].measure.overdue == overdue

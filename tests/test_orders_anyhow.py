@@ -13,7 +13,6 @@ from sqlalchemy import select
 
 from monitor.core.figures import Counter
 from monitor.core.outage import ALIVE
-from monitor.core.sites import Terminal
 from monitor.errors import MonitorError
 from monitor.flows import order_acts, windows
 from monitor.flows.history import eras_in
@@ -119,9 +118,9 @@ async def holds(it: County) -> None:
         if r.state not in ALIVE:
             continue
         site = it.loaded.inventory.sites[r.site]
-        terminal = it.loaded.inventory.terminals.get((r.site, r.terminal), Terminal(r.site, r.terminal))
         timeline = counter.terminal_timeline(r.site, r.terminal, checks)
-        counted = counter.counted_ms(site, terminal, timeline, r.start_ms, at if r.over_ms is None else r.over_ms)
+        span = (r.start_ms, at if r.over_ms is None else r.over_ms)
+        counted = counter.course(r.site, r.terminal).counted_down_ms(timeline, span)
         if counted > rules.open_after_min.of(site.level) * MINUTE:
             assert r.key in listed, (r.key, counted / MINUTE)
     for order in await it.orders():
@@ -133,7 +132,6 @@ async def holds(it: County) -> None:
             if o.terminal == "uplink":
                 assert o.overdue is None
                 continue
-            site, terminal = it.loaded.inventory.sites[o.site], it.loaded.inventory.terminals[o.site, o.terminal]
             timeline = counter.terminal_timeline(o.site, o.terminal, checks)
             span = (o.start, at if o.over is None else o.over)
-            assert o.overdue == counter.overdue_since(site, terminal, timeline, span)
+            assert o.overdue == counter.course(o.site, o.terminal).overdue_since(timeline, span)

@@ -227,17 +227,17 @@ def test_a_limit_is_passed_in_the_second_from_which_the_measure_says_overdue(
 ) -> None:
     """From the outage's beginning, at every instant afterwards."""
     timeline = timeline_of([(1, "up"), (3, "down"), *((n, v) for n, v in parts if v != "up")])
-    site, terminal = INVENTORY.sites["V1"], INVENTORY.terminals["V1", "tv"]
     counter = Counter(ERAS, declared)
     start = timeline[2].at if timeline[1].value == "up" else timeline[1].at
     end = start + quarters * HOUR // 4
     assert timeline[0].at == BEGINNING
     limit = limit_h * HOUR // 2
-    reached = counter.reached_at(site, terminal, timeline, (start, end), limit)
-    hours, planned = counter.in_service(site, terminal, start, end), counter.planned(site, terminal)
+    course = counter.course("V1", "tv")
+    reached = course.reached_at(timeline, (start, end), limit)
+    hours, planned = course.in_service(start, end), course.planned
     for now in range(start + HOUR // 8, end + 1, HOUR // 8):
         measured = measure(timeline, (start, now), hours, planned, limit)
         assert (measured.overdue > 0) == (reached is not None and reached < now)
-        counted = counter.counted_ms(site, terminal, timeline, start, now)
+        counted = course.counted_down_ms(timeline, (start, now))
         assert counted == measured.down
-        assert counter.at_most_ms(site, terminal, (start - DAY, end), start, now) >= counted
+        assert course.at_most_ms((start, now), (start - DAY, end)) >= counted

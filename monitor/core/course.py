@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from monitor.core.measure import Counted, Measure, measure_counted, reaches_back_to
+from monitor.core.measure import Counted, Measure, counted_down, measure_counted, passed_at, reaches_back_to
 from monitor.core.service import Profile, ServiceTimes
 from monitor.core.timeline import DOWN, UP, Interval, Step, Value, spans
-from monitor.core.window import Window, subtract, union
+from monitor.core.window import Window, length, subtract, union
 
 
 class Piece(NamedTuple):
@@ -179,6 +179,39 @@ class Course:
                 start = result.pop()[0]
             result.append((start, end, piece.repair_limit_ms))
         return result
+
+    # --- the one clock of all limits (docs/rules.md §6) -----------------------------------------------------------
+
+    def counted_down_ms(self, timeline: Sequence[Step], outage: Interval) -> int:
+        """Counted down ms of an outage `[start, end or now)`."""
+        return length(self._counted_down(timeline, outage))
+
+    def at_most_ms(self, outage: Interval, reach: Interval) -> int:
+        """No less than the counted down ms of an outage: had it been down all the while.
+
+        `reach` holds all that is asked for, so that all members share the work.
+        """
+        return self.counted(reach, True)[1].inside(*outage)
+
+    def reached_at(self, timeline: Sequence[Step], outage: Interval, limit_ms: int) -> int | None:
+        """When the counted down ms of an outage `[start, end or now)` came to more than `limit_ms`; None if never."""
+        return passed_at(self._counted_down(timeline, outage), [(*outage, limit_ms)])
+
+    def overdue_since(self, timeline: Sequence[Step], outage: Interval) -> int | None:
+        """The first overdue ms of an outage `[start, end or now)`, each judged by the repair limit that held then; None
+        where there is none. So an outage has one exactly if figures count overdue seconds of it."""
+        return passed_at(self._counted_down(timeline, outage), self.limits(outage))
+
+    def least_repair_limit_ms(self, outage: Interval) -> int:
+        """The least that ever held in an outage."""
+        return min((limit for _, _, limit in self.limits(outage)), default=0)
+
+    def counted_between(self, start: int, end: int) -> int:
+        """Counted ms of `[start, end)`, whatever was up or down."""
+        return length(subtract(self.in_service(start, end), self.planned))
+
+    def _counted_down(self, timeline: Sequence[Step], outage: Interval) -> list[Interval]:
+        return counted_down(timeline, *outage, subtract(self.in_service(*outage), self.planned))
 
 
 class Courses:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from monitor.core.course import Course, Courses, Piece
 from monitor.core.eras import Era, Parameters
 from monitor.core.maintenance import Rate, Verdict, rates, site_verdict, terminal_verdict
-from monitor.core.measure import Measure, counted_down, passed_at, reaches_back_to
+from monitor.core.measure import Measure, reaches_back_to
 from monitor.core.sites import Check, Level, Site, Terminal
 from monitor.core.timeline import (
     BEGINNING,
@@ -23,7 +23,7 @@ from monitor.core.timeline import (
     new_timeline,
     roll_up_values,
 )
-from monitor.core.window import Window, intersect, length, subtract
+from monitor.core.window import Window, intersect
 
 Key = tuple[str, str, str]
 _NOTHING = new_timeline()
@@ -112,7 +112,7 @@ class Counter:
 
     def terminal_timeline(self, site: str, kind: str, checks: Mapping[Key, Timeline]) -> Timeline:
         """The roll-up of a terminal's checks, in each era of those that it had then; unknown while it has none."""
-        spans, key = self._spans(site), (site, kind)
+        spans, key = self.held(site), (site, kind)
         return _joined(
             spans,
             [_rolled(s.era.inventory.checks_of.get(key, ()), s.era.parameters.terminal_policy, checks) for s in spans],
@@ -120,7 +120,7 @@ class Counter:
 
     def count(self, period: Interval, checks: Mapping[Key, Timeline]) -> Figures:
         """All figures of `[from, to)`, ms, from the timelines of all checks (with the outages that last into it)."""
-        return self._figures(period, [self._members(site, period, checks) for site in self._sites()])
+        return self._figures(period, [self.members(site, period, checks) for site in self._sites()])
 
     def count_all(self, period: Interval, checks: Mapping[Key, Timeline], exempted: Sequence[Window] = ()) -> Figures:
         """As `count`, with what stands beside it. `exempted`: outages whose exemption was approved, as windows."""
@@ -146,7 +146,7 @@ class Counter:
         for member in (*counted.terminals, *counted.sites):
             known.setdefault(member.site.site_id, []).append(member)
         members = [
-            counter._members(site, counted.period, checks)
+            counter.members(site, counted.period, checks)
             if self._reaches(site, counted.period[0], others, checks)
             else known.get(site, [])
             for site in self._sites()
@@ -156,7 +156,7 @@ class Counter:
 
     def _reaches(self, site: str, start: int, windows: Iterable[Window], checks: Mapping[Key, Timeline]) -> bool:
         """Does one of these windows lie in what is counted of the site: the period, or an outage that lasts into it?"""
-        spans = self._spans(site)
+        spans = self.held(site)
         ends = max((w.end for w in windows if any(w.concerns(span.site) for span in spans)), default=BEGINNING)
         if ends > start:
             return True
@@ -176,17 +176,9 @@ class Counter:
 
     # What a figure was counted from, for whoever follows it down (core/explaining.py).
 
-    def held(self, site_id: str) -> Sequence[Held]:
-        """What held for a site, in order of time; changes that do not concern it are left out."""
-        return self._spans(site_id)
-
-    def members(self, site_id: str, period: Interval, checks: Mapping[Key, Timeline]) -> list[Member]:
-        """A site's terminals that were in service, and last the site itself if it was: as in `count`."""
-        return self._members(site_id, period, checks)
-
     def course(self, site_id: str, kind: str | None) -> Course:
         """What decides how the time of a terminal counts (also of one that is not listed), or (None) of the site."""
-        spans = self._spans(site_id)
+        spans = self.held(site_id)
         if _is_whole(spans) and (kind is None or kind in spans[0].terminals):
             return self._whole(spans[0], kind)
         if kind is None or any(kind in span.terminals for span in spans):
@@ -195,14 +187,14 @@ class Counter:
 
     def site_timeline(self, site_id: str, checks: Mapping[Key, Timeline]) -> Timeline:
         """Up where any of the terminals is that had checks then (§4)."""
-        spans = self._spans(site_id)
+        spans = self.held(site_id)
         watched = [list(_watched(span, checks).values()) for span in spans]
         return _joined(spans, [roll_up_values(ts, max) if ts else _NOTHING for ts in watched])
 
     def own(self, site_id: str, period: Interval, checks: Mapping[Key, Timeline]) -> tuple[Course, Timeline]:
         """A site's own course, and its timeline as `count` takes it: right within the period, quicker than
         `site_timeline`. What it says of the time before it is right only where the site is not up as it begins."""
-        spans = self._spans(site_id)
+        spans = self.held(site_id)
         watched = [_watched(span, checks) for span in spans]
         if _is_whole(spans):
             return self._whole(spans[0], None), _of_site(list(watched[0].values()), period[0])
@@ -220,7 +212,7 @@ class Counter:
 
     def had_check(self, site_id: str, kind: str, period: Interval) -> bool:
         """Had a terminal a check while it was in service in the period?"""
-        spans = self._spans(site_id)
+        spans = self.held(site_id)
         watched = [{k: _NOTHING for k in s.terminals if s.era.inventory.checks_of.get((site_id, k))} for s in spans]
         return _had_check(spans, watched, kind, self.course(site_id, kind), period)
 
@@ -228,8 +220,8 @@ class Counter:
         """The minima and plans that hold for all of a period: those of before its end."""
         return self._last(period).parameters
 
-    def _spans(self, site_id: str) -> tuple[Held, ...]:
-        """In which eras a site existed; those that are equal for it are one."""
+    def held(self, site_id: str) -> tuple[Held, ...]:
+        """What held for a site, in order of time: the eras in which it existed; those that are equal for it are one."""
         found = self._spans_of.get(site_id)
         if found is None:
             spans: list[Held] = []
@@ -246,9 +238,9 @@ class Counter:
             found = self._spans_of[site_id] = tuple(spans)
         return found
 
-    def _members(self, site_id: str, period: Interval, checks: Mapping[Key, Timeline]) -> list[Member]:
+    def members(self, site_id: str, period: Interval, checks: Mapping[Key, Timeline]) -> list[Member]:
         """A site's terminals that were in service, and last the site itself if it was."""
-        spans = self._spans(site_id)
+        spans = self.held(site_id)
         if _is_whole(spans):
             return self._unchanged(spans[0], period, checks)
         before = [span for span in spans if span.since < period[1]]
@@ -279,7 +271,7 @@ class Counter:
         return mine
 
     def _unchanged(self, span: Held, period: Interval, checks: Mapping[Key, Timeline]) -> list[Member]:
-        """As `_members`, of a site for which nothing ever changed: of most, so no more is done than must be."""
+        """As `members`, of a site for which nothing ever changed: of most, so no more is done than must be."""
         site, minima = span.site, span.era.parameters
         if len(self.eras) > 1:
             minima = self._last(period).parameters
@@ -356,55 +348,6 @@ class Counter:
             found = self._wholes[key] = self._courses.of([piece])
         span.courses[kind] = found
         return found
-
-    def course_of(self, site: Site, terminal: Terminal | None) -> Course:
-        """What decides how the time of a terminal (also one that is not listed) or of the site itself counts."""
-        spans = self._spans(site.site_id)
-        if terminal is None:
-            return self._course(spans, None)
-        is_listed = any(terminal.kind in span.terminals for span in spans)
-        return self._course(spans, terminal.kind, None if is_listed else terminal)
-
-    def in_service(self, site: Site, terminal: Terminal | None, start: int, end: int) -> Sequence[Interval]:
-        """In-service intervals of a terminal, or of the site itself."""
-        return self.course_of(site, terminal).in_service(start, end)
-
-    def planned(self, site: Site, terminal: Terminal | None) -> list[Interval]:
-        """The planned windows that cover it, joined."""
-        return self.course_of(site, terminal).planned
-
-    def at_most_ms(self, site: Site, terminal: Terminal, reach: Interval, start: int, end: int) -> int:
-        """No less than the counted down ms of an outage in `[start, end)`: had it been down all the while.
-
-        `reach` holds all that is asked for, so that all terminals with equal hours share the work.
-        """
-        return self.course_of(site, terminal).counted(reach, True)[1].inside(start, end)
-
-    def reached_at(
-        self, site: Site, terminal: Terminal, timeline: Sequence[Step], outage: Interval, limit_ms: int
-    ) -> int | None:
-        """When the counted down ms of an outage `[start, end or now)` came to more than `limit_ms`; None if never."""
-        return passed_at(self._counted_down(site, terminal, timeline, *outage), [(*outage, limit_ms)])
-
-    def overdue_since(self, site: Site, terminal: Terminal, timeline: Sequence[Step], outage: Interval) -> int | None:
-        """The first overdue ms of an outage `[start, end or now)`, each judged by the repair limit that held then; None
-        where there is none. So an outage has one exactly if figures count overdue seconds of it."""
-        limits = self.course_of(site, terminal).limits(outage)
-        return passed_at(self._counted_down(site, terminal, timeline, *outage), limits)
-
-    def least_repair_limit_ms(self, site: Site, terminal: Terminal, outage: Interval) -> int:
-        """The least that ever held in an outage."""
-        return min((limit for _, _, limit in self.course_of(site, terminal).limits(outage)), default=0)
-
-    def counted_ms(self, site: Site, terminal: Terminal, timeline: Sequence[Step], start: int, now: int) -> int:
-        """Counted down ms of the outage that began at `start`, as of `now`: the one clock of all limits (§6)."""
-        return length(self._counted_down(site, terminal, timeline, start, now))
-
-    def _counted_down(
-        self, site: Site, terminal: Terminal, timeline: Sequence[Step], start: int, end: int
-    ) -> list[Interval]:
-        course = self.course_of(site, terminal)
-        return counted_down(timeline, start, end, subtract(course.in_service(start, end), course.planned))
 
 
 def _kind(terminal: Terminal) -> str:

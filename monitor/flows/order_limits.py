@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from monitor.core.course import Course
 from monitor.core.figures import Counter
 from monitor.core.outage import ALIVE
-from monitor.core.sites import Level, Site, Terminal
+from monitor.core.sites import Level
 from monitor.core.timeline import Interval, Timeline
-from monitor.core.window import length, subtract
 from monitor.core.workorder import AGAIN_MS
 from monitor.inventory.load import Loaded
 from monitor.store import reading
@@ -22,11 +22,11 @@ from monitor.store.orders import Listed
 
 
 class _Place(NamedTuple):
-    """Where an outage is, and how long it has lasted so far."""
+    """Where an outage is, how its time counts, and how long it has lasted so far."""
 
     outage: Listed
-    site: Site
-    terminal: Terminal
+    level: Level
+    course: Course
     lasts: Interval
 
 
@@ -40,24 +40,22 @@ class Limits:
 
     async def passed(self, connection: AsyncConnection, outages: Sequence[Listed]) -> list[Listed]:
         """Of these outages those whose counted down time has passed the limit for opening an order."""
-        counter = self.counter
 
         def limit(place: _Place) -> int:
-            return self._open_after[place.site.level]
+            return self._open_after[place.level]
 
         found = await self._beyond(
-            connection, outages, limit, lambda p, timeline: counter.reached_at(*p[1:3], timeline, p.lasts, limit(p))
+            connection, outages, limit, lambda p, timeline: p.course.reached_at(timeline, p.lasts, limit(p))
         )
         return list(found)
 
     async def overdue(self, connection: AsyncConnection, outages: Sequence[Listed]) -> dict[Listed, int]:
         """Of these outages those with overdue seconds, and the first of them (ms)."""
-        counter = self.counter
         return await self._beyond(
             connection,
             outages,
-            lambda p: counter.least_repair_limit_ms(*p[1:]),
-            lambda p, timeline: counter.overdue_since(*p[1:3], timeline, p.lasts),
+            lambda p: p.course.least_repair_limit_ms(p.lasts),
+            lambda p, timeline: p.course.overdue_since(timeline, p.lasts),
         )
 
     async def _beyond(
@@ -73,7 +71,7 @@ class Limits:
             return {}
         reach = (min(o.start for o in known), max(self.at, max(o.start for o in known)))
         places = [self._place(o) for o in known]
-        may = [p for p in places if self.counter.at_most_ms(p.site, p.terminal, reach, *p.lasts) > least(p)]
+        may = [p for p in places if p.course.at_most_ms(p.lasts, reach) > least(p)]
         begun: dict[tuple[str, str], int] = {}
         for o, *_ in may:
             begun[o.site, o.terminal] = min(o.start, begun.get((o.site, o.terminal), o.start))
@@ -87,20 +85,14 @@ class Limits:
         return result
 
     def _place(self, outage: Listed) -> _Place:
-        site = self.inventory.sites[outage.site]
-        terminal = self.inventory.terminals.get((outage.site, outage.terminal))
-        terminal = terminal or Terminal(outage.site, outage.terminal)
-        return _Place(outage, site, terminal, (outage.start, self._until(outage)))
+        course = self.counter.course(outage.site, outage.terminal)
+        return _Place(outage, self.inventory.sites[outage.site].level, course, (outage.start, self._until(outage)))
 
     def _until(self, outage: Listed) -> int:
         return max(outage.start, self.at if outage.over is None else min(outage.over, self.at))
 
     def counted_between(self, repaired: Listed, start: int) -> int:
         """Counted ms from a repair to the next outage of that terminal."""
-        site = self.inventory.sites.get(repaired.site)
-        if site is None or repaired.over is None:
+        if repaired.site not in self.inventory.sites or repaired.over is None:
             return AGAIN_MS + 1
-        terminal = self.inventory.terminals.get((repaired.site, repaired.terminal))
-        terminal = terminal or Terminal(repaired.site, repaired.terminal)
-        hours = self.counter.in_service(site, terminal, repaired.over, start)
-        return length(subtract(hours, self.counter.planned(site, terminal)))
+        return self.counter.course(repaired.site, repaired.terminal).counted_between(repaired.over, start)

@@ -15,9 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from monitor.core.access import SYSTEM, Action, Actor, demand
 from monitor.core.figures import Counter, Member
 from monitor.core.outage import ALIVE
-from monitor.core.sites import UPLINK, Level, Terminal
+from monitor.core.sites import UPLINK, Level
 from monitor.core.timeline import Interval
-from monitor.core.window import length, subtract
 from monitor.core.workorder import CAUSES, name_of
 from monitor.errors import MonitorError
 from monitor.flows.history import eras_in
@@ -124,11 +123,8 @@ async def stats(engine: AsyncEngine, loaded: Loaded, actor: Actor, period: Inter
         site = counter.site(outage.site)
         if site is None or outage.over is None:
             continue
-        terminal = loaded.inventory.terminals.get(
-            (outage.site, outage.terminal), Terminal(outage.site, outage.terminal)
-        )
         timeline = counter.terminal_timeline(outage.site, outage.terminal, checks)
-        took = counter.counted_ms(site, terminal, timeline, outage.start, outage.over)
+        took = counter.course(outage.site, outage.terminal).counted_down_ms(timeline, (outage.start, outage.over))
         for s in into(group_of(str(site.level), site.township_code, order.cause)):
             s.repairs.append((outage.over - outage.start, took))
     members = [m for m in counted.terminals if actor.sees(m.site.township_code)]
@@ -188,12 +184,10 @@ def _came_to_nothing(order: Order) -> bool:
 
 
 def _response(counter: Counter, order: Order, dispatched: int) -> tuple[int, int]:
-    site = counter.site(order.site)
     wall = dispatched - order.opened_ms
-    if site is None:
+    if counter.site(order.site) is None:
         return wall, wall
-    hours = counter.in_service(site, None, order.opened_ms, dispatched)
-    return wall, length(subtract(hours, counter.planned(site, None)))
+    return wall, counter.course(order.site, None).counted_between(order.opened_ms, dispatched)
 
 
 def _groups(loaded: Loaded, actor: Actor, by: str) -> list[str]:

@@ -7,11 +7,12 @@ from datetime import datetime
 
 from monitor.clock import Clock
 from monitor.core.beats import HeartbeatWatch
+from monitor.core.course import Course
 from monitor.core.engine import Engine
 from monitor.core.eras import Era
 from monitor.core.figures import Counter
 from monitor.core.outage import Outage
-from monitor.core.sites import UPLINK, Level, Site, Terminal
+from monitor.core.sites import UPLINK, Level
 from monitor.core.status import site_state
 from monitor.core.terminal import TerminalWatch
 from monitor.core.timeline import BEGINNING, DOWN, RANK, UP, Value
@@ -183,7 +184,7 @@ class Board:
                 since=last.at if len(watch.timeline) > 1 else None,
                 last_seen=watch.seen,
                 pending=last.value == UP and _is_pending(watch, now),
-                counted_outage_s=self._counted_s(counter, site, terminal, watch, outage, now) if outage else None,
+                counted_outage_s=_counted_s(counter.course(*key), watch, outage, now) if outage else None,
                 repair_limit_s=limit_ms / 1000 if outage else None,
             )
 
@@ -230,10 +231,9 @@ class Board:
             lambda site, kind: terminals[site, kind].book.current,
         )
 
-    def _counted_s(
-        self, counter: Counter, site: Site, terminal: Terminal, watch: TerminalWatch, outage: Outage, now: int
-    ) -> float:
-        return counter.counted_ms(site, terminal, watch.timeline, outage.start, now) / 1000
+
+def _counted_s(course: Course, watch: TerminalWatch, outage: Outage, now: int) -> float:
+    return course.counted_down_ms(watch.timeline, (outage.start, now)) / 1000
 
 
 def _is_pending(watch: TerminalWatch, now: int) -> bool:

@@ -15,7 +15,7 @@ from monitor.core.explanation import About, MonthFacts, OutageExplanation
 from monitor.core.figures import Counter, Key
 from monitor.core.outage import ALIVE, Outage
 from monitor.core.period import settles_at
-from monitor.core.sites import Check, Site, Terminal
+from monitor.core.sites import Check, Site
 from monitor.core.timeline import Edge, Interval, Timeline
 from monitor.errors import MonitorError
 from monitor.flows.history import eras_in
@@ -55,10 +55,10 @@ async def explain_outage(
     timeline = counter.terminal_timeline(outage.site, outage.terminal, checks)
     clocks = outage_clock(counter, outage.site, outage.terminal, timeline, lasts, [m[0] for m in months])
     late = next((c for c in clocks if c.overdue), None)
-    terminal = Terminal(outage.site, outage.terminal)
+    course = counter.course(outage.site, outage.terminal)
     order_limit = round(loaded.settings.maintenance.open_after_min.of(site.level) * 60_000)
     limit = clocks[-1].limit if clocks else 0
-    overdue_at = counter.reached_at(site, terminal, timeline, lasts, late.limit) if late is not None else None
+    overdue_at = course.reached_at(timeline, lasts, late.limit) if late is not None else None
     wanted = _wanted(outage, starts, ends) if locate else set()
     lines, files = await located(loaded, outage.site, observers, wanted)
     return OutageExplanation(
@@ -93,7 +93,7 @@ async def explain_outage(
         clocks,
         limit,
         order_limit,
-        counter.reached_at(site, terminal, timeline, lasts, order_limit),
+        course.reached_at(timeline, lasts, order_limit),
         None if overdue_at is None or late is None else max(overdue_at, late.start),
         await chain_of(engine, loaded, number) if number is not None else None,
         spared,

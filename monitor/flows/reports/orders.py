@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from monitor.core.figures import Counter, Key
 from monitor.core.ledger import State
 from monitor.core.report import ExemptionFacts, OrderFacts
-from monitor.core.sites import Terminal
 from monitor.core.timeline import Interval, Timeline
 from monitor.store import orders, reading
 from monitor.store.exemptions import Exemption
@@ -113,8 +112,7 @@ def facts(found: Found, counter: Counter, period: Interval) -> tuple[list[OrderF
 def _counted(
     counter: Counter, checks: Mapping[Key, Timeline], site_id: str, terminal: str, start: int, end: int
 ) -> int:
-    site = counter.site(site_id)
-    if site is None or end <= start:
+    if counter.site(site_id) is None or end <= start:
         return 0
     timeline = counter.terminal_timeline(site_id, terminal, checks)
-    return counter.counted_ms(site, Terminal(site_id, terminal), timeline, start, end)
+    return counter.course(site_id, terminal).counted_down_ms(timeline, (start, end))

@@ -16,7 +16,7 @@ from monitor.core.figures import Counter, Key
 from monitor.core.measure import Counted
 from monitor.core.outage import ALIVE
 from monitor.core.report import OutageFacts
-from monitor.core.sites import HEARTBEATS, UPLINK, Terminal
+from monitor.core.sites import HEARTBEATS, UPLINK
 from monitor.core.timeline import FOREVER, RANK, UP, Edge, Interval, Timeline
 from monitor.store.edges import HOWS
 from monitor.store.tables import check, outage, span, work_order, work_order_outage
@@ -185,8 +185,4 @@ def _fact(
 
 
 def _course(counter: Counter, checks: Mapping[Key, Timeline], site: str, terminal: str) -> tuple[Course, Timeline]:
-    if terminal == UPLINK and (known := counter.site(site)) is not None:
-        course = counter.course_of(known, Terminal(site, UPLINK))
-    else:
-        course = counter.course(site, terminal)
-    return course, counter.terminal_timeline(site, terminal, checks)
+    return counter.course(site, terminal), counter.terminal_timeline(site, terminal, checks)
