@@ -14,7 +14,7 @@ from monitor.flows.reports.write_year import DOCUMENTS
 from monitor.flows.reports.year import assemble
 from monitor.publish.documents.formats import FORMATS
 from monitor.publish.reports.template_files import templates_of
-from monitor.publish.reports.year import months_said
+from monitor.publish.reports.year_words import months_said
 from tests.plain_document import plain
 from tests.test_evaluation import full_2020
 from tests.year_like_2020 import known

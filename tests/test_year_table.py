@@ -23,9 +23,10 @@ from monitor.flows.reports.write_year import dump
 from monitor.flows.reports.year import assemble, outstanding, split_by_source
 from monitor.publish.documents.blocks import Document, Table, Text
 from monitor.publish.reports.evaluation import evaluation
+from monitor.publish.reports.goals import goals
 from monitor.publish.reports.narrative import narrative
 from monitor.publish.reports.template_files import templates_of
-from monitor.publish.reports.year import annex, goals
+from monitor.publish.reports.year_annex import annex
 from tests.year_like_2020 import WHOLE, declared_2020, facts_of, known, month, places, same_text, table_2020
 
 TEMPLATES = templates_of(2020)

@@ -13,8 +13,9 @@ from monitor.errors import MonitorError
 from monitor.flows.reports.write import Progress, Written, put
 from monitor.publish.documents.blocks import Document
 from monitor.publish.reports.evaluation import evaluation
+from monitor.publish.reports.goals import goals
 from monitor.publish.reports.narrative import narrative
-from monitor.publish.reports.year import annex, goals
+from monitor.publish.reports.year_annex import annex
 
 #: The documents of a year, by the name of their files.
 DOCUMENTS: Mapping[str, Callable[[YearFacts, str], Document]] = {

@@ -11,7 +11,7 @@ from dataclasses import replace
 from monitor.core import report_words as words
 from monitor.core.report import SiteFacts, Sum
 from monitor.publish.documents.blocks import Block, Cell, Column, Heading, Row, Section, Table, Text
-from monitor.publish.reports.levels import INSET
+from monitor.publish.reports.levels import INSET, time_cells
 from monitor.publish.reports.outages import GOES_ON, OUTAGE_COLUMNS, order_state, outage_row
 from monitor.publish.reports.reading import Reading
 from monitor.publish.reports.sites import anchor, basis, fault
@@ -41,17 +41,7 @@ def command(reading: Reading, site: str) -> str:
 
 
 def _cells(reading: Reading, sums: Sum, verdict: str) -> list[Cell]:
-    return [
-        reading.availability(sums),
-        sums.up,
-        sums.down,
-        words.coverage(sums),
-        sums.unknown,
-        sums.planned,
-        sums.outages,
-        sums.overdue,
-        words.VERDICTS.get(verdict, verdict),
-    ]
+    return [*time_cells(reading, sums), sums.overdue, words.VERDICTS.get(verdict, verdict)]
 
 
 def _all(reading: Reading) -> Table:

@@ -9,7 +9,7 @@ from monitor.core.evaluation import in_points, number
 from monitor.core.ledger import SOURCE_NAMES
 from monitor.core.year_facts import EvaluationFacts, ScoreFacts, SourceMoney, YearFacts
 from monitor.publish.documents.blocks import Block, Column, Document, Row, Section, Table, Text
-from monitor.publish.reports.year import execution_rate, made_by, marks, or_empty, other_ways, targets, to_fill
+from monitor.publish.reports.year_words import execution_rate, made_by, marks, or_empty, other_ways, targets, to_fill
 
 NO_TARGET = "（无目标值）"
 

@@ -11,7 +11,7 @@ from monitor.core.money import in_percent, in_wan_exactly, in_yuan
 from monitor.core.report import RateFacts, Sum
 from monitor.core.year_facts import WAYS, WayFacts, YearFacts, others
 from monitor.publish.documents.blocks import Block, Column, Document, Row, Section, Table, Text
-from monitor.publish.reports.year import (
+from monitor.publish.reports.year_words import (
     LEVELS,
     VERDICTS,
     annual_text,
