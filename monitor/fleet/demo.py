@@ -47,13 +47,13 @@ def sample_inventory() -> Traversable:
     raise MonitorError("the sample inventory config/sites.csv is missing from this installation")
 
 
-def write_demo(folder: Path, var: Path, ports: DemoPorts | None = None, sample: Traversable | None = None) -> None:
+def write_demo(folder: Path, var: Path, ports: DemoPorts | None = None) -> None:
     """Write monitor.toml, sites.csv, terminals.csv and checks.csv to `folder`.
 
     The service's data goes below `var`. Files that are there already are written anew: they are ours.
     """
     ports = ports or DemoPorts()
-    sites_csv = ((sample or sample_inventory()) / "sites.csv").read_bytes()
+    sites_csv = (sample_inventory() / "sites.csv").read_bytes()
     sites = list(csv.DictReader(io.StringIO(sites_csv.decode("utf-8-sig"))))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sites.csv").write_bytes(sites_csv)

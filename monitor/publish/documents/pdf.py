@@ -16,6 +16,8 @@ from monitor.publish.documents.blocks import Chart, Document, Heading, Section, 
 from monitor.publish.documents.fonts import shown
 from monitor.publish.documents.layout import PORTRAIT, Laid, Piece, pieces, softened
 
+#: Of pictures as PNG, an inch.
+DOTS = 200
 _FOLDER = Path(__file__).parent
 _TEMPLATE = (_FOLDER / "paper.typ").read_bytes()
 _PICTURES = b"""#set page(width: 156mm, height: auto, margin: 0pt)
@@ -56,11 +58,11 @@ def made_by(document: Document) -> str:
     return "；".join(part for part in (document.made_by, f"排版：{renderer()}") if part)
 
 
-def raster(pictures: list[str], dots: int = 200) -> list[bytes]:
-    """SVG pictures as PNG, at so many dots an inch, `chart.WIDTH` a text's width (156 mm)."""
+def raster(pictures: list[str]) -> list[bytes]:
+    """SVG pictures as PNG, `chart.WIDTH` a text's width (156 mm)."""
     if not pictures:
         return []
-    return _compiled(_PICTURES, pictures, format="png", ppi=dots)
+    return _compiled(_PICTURES, pictures, format="png", ppi=DOTS)
 
 
 def _compiled(source: bytes, data: object, **how: Any) -> list[bytes]:

@@ -226,8 +226,8 @@ def _repeated(reading: Reading) -> Table:
     return Table("反复中断的机位", columns, rows, _brief(rows), note, empty="没有反复中断的机位。")
 
 
-def _brief(rows: Sequence[Row], first: int = BRIEF) -> Sequence[Row] | None:
-    return rows[:first] if len(rows) > first else None
+def _brief(rows: Sequence[Row]) -> Sequence[Row] | None:
+    return rows[:BRIEF] if len(rows) > BRIEF else None
 
 
 def heat(reading: Reading) -> Iterator[Chart]:
