@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,11 +9,12 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from monitor.cli.acting import AsJson, Config
+from monitor.cli.acting import AsJson, Config, in_database
 from monitor.clock import wall_ms
 from monitor.core.explanation import GroupExplanation, OutageExplanation, SiteExplanation
-from monitor.core.period import Period, parse
+from monitor.core.period import parse
 from monitor.errors import MonitorError
 from monitor.flows.inventory_import import in_force
 from monitor.flows.outputs import demand_folder
@@ -28,7 +28,6 @@ from monitor.publish.documents.blocks import Document
 from monitor.publish.reports.explain import compose_site
 from monitor.publish.reports.explain_group import compose_group
 from monitor.publish.reports.explain_outage import compose_outage
-from monitor.store.database import opened
 
 Explanation = SiteExplanation | GroupExplanation | OutageExplanation
 FORMATS = ("text", "json", "html", "xlsx", "docx", "pdf")
@@ -73,7 +72,19 @@ def explain(
         demand_folder(out)
     # Nothing of it is seen where stderr is no terminal.
     with Console(stderr=True).status(f"{period or outage}：汇总"):
-        told = asyncio.run(_told(config, period, site, terminal, township, level, outage, log))
+        own = load(config, serving=False)
+        parsed = parse(period) if period is not None else None
+
+        async def read(engine: AsyncEngine) -> Explanation:
+            loaded, now = await in_force(engine, own), wall_ms()
+            if parsed is None:
+                return await explain_outage(engine, loaded, outage or "", now, locate=log)
+            if site is not None:
+                return await explain_site(engine, loaded, parsed, site, terminal, now, locate=log)
+            group, which = ("township", township) if township is not None else ("level", level)
+            return await explain_group(engine, loaded, parsed, group, which or "", now)
+
+        told = in_database(own, read)
     data = rendered(told, format_name, everything)
     if out is None:
         sys.stdout.write(data.decode())
@@ -83,28 +94,6 @@ def explain(
     if not told.adds_up():
         print("zhdj-monitor: 各部分相加与统计结果不符", file=sys.stderr)
         raise SystemExit(1)
-
-
-async def _told(
-    config: Path,
-    period: str | None,
-    site: str | None,
-    terminal: str | None,
-    township: str | None,
-    level: str | None,
-    outage: str | None,
-    log: bool,
-) -> Explanation:
-    own = load(config, serving=False)
-    parsed: Period | None = parse(period) if period is not None else None
-    async with opened(own.settings.database.url.get_secret_value(), there=True) as engine:
-        loaded, now = await in_force(engine, own), wall_ms()
-        if parsed is None:
-            return await explain_outage(engine, loaded, outage or "", now, locate=log)
-        if site is not None:
-            return await explain_site(engine, loaded, parsed, site, terminal, now, locate=log)
-        group, which = ("township", township) if township is not None else ("level", level)
-        return await explain_group(engine, loaded, parsed, group, which or "", now)
 
 
 def composed(told: Explanation) -> Document:
