@@ -128,6 +128,21 @@ def test_each_alert_speaks_chinese_and_has_a_page(alert: str) -> None:
     assert f'<a id="{alert}"></a>' in handbook.read_text(encoding="utf-8")
 
 
+def test_what_people_read_of_an_alert_holds_no_identifiers() -> None:
+    """As it was played: places, kinds, parts are named, not `village` or `v tv`."""
+    said = {
+        words
+        for path in TESTS
+        for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
+        for moment in test.get("alert_rule_test", ())
+        for alert in moment["exp_alerts"]
+        for name, words in alert["exp_annotations"].items()
+        if name in ("summary", "place", "title", "object")
+    }
+    assert len(said) > 50
+    assert [words for words in said if re.search(r"[a-z]{2}|\b[a-z]\b", words)] == []
+
+
 @pytest.mark.parametrize("alert", alerts())
 def test_each_alert_is_explained(alert: str) -> None:
     assert f"`{alert}`" in (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
