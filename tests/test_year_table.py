@@ -143,17 +143,17 @@ def test_no_document_of_the_year_says_one_way_of_counting_alone(style: str) -> N
         known(ways={"counted": lenient, "without_retroactive": measured}, months=months, declared=declared_2020()),
         TEMPLATES,
     )
-    words = "不计事后补录窗口：实测 87.17％，未到位 30 个站点、30 个机位"
+    words = "不计事后补录：实测 87.17％，未到位 30 个站点、30 个机位"
     said = "\n".join(texts(narrative(facts, style)))
     assert f"全县涉及机位全部维护到位（{words}）" in said
-    assert "不计事后补录窗口：未维护到位的站点 30 个" in said
-    assert "（不计事后补录窗口：2778 个）" in said  # site-months
-    assert "（不计事后补录窗口：总分 " in said
-    assert "（不计事后补录窗口：全年共计维护204个站点（平台）" in said
+    assert "不计事后补录：未维护到位的站点 30 个" in said
+    assert "（不计事后补录：2778 个）" in said  # site-months
+    assert "（不计事后补录：总分 " in said
+    assert "（不计事后补录：全年共计维护204个站点（平台）" in said
     form = "\n".join(texts(evaluation(facts, style)))
-    assert "（不计事后补录窗口：完成值 87.17，得分 " in form
-    assert "（不计事后补录窗口：总分 " in form
-    assert any("不计事后补录窗口" in t for t in texts(annex(facts)) if t.startswith("　"))
+    assert "（不计事后补录：完成值 87.17，得分 " in form
+    assert "（不计事后补录：总分 " in form
+    assert any("不计事后补录" in t for t in texts(annex(facts)) if t.startswith("　"))
     assert '"without_retroactive":' in dump(facts).decode()
 
 
