@@ -200,7 +200,8 @@ def test_a_later_template_binds_further_rows_to_figures() -> None:
     assert by_row[11].actual == "工单12件，未超过修复时限11件，修复及时率91.66％。"
     assert by_row[18].actual == ""
     assert by_row[18].beside == (
-        "实测：会议保障3次，应参会702个站次，参会700个站次，覆盖率99.71％；视频会议服务上报正常99.99％（1次异常）。"
+        "记录：会议保障3次，应参会702个站次，参会700个站次，覆盖率99.71％；"
+        "终端自报：视频会议服务上报正常99.99％（1次异常）。"
     )
     assert row(assemble(known(2026), later), 11) == "全年没有工单。"
 
