@@ -14,6 +14,7 @@ import yaml  # type: ignore[import-untyped]
 from monitor.cli.check_config import RECEIVERS
 from monitor.core.alerts import WATCHDOG
 from monitor.publish import metrics
+from monitor.settings import Outlet
 from tests.services import ServiceError, program
 
 ROOT = Path(__file__).parent.parent
@@ -92,6 +93,22 @@ def test_the_mail_that_alertmanager_writes_itself(tmp_path: Path) -> None:
         "【告警】智慧党建运行监测：监测服务没有数据|【告警】监测系统：监测服务没有数据\n自 2026-10-12 10:00"
     )
     assert "10:00 至 2026-10-12 11:10（北京时间），历时 1h10m5s。" in said
+
+
+def test_the_longest_time_to_a_message_is_that_of_the_shipped_files() -> None:
+    """docs/alerts.md, Times, add it up from them: after confirmation and `open_after`, and for a line."""
+    scraping = yaml.safe_load((SHIPPED / "prometheus.yml").read_text(encoding="utf-8"))["global"]
+    route = yaml.safe_load((ROOT / "deploy/alertmanager/alertmanager.yml").read_text(encoding="utf-8"))["route"]
+    for other in route["routes"]:
+        assert other["receiver"] == "watchdog" or not {"group_wait", "group_interval"} & set(other)
+    seen = _seconds(scraping["scrape_interval"]) + _seconds(scraping["evaluation_interval"])
+    outbox = 1 + 60 // Outlet.model_fields["per_min"].default
+    said = " ".join((ROOT / "docs" / "alerts.md").read_text(encoding="utf-8").split())
+    for name in ("ZhdjVillageSiteOffline", "ZhdjTownshipSiteOffline", "ZhdjCountySiteOffline", "ZhdjVillageFixedDown"):
+        after = seen + _seconds(alerts()[name]["for"]) + _seconds(route["group_interval"]) + outbox
+        assert f"outbox {outbox} s = **{after} s**" in said
+    minutes, wait = _seconds(alerts()["ZhdjUplinkDown"]["for"]) // 60, _seconds(route["group_wait"])
+    assert f"A line: confirmation 5 min + 15 + 15 s + `for` {minutes} min + {wait} s + {outbox} s" in said
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda p: p.name)
