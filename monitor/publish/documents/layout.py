@@ -118,7 +118,7 @@ def _fit(
         cells = [row[i] for row in seen]
         # A length of time reads badly in two lines, and so does a short word; a head may have two.
         whole = [
-            width(c) * _SLACK if column.kind == "length" and isinstance(r.cells[i], int) else max(_run(c), _word(c))
+            _loose(c) if column.kind == "length" and isinstance(r.cells[i], int) else max(_run(c), _word(c))
             for c, r in zip(cells, rows, strict=True)
         ]
         need = max([_run(title), min(width(title), max(3.0, width(title) / 2)), *whole])
@@ -146,6 +146,11 @@ def _run(text: str) -> float:
     """The longest piece that cannot be broken, in sizes."""
     runs = _RUN.findall(text)
     return max((width(run if len(run) <= LONGEST else run[:8]) * _SLACK for run in runs), default=1.0)
+
+
+def _loose(text: str) -> float:
+    """All of it in one line; Chinese characters are as wide in every font."""
+    return width(text) + (_SLACK - 1) * sum(width(run) for run in _RUN.findall(text))
 
 
 def _word(text: str) -> float:
