@@ -24,6 +24,7 @@ from monitor.clock import Clock
 from monitor.core.sites import Inventory
 from monitor.errors import ConfigError, MonitorError
 from monitor.flows.anchoring import Anchoring
+from monitor.flows.collecting import search_what_is_new
 from monitor.flows.days import chain_closed_days, prune_logs
 from monitor.flows.inventory_files import follow_database, follow_files
 from monitor.flows.ledger.figures import money_so_far
@@ -111,6 +112,7 @@ async def running(
         observer = Observer(loaded, clock, View(engine, settings.observer), Path(settings.evidence.folder))
         await observer.start()
         stack.push_async_callback(observer.stop)
+        stack.enter_context(search_what_is_new())
         anchoring = Anchoring(engine, settings, observer.board)
         known = Tokens([Token.of_row(row) for row in await tokens.rows(engine)], clock)
         tools = await stack.enter_async_context(Tools())

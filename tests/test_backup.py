@@ -220,10 +220,14 @@ def test_everything_is_in_it_and_comes_back(tmp_path: Path, database_url: str) -
 def test_on_an_empty_machine_the_configuration_comes_out_of_it(tmp_path: Path) -> None:
     folder = tmp_path / "old"
     config = kept(folder)
+    (config / "reports").mkdir()  # by which the county's years are scored
+    (config / "reports" / "goals-2026.toml").write_text("# 本县")
+    (config / "reports" / "~goals-2026.toml").write_text("an editor's")
     out = take(config, tmp_path / "b.tar.zst")
     folder.rename(tmp_path / "gone")
     done = put(out, config)
     assert done.config_written
+    assert [path.read_text() for path in (config / "reports").iterdir()] == ["# 本县"]
     assert (config / "monitor.toml").stat().st_mode & 0o077 == 0
     assert hashes(f"sqlite+aiosqlite:///{folder}/monitor.db") == ["h"]
     assert (folder / "papers" / "ab" / ("ab" * 32)).read_bytes() == b"a paper"

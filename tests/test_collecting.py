@@ -1,13 +1,15 @@
-"""The search for cycles comes back, whoever ends first, and only if it was there."""
+"""The search for cycles comes back, whoever ends first, and only if it was there; the old is searched once a day."""
 
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from monitor.flows.collecting import no_search_for_cycles
+from monitor.flows import collecting
+from monitor.flows.collecting import no_search_for_cycles, search_what_is_new
 
 
 @pytest.fixture(autouse=True)
@@ -40,3 +42,30 @@ def test_who_lives_without_it_goes_on_so() -> None:
     with no_search_for_cycles():
         pass
     assert not gc.isenabled()
+
+
+class Knot:
+    """Holds itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_is_old_is_searched_once_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.disable()
+    with search_what_is_new():
+        old, new = Knot(), Knot()
+        gc.collect()  # both are old now
+        passed_over = weakref.ref(old)
+        del old
+        assert gc.get_freeze_count() > 1_000
+        assert gc.collect() == 0
+        assert passed_over() is not None
+        found = weakref.ref(Knot())
+        assert gc.collect() > 0
+        assert found() is None
+        monkeypatch.setattr(collecting, "WHOLE_S", 0.0)  # a day is over
+        gc.collect()
+        assert passed_over() is None
+        assert new.itself is new
+    assert gc.get_freeze_count() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -10,10 +11,12 @@ import stat
 import subprocess
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from monitor.core.alerts import FIRING, WAITING, Alert, Telling, message
 from monitor.settings import load_settings
 from tests.services import ServiceError, program
 
@@ -55,7 +58,10 @@ def lay(root: Path, *more: object, expect: int = 0) -> str:
 @pytest.fixture(scope="module")
 def laid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("laid")
-    lay(root, "--config", ROOT / "config", "--name", "monitor.example", "--ntp", "10.0.0.1")
+    config = shutil.copytree(ROOT / "config", tmp_path_factory.mktemp("county") / "config")
+    (config / "reports").mkdir()
+    (config / "reports" / "goals-2026.toml").write_text("# of this county")
+    lay(root, "--config", config, "--name", "monitor.example", "--ntp", "10.0.0.1")
     return root
 
 
@@ -153,8 +159,12 @@ def test_what_a_command_would_not_read_is_refused(tmp_path: Path, command: str) 
     assert f"{option} does not go with {name}" in run(DEPLOY / "install", name, option, tmp_path, expect=2)
 
 
-def test_the_county_s_configuration_is_read_once(laid: Path) -> None:
+def test_the_county_s_configuration_is_read_once_and_whole(laid: Path) -> None:
     assert "was not read" in lay(laid, "--config", ROOT / "config")
+    etc = laid / "etc/zhdj-monitor"
+    assert {path.name for path in etc.glob("*.csv")} == {path.name for path in (ROOT / "config").glob("*.csv")}
+    # By these its years are scored.
+    assert (etc / "reports/goals-2026.toml").read_text() == "# of this county"
 
 
 # --- Every shipped file is accepted by the program that reads it ------------------------------------------------------
@@ -250,11 +260,59 @@ def test_grafana_finds_the_dashboards_and_the_datasource(laid: Path) -> None:
     [source] = yaml.safe_load((provisioning / "datasources/zhdj.yaml").read_text())["datasources"]
     [provider] = yaml.safe_load((provisioning / "dashboards/zhdj.yaml").read_text())["providers"]
     folder = laid / provider["options"]["path"].lstrip("/")
-    dashboards = list(folder.glob("*.json"))
-    assert dashboards
-    assert any(f'"uid": "{source["uid"]}"' in path.read_text(encoding="utf-8") for path in dashboards) or all(
-        "${" in path.read_text(encoding="utf-8") for path in dashboards
+    dashboards = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
+    assert dashboards.keys() == {path.name for path in (ROOT / "dashboards").glob("*.json")}
+    assert any(f'"uid": "{source["uid"]}"' in text for text in dashboards.values()) or all(
+        "${" in text for text in dashboards.values()
     )
+    lead_to_the_service(dashboards)
+
+
+def lead_to_the_service(dashboards: dict[str, str]) -> None:
+    """Links to the service's pages are opened on everybody's own computer, where 127.0.0.1 is nobody."""
+    for name, text in dashboards.items():
+        assert "127.0.0.1" not in text, name
+        (console,) = (v for v in json.loads(text)["templating"]["list"] if v["name"] == "console")
+        assert console["query"] == "https://monitor.example", name
+
+
+def told(script: Path, *words: str, folder: Path) -> tuple[str, str]:
+    """What `zhdj-backup` tells Alertmanager: the alert's name, and the message that people read of it."""
+    (folder / "amtool").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (folder / "amtool").chmod(0o755)
+    path = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+    said = run("bash", script, *words, env=path).splitlines()
+    if not said:
+        return "", ""
+    annotations = dict(line.removeprefix("--annotation=").split("=", 1) for line in said if "--annotation" in line)
+    name = said[said.index("add") + 1]
+    page, _, anchor = annotations["runbook_url"].partition("#")
+    assert anchor == name
+    assert f'<a id="{name}"></a>' in (ROOT / page).read_text(encoding="utf-8")
+    assert f"| `{name}` | warning |" in (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
+    telling = Telling(1, "duty", Alert("f", FIRING, 0, None, {"severity": "warning"}, annotations), 0, WAITING, 0)
+    return name, message([telling], ZoneInfo("Asia/Shanghai"), 0, 4_000)[0]
+
+
+def test_a_failed_backup_is_told_in_words_and_with_its_page(tmp_path: Path) -> None:
+    name, text = told(DEPLOY / "backup/zhdj-backup", "told", "zhdj-backup.service", folder=tmp_path)
+    assert name == "ZhdjUnitFailed"
+    assert text.startswith("【警告】监测系统：备份任务失败：zhdj-backup.service（08:00起）\n监测服务器上的")
+
+
+def test_the_end_of_the_servers_own_certificate_is_told_a_month_before(laid: Path, tmp_path: Path) -> None:
+    """Every terminal trusts it, and nobody looks at it for two years."""
+    script = (DEPLOY / "backup/zhdj-backup").read_text(encoding="utf-8")
+    assert "    certificate || " in script  # every night
+    tls = tmp_path / "tls"
+    shutil.copytree(laid / "etc/zhdj-monitor/tls", tls)
+    (tmp_path / "script").write_text(script.replace("ETC=/etc/zhdj-monitor\n", f"ETC={tmp_path}\n"), encoding="utf-8")
+    assert told(tmp_path / "script", "certificate", folder=tmp_path) == ("", "")
+    request = ("openssl", "req", "-x509", "-new", "-key", tls / "server.key", "-subj", "/CN=x")
+    run(*request, "-days", "20", "-out", tls / "server.pem")
+    name, text = told(tmp_path / "script", "certificate", folder=tmp_path)
+    assert name == "ZhdjServerCertificate"
+    assert re.match(r"【警告】监测系统：监测服务器的证书即将到期：20\d\d-\d\d-\d\d（08:00起）\n到期后全部", text)
 
 
 # --- Compose ----------------------------------------------------------------------------------------------------------
@@ -289,6 +347,7 @@ def test_compose_has_all_parts_pinned_and_checked(composed: Path) -> None:
     for secret in compose["secrets"].values():
         assert (composed / secret["file"].removeprefix("compose/")).stat().st_size > 40
     assert oct((composed / "monitor.env").stat().st_mode & 0o777) == "0o600"
+    lead_to_the_service({path.name: path.read_text(encoding="utf-8") for path in (composed / "dashboards").iterdir()})
 
 
 def test_docker_takes_it(composed: Path, tmp_path: Path) -> None:

@@ -219,6 +219,14 @@ def test_check_config_lists_every_mistake(folder: Path, capsys: pytest.CaptureFi
     assert run(folder / "nowhere", json=False) == 2
 
 
+def test_check_config_reads_the_county_s_own_templates(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And not only `report year`, which is called in January."""
+    (folder / "reports").mkdir()
+    (folder / "reports" / "goals-2026.toml").write_text('id = "own"\nfrom = 2026\n', encoding="utf-8")
+    assert run(folder, json=False, today=TODAY) == 2
+    assert "goals-2026.toml [row]" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("part", "whole", "text"),
     [

@@ -14,6 +14,7 @@ import yaml  # type: ignore[import-untyped]
 from monitor.cli.check_config import RECEIVERS
 from monitor.core.alerts import WATCHDOG
 from monitor.publish import metrics
+from monitor.settings import Outlet
 from tests.services import ServiceError, program
 
 ROOT = Path(__file__).parent.parent
@@ -94,6 +95,22 @@ def test_the_mail_that_alertmanager_writes_itself(tmp_path: Path) -> None:
     assert "10:00 至 2026-10-12 11:10（北京时间），历时 1h10m5s。" in said
 
 
+def test_the_longest_time_to_a_message_is_that_of_the_shipped_files() -> None:
+    """docs/alerts.md, Times, add it up from them: after confirmation and `open_after`, and for a line."""
+    scraping = yaml.safe_load((SHIPPED / "prometheus.yml").read_text(encoding="utf-8"))["global"]
+    route = yaml.safe_load((ROOT / "deploy/alertmanager/alertmanager.yml").read_text(encoding="utf-8"))["route"]
+    for other in route["routes"]:
+        assert other["receiver"] == "watchdog" or not {"group_wait", "group_interval"} & set(other)
+    seen = _seconds(scraping["scrape_interval"]) + _seconds(scraping["evaluation_interval"])
+    outbox = 1 + 60 // Outlet.model_fields["per_min"].default
+    said = " ".join((ROOT / "docs" / "alerts.md").read_text(encoding="utf-8").split())
+    for name in ("ZhdjVillageSiteOffline", "ZhdjTownshipSiteOffline", "ZhdjCountySiteOffline", "ZhdjVillageFixedDown"):
+        after = seen + _seconds(alerts()[name]["for"]) + _seconds(route["group_interval"]) + outbox
+        assert f"outbox {outbox} s = **{after} s**" in said
+    minutes, wait = _seconds(alerts()["ZhdjUplinkDown"]["for"]) // 60, _seconds(route["group_wait"])
+    assert f"A line: confirmation 5 min + 15 + 15 s + `for` {minutes} min + {wait} s + {outbox} s" in said
+
+
 @pytest.mark.parametrize("path", TESTS, ids=lambda p: p.name)
 def test_promtool_plays_every_alert(path: Path) -> None:
     assert "SUCCESS" in promtool("test", "rules", path)
@@ -126,6 +143,21 @@ def test_each_alert_speaks_chinese_and_has_a_page(alert: str) -> None:
     if not handbook.exists():
         pytest.skip("docs/值班手册.md is not written yet")
     assert f'<a id="{alert}"></a>' in handbook.read_text(encoding="utf-8")
+
+
+def test_what_people_read_of_an_alert_holds_no_identifiers() -> None:
+    """As it was played: places, kinds, parts are named, not `village` or `v tv`."""
+    said = {
+        words
+        for path in TESTS
+        for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
+        for moment in test.get("alert_rule_test", ())
+        for alert in moment["exp_alerts"]
+        for name, words in alert["exp_annotations"].items()
+        if name in ("summary", "place", "title", "object")
+    }
+    assert len(said) > 50
+    assert [words for words in said if re.search(r"[a-z]{2}|\b[a-z]\b", words)] == []
 
 
 @pytest.mark.parametrize("alert", alerts())

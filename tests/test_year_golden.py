@@ -15,6 +15,7 @@ from monitor.flows.reports.year import assemble
 from monitor.publish.documents.formats import FORMATS
 from monitor.publish.reports.template_files import templates_of
 from monitor.publish.reports.year_words import months_said
+from tests.documents import as_pdf, mistakes
 from tests.plain_document import plain
 from tests.test_evaluation import full_2020
 from tests.year_like_2020 import known
@@ -85,3 +86,23 @@ def test_every_format_takes_a_form_with_merged_cells(suffix: str) -> None:
         text = made.decode()
         assert 'rowspan="12">产出指标' in text
         assert text.count(">产出指标<") == 1
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_on_paper_nothing_of_a_year_is_blank_missing_or_beyond_the_margins(name: str, tmp_path: Path) -> None:
+    """With the longest cell that a table of ours has: the standards of relief, row 12."""
+    pdf = tmp_path / f"{name}.pdf"
+    pdf.write_bytes(FORMATS["pdf"](DOCUMENTS[name](bad(), "sichuan")))
+    assert [found for found in mistakes(pdf) if "lies over" not in found] == []
+
+
+@pytest.mark.long
+def test_in_an_office_nothing_of_a_year_is_blank_missing_or_beyond_the_margins(tmp_path: Path) -> None:
+    made = []
+    for name, document in DOCUMENTS.items():
+        for suffix in ("docx", "xlsx"):
+            path = tmp_path / f"{name}-{suffix}.{suffix}"
+            path.write_bytes(FORMATS[suffix](document(bad(), "national")))
+            made.append(path)
+    for pdf in as_pdf(tmp_path, made):
+        assert [found for found in mistakes(pdf) if "lies over" not in found] == [], pdf.name

@@ -24,6 +24,7 @@ from monitor.core.report import Sum
 from monitor.core.year_facts import YearFacts
 from monitor.flows.replay import figures, replay
 from monitor.flows.reports.facts import gather
+from monitor.flows.reports.seal import seal
 from monitor.flows.reports.write_year import dump
 from monitor.flows.reports.year_gather import gather_year
 from monitor.inventory.load import Loaded, load
@@ -33,6 +34,7 @@ from tests.folders import TODAY
 from tests.kept_reports import keep
 from tests.ledgers import drafted, opened_fund
 from tests.ledgers import registered as registered_entry
+from tests.sealed_months import APPROVER
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -59,7 +61,7 @@ def trace() -> Iterator[dict[str, object]]:
     for channel in ("http", "mqtt", "probe"):
         yield {"at": begin, "type": "channel", "channel": channel, "event": "restored"}
     at = begin
-    while at < END + DAY:
+    while at < END + 4 * DAY:  # until December is settled
         at += 6 * HOUR
         if at == MAY:
             yield {"at": at, "type": "channel", "channel": "http", "event": "lost"}
@@ -162,6 +164,19 @@ async def test_replaying_the_log_says_the_same(facts: YearFacts, folder: Path, t
             assert added([month.sums["total"]]) == sums
             mine = month.sites["total"]
             assert (mine.maintained, mine.failed, mine.unproven) == (rate.maintained, rate.failed, rate.unproven)
+
+
+async def test_twelve_sealed_months_make_the_same_year(
+    facts: YearFacts, folder: Path, tmp_path: Path, loaded: Loaded
+) -> None:
+    shutil.copy(folder / "monitor.db", tmp_path)
+    async with opened(f"sqlite+aiosqlite:///{tmp_path}/monitor.db") as engine:
+        for month in facts.months:
+            await seal(engine, loaded, APPROVER, month.month, NOW)
+        year = await gather_year(engine, loaded, templates_of(2026), 2026, NOW)
+    assert [m.state for m in year.months] == ["sealed"] * 12
+    assert [replace(m, state="settled") for m in year.months] == facts.months
+    assert (year.goals, year.trouble, year.sums) == (facts.goals, facts.trouble, facts.sums)
 
 
 async def test_a_sealed_month_says_what_was_sealed(folder: Path, tmp_path: Path, loaded: Loaded) -> None:

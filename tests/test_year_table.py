@@ -145,17 +145,17 @@ def test_no_document_of_the_year_says_one_way_of_counting_alone(style: str) -> N
         known(ways={"counted": lenient, "without_retroactive": measured}, months=months, declared=declared_2020()),
         TEMPLATES,
     )
-    words = "不计事后补录窗口：实测 87.17％，未到位 30 个站点、30 个机位"
+    words = "不计事后补录：实测 87.17％，未到位 30 个站点、30 个机位"
     said = "\n".join(texts(narrative(facts, style)))
     assert f"全县涉及机位全部维护到位（{words}）" in said
-    assert "不计事后补录窗口：未维护到位的站点 30 个" in said
-    assert "（不计事后补录窗口：2778 个）" in said  # site-months
-    assert "（不计事后补录窗口：总分 " in said
-    assert "（不计事后补录窗口：全年共计维护204个站点（平台）" in said
+    assert "不计事后补录：未维护到位的站点 30 个" in said
+    assert "（不计事后补录：2778 个）" in said  # site-months
+    assert "（不计事后补录：总分 " in said
+    assert "（不计事后补录：全年共计维护204个站点（平台）" in said
     form = "\n".join(texts(evaluation(facts, style)))
-    assert "（不计事后补录窗口：完成值 87.17，得分 " in form
-    assert "（不计事后补录窗口：总分 " in form
-    assert any("不计事后补录窗口" in t for t in texts(annex(facts)) if t.startswith("　"))
+    assert "（不计事后补录：完成值 87.17，得分 " in form
+    assert "（不计事后补录：总分 " in form
+    assert any("不计事后补录" in t for t in texts(annex(facts)) if t.startswith("　"))
     assert '"without_retroactive":' in dump(facts).decode()
 
 
@@ -202,7 +202,8 @@ def test_a_later_template_binds_further_rows_to_figures() -> None:
     assert by_row[11].actual == "工单12件，未超过修复时限11件，修复及时率91.66％。"
     assert by_row[18].actual == ""
     assert by_row[18].beside == (
-        "实测：会议保障3次，应参会702个站次，参会700个站次，覆盖率99.71％；视频会议服务上报正常99.99％（1次异常）。"
+        "记录：会议保障3次，应参会702个站次，参会700个站次，覆盖率99.71％；"
+        "终端自报：视频会议服务上报正常99.99％（1次异常）。"
     )
     assert row(assemble(known(2026), later), 11) == "全年没有工单。"
 

@@ -64,7 +64,7 @@ def sites(board: Board) -> None:
     table = cells((with_township(offline), counted_s, share), columns, "site", "乡镇").no_value("没有离线的站点")
     text = (
         "服务时段内、计划检修以外离线的站点，按乡镇排列；点站点名看该站点。计时离线是此次停机计入统计的离线秒数"
-        "（各机位中最短的），已用时限是它占修复时限的比例（各机位中最长的），与维修时限用的是同一个时钟。"
+        "（各机位中最短的），已用时限是它占修复时限的比例（各机位中最长的），与告警、工单用的是同一个时钟。"
     )
     board.add(table, "离线站点", text, units.Short, 12, 9)
     by_township = "count by(township) ({} == {})"

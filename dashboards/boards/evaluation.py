@@ -42,7 +42,7 @@ def plan(board: Board) -> None:
         Column("Value #B", "运行维护率", units.PercentUnit, 2),
     )
     text = (
-        "本月至今按另外两种口径的结果：不计事后补录的检修窗口；扣除已批准的免责。只作对照，以上面的结果为准。"
+        "本月至今按另外两种口径的结果：不计事后补录的计划检修；扣除已批准的免责。只作对照，以上面的结果为准。"
         f"没有补录和免责时为空。{CUT_SAID}"
     )
     table = cells((rows.format(exprs[0]), f"sum by(row) ({rows.format(exprs[1])})"), columns, "row").no_value(

@@ -1,11 +1,14 @@
 # shellcheck shell=bash
 # The machine: Debian's packages, users, PostgreSQL's database, services.
 
-# What it stands on; deploy/bundle fetches the same. GRAFANA is not Debian's: its .deb goes into the bundle's grafana/.
+# What it stands on; deploy/bundle fetches the same. Grafana is not Debian's: its .deb goes into the bundle's grafana/.
 PACKAGES=(
     python3 python3-venv ca-certificates openssl curl postgresql postgresql-client mosquitto prometheus
     prometheus-alertmanager nginx-light chrony logrotate rsync openssh-client util-linux procps
 )
+# What Grafana's .deb needs of Debian's: in every bundle, because that .deb may be put there later.
+# shellcheck disable=SC2034  # deploy/bundle reads it
+GRAFANA_NEEDS=(adduser libfontconfig1 musl)
 
 allowed() {
     [ "$(id -u)" -eq 0 ] || fail "run it as root"
@@ -82,6 +85,9 @@ as_packaged() { # PACKAGE FILE: is it as its package laid it?
 packages() {
     local missing=() name deb
     for name in "${PACKAGES[@]}"; do installed "$name" || missing+=("$name"); done
+    for deb in "${BUNDLE:-/nonexistent}"/grafana/*.deb; do
+        [ ! -e "$deb" ] || installed grafana || missing+=("$deb") # by apt, which knows what it needs
+    done
     if [ ${#missing[@]} -gt 0 ]; then
         say "installing packages: ${missing[*]}"
         forbid_starts
@@ -101,13 +107,6 @@ packages() {
         [ -z "$BUNDLE" ] || rm -rf "$APT"
         allow_starts
     fi
-    for deb in "${BUNDLE:-/nonexistent}"/grafana/*.deb; do
-        [ -e "$deb" ] || continue
-        installed grafana && continue
-        forbid_starts
-        dpkg -i "$deb" >/dev/null || fail "$deb could not be installed"
-        allow_starts
-    done
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         fail "Python 3.11 or newer is needed (Debian 12, Ubuntu 24.04 or newer), found $(python3 --version)"
 }
@@ -169,7 +168,8 @@ from_backup() {
         fail "$BACKUP could not be restored: $said"
     }
     # monitor.toml last: with it the county's configuration is there.
-    find $config -type f ! -name monitor.toml -exec install -o root -g zhdj -m 0640 -t $ETC {} +
+    own_templates $config
+    find $config -maxdepth 1 -type f ! -name monitor.toml -exec install -o root -g zhdj -m 0640 -t $ETC {} +
     install -o root -g zhdj -m 0640 -t $ETC $config/monitor.toml
     rm -rf $copy $config
 }

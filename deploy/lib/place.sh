@@ -109,6 +109,18 @@ county_config() {
         install -m 0640 "$file" "$ROOT$ETC/"
         own root:zhdj "$ROOT$ETC/$(basename "$file")"
     done
+    own_templates "$CONFIG"
+}
+
+# own_templates DIR: the county's own templates of the year's documents, where it has any.
+own_templates() {
+    local file
+    for file in "$1"/reports/*.toml; do
+        [ -f "$file" ] || continue
+        folder 0750 root:zhdj $ETC/reports
+        install -m 0640 "$file" "$ROOT$ETC/reports/"
+        own root:zhdj "$ROOT$ETC/reports/$(basename "$file")"
+    done
 }
 
 # --- Ours -------------------------------------------------------------------------------------------------------------
@@ -141,6 +153,10 @@ place_all() {
     for file in "$from"/grafana/provisioning/*/*.yaml; do
         name=${file#"$from"/grafana/}
         put_file 0644 root:root "$file" "/etc/grafana/$name"
+    done
+    # Their links lead to the service's pages as people reach them; 127.0.0.1 would be each reader's own computer.
+    for file in "$from"/../dashboards/*.json; do
+        put 0644 root:root "/etc/grafana/zhdj/$(basename "$file")" < <(sed 's|http://127\.0\.0\.1:8080|https://@NAME@|g' "$file")
     done
     put_file 0644 root:root "$from/nginx/zhdj-monitor.conf" /etc/nginx/sites-available/zhdj-monitor.conf
     mkdir -p "$ROOT/etc/nginx/sites-enabled"

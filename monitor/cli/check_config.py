@@ -14,6 +14,7 @@ from monitor.errors import ConfigError
 from monitor.inventory.load import Loaded, load, local_today
 from monitor.inventory.roster import read_roster
 from monitor.inventory.summary import Summary, summarize
+from monitor.publish.reports.template_files import templates_of
 from monitor.settings import Alerts
 
 #: Of deploy/alertmanager/alertmanager.yml, but the watchdog's, which is for nobody.
@@ -32,6 +33,7 @@ def run(folder: Path, *, json: bool, today: date | None = None) -> int:
     try:
         loaded = load(folder, today=today)
         read_roster(folder, loaded.settings.zone, set(loaded.inventory.townships))
+        templates_of((today or local_today(loaded.settings)).year, folder)
     except ConfigError as error:
         if json:
             _print_json({"ok": False, "mistakes": [asdict(mistake) for mistake in error.mistakes]})

@@ -40,7 +40,7 @@ FIGURES: Mapping[str, str] = {
     "repair_rate": "修复及时率，％",
     "meetings": "会议保障",
     "meeting_rate": "会议覆盖率，％",
-    **{service: f"{name}服务上报情况" for service, name in SERVICES.items()},
+    **{service: f"{name.removesuffix('服务')}服务上报情况" for service, name in SERVICES.items()},
 }
 #: With the percent sign after it: what is no number takes none.
 _NAME = re.compile(r"\{(\w+)\}([％%]?)")

@@ -13,7 +13,7 @@ from monitor.core.report import Counted, RateFacts, Sum
 #: Ways of counting: as it is counted, without windows that were entered afterwards, after approved exemptions.
 WAYS: Mapping[str, str] = {
     "counted": "实测",
-    "without_retroactive": "不计事后补录窗口",
+    "without_retroactive": "不计事后补录",
     "after_exemptions": "免责后",
 }
 

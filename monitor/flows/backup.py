@@ -20,10 +20,12 @@ from monitor.errors import MonitorError
 from monitor.evidence.reading import SUFFIXES, plain_name
 from monitor.flows.outputs import demand_place
 from monitor.inventory.load import Loaded
+from monitor.publish.reports.template_files import OWN_FOLDER
 from monitor.store import snapshot
 from monitor.store.bundle import Bundle, Progress, silent, writing
 
-#: The configuration's files that go along, by how they end: without them the log cannot be judged as it was.
+#: The configuration's files that go along, by how they end: without them the log cannot be judged as it was, and
+#: without the county's own templates (`reports/`) its years would be scored by other targets and weights.
 CONFIG_SUFFIXES = (".toml", ".csv", ".xlsx")
 _TAIL = 1 << 16
 
@@ -81,9 +83,9 @@ async def _backup(
             if anchors:
                 (aside / "anchors").write_bytes(anchors)
                 bundle.add_file("anchors/anchors.jsonl", aside / "anchors")
-            for one in sorted(config.iterdir()):
+            for one in sorted([*config.iterdir(), *(config / OWN_FOLDER).glob("*.toml")]):
                 if one.suffix in CONFIG_SUFFIXES and one.is_file() and not one.name.startswith((".", "~")):
-                    bundle.add_file(f"config/{one.name}", one)
+                    bundle.add_file(f"config/{one.relative_to(config)}", one)
             files: dict[str, int] = {}
             for entry in bundle.entries:
                 folder = entry.name.partition("/")[0]

@@ -1,10 +1,15 @@
-"""Python's search for cycles, put off while a great many short-lived values are made that are in none."""
+"""Python's search for cycles: put off while a great many short-lived values are made that are in none, and spared
+what lives for months."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from time import monotonic
+
+#: How often what was passed over is searched after all, seconds.
+WHOLE_S = 86_400.0
 
 _busy = 0
 _was_on = True
@@ -30,3 +35,32 @@ def no_search_for_cycles() -> Iterator[None]:
         _busy -= 1
         if not _busy and _was_on:
             gc.enable()
+
+
+@contextmanager
+def search_what_is_new() -> Iterator[None]:
+    """In the block a search passes over what has come through a whole one before, but for once a day.
+
+    A large county is millions of objects that stay, and of every beat some more stay for a while, so that Python comes
+    to search all of them about once a minute: 0.65 s for 150,000 terminals, in which the loop stands still.
+    What is freed by counting references still is, also of what is passed over.
+    """
+    whole = monotonic()
+
+    def searched(phase: str, info: Mapping[str, int]) -> None:
+        nonlocal whole
+        if info["generation"] < 2:
+            return
+        if phase == "stop":
+            gc.freeze()
+        elif monotonic() - whole >= WHOLE_S:
+            whole = monotonic()
+            gc.unfreeze()
+
+    gc.callbacks.append(searched)
+    gc.collect()
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(searched)
+        gc.unfreeze()

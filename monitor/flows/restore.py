@@ -75,8 +75,10 @@ def _config(folder: Path, config: Path) -> bool:
     if not (folder / "config" / "monitor.toml").is_file():
         raise MonitorError(f"{config}: no such folder, and the backup holds no configuration")
     config.mkdir(parents=True, mode=0o750)
-    for path in sorted((folder / "config").iterdir()):
-        shutil.copy(path, config / path.name)  # modes go along: 0600, there may be passwords in it
+    for path in sorted(path for path in (folder / "config").rglob("*") if path.is_file()):
+        target = config / path.relative_to(folder / "config")
+        target.parent.mkdir(exist_ok=True, mode=0o750)
+        shutil.copy(path, target)  # modes go along: 0600, there may be passwords in it
     return True
 
 

@@ -28,7 +28,8 @@ _LEVEL = 6
 _CHUNK = 1 << 20
 #: What may be in one: nothing that leads out of the folder it is unpacked into.
 _NAME = re.compile(
-    r"database/(?:monitor\.db|dump)|papers/[0-9a-f]{2}/[0-9a-f]{64}|(?:evidence|config|anchors)/[^/\\.\x00-\x1f][^/\\\x00-\x1f]*",
+    r"database/(?:monitor\.db|dump)|papers/[0-9a-f]{2}/[0-9a-f]{64}"
+    r"|(?:evidence|config|config/reports|anchors)/[^/\\.\x00-\x1f][^/\\\x00-\x1f]*",
 )
 #: A manifest is a line a file.
 _LONGEST_MANIFEST = 256 << 20

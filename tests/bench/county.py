@@ -13,6 +13,7 @@ from monitor.app import _cut, _save
 from monitor.clock import Clock, from_iso
 from monitor.core.sites import Check, Inventory, Level, Site, Terminal
 from monitor.core.window import Window
+from monitor.flows.collecting import search_what_is_new
 from monitor.flows.observe import Observer
 from monitor.inventory.holidays import work_calendar
 from monitor.inventory.load import Loaded, _service_times
@@ -113,7 +114,8 @@ async def observing(loaded: Loaded, folder: Path, clock: Clock | None = None) ->
         await observer.start()
         tasks = [asyncio.create_task(_cut(observer, 1.0, lambda _said: None)), asyncio.create_task(_save(observer))]
         try:
-            yield observer
+            with search_what_is_new():
+                yield observer
         finally:
             for task in tasks:
                 task.cancel()

@@ -24,8 +24,9 @@ PADDING = 7.0
 _SLACK = 1.25
 #: Tried in this order: 五号, 小五 on an upright page, then on a turned one down to 七号.
 _SIZES = ((PORTRAIT, 10.5), (PORTRAIT, 9.0), (LANDSCAPE, 9.0), (LANDSCAPE, 8.0), (LANDSCAPE, 7.0), (LANDSCAPE, 5.5))
-#: The size in which a table stands that is not to turn the page.
+#: A table that is not to turn the page (`Table.upright`) takes several lines in a cell, and 小六, before it does.
 UPRIGHT = 9.0
+_UPRIGHT_SIZES = (*_SIZES[:2], (PORTRAIT, 8.0), *_SIZES[2:])
 #: In a document that is all landscape.
 _WIDE_SIZES = tuple((LANDSCAPE, size) for size in (10.5, 9.0, 8.0, 7.0, 5.5))
 #: Longer unbroken runs than this get places to break (digests).
@@ -90,7 +91,7 @@ def _laid(block: Block, zone: ZoneInfo, is_wide: bool) -> Piece:
     cells = [_words(block, row, zone) for row in rows]
     # Measured as PDF shows them; a word processor has fonts of its own, which are about as wide.
     seen = [[shown(cell) for cell in row] for row in cells]
-    sizes = _WIDE_SIZES if is_wide else _SIZES
+    sizes = _WIDE_SIZES if is_wide else _UPRIGHT_SIZES if block.upright else _SIZES
     wide, size, widths = _fit(block, rows, [shown(title) for title in heads], seen, sizes)
     tall = [_height(row, size, widths) > _TALL for row in seen]
     laid = [(c, row.strong, t) for c, row, t in zip(cells, rows, tall, strict=True)]
@@ -117,7 +118,7 @@ def _fit(
         cells = [row[i] for row in seen]
         # A length of time reads badly in two lines, and so does a short word; a head may have two.
         whole = [
-            width(c) * _SLACK if column.kind == "length" and isinstance(r.cells[i], int) else max(_run(c), _word(c))
+            _loose(c) if column.kind == "length" and isinstance(r.cells[i], int) else max(_run(c), _word(c))
             for c, r in zip(cells, rows, strict=True)
         ]
         need = max([_run(title), min(width(title), max(3.0, width(title) / 2)), *whole])
@@ -129,7 +130,7 @@ def _fit(
         least = sum(needs) * size + PADDING * len(needs)
         if size < 8.0 and least <= room:
             break
-        ease = (5.0 if table.upright and size == UPRIGHT else 1.3) if room == PORTRAIT else 1.2
+        ease = (5.0 if table.upright and size <= UPRIGHT else 1.3) if room == PORTRAIT else 1.2
         if least <= room and sum(likes) * size + PADDING * len(likes) <= room * ease:
             break
     space = room - PADDING * len(needs) - sum(needs) * size
@@ -145,6 +146,11 @@ def _run(text: str) -> float:
     """The longest piece that cannot be broken, in sizes."""
     runs = _RUN.findall(text)
     return max((width(run if len(run) <= LONGEST else run[:8]) * _SLACK for run in runs), default=1.0)
+
+
+def _loose(text: str) -> float:
+    """All of it in one line; Chinese characters are as wide in every font."""
+    return width(text) + (_SLACK - 1) * sum(width(run) for run in _RUN.findall(text))
 
 
 def _word(text: str) -> float:

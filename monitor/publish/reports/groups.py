@@ -115,7 +115,7 @@ def _kinds(reading: Reading) -> Table:
         for way, other in reading.beside(f"kind:{group.id}"):
             rows.append(Row([INSET + way, *cells(other.rate or group.rate, other.sum)]))
     note = f"按机位累计，故中断时长多于按站点累计。{beside_note(reading)}"
-    return Table("各类终端情况", columns, rows, note=note)
+    return Table("各类终端情况", columns, rows, note=note, upright=True)
 
 
 def _services(reading: Reading) -> Table:

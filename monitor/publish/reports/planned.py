@@ -177,7 +177,7 @@ def _levels(reading: Reading, way: Way, title: str) -> Table:
         for name, other in (("本期数字", counted), (way.name, way.counted)):
             cells = _cells(reading, other.sites[level], other.sums[level])
             rows.append(Row([words.LEVELS[level], name, *cells], strong=level == "total"))
-    return Table(title, columns, rows)
+    return Table(title, columns, rows, upright=True)
 
 
 def _cells(reading: Reading, rate: RateFacts, sums: Sum) -> Sequence[Cell]:

@@ -56,14 +56,14 @@ def _origin(facts: YearFacts) -> list[Block]:
     counted = facts.ways["counted"]
     return [
         Text(
-            "年度结论由各月结论得出：站点或机位在其服役的每个月都维护到位，全年才计为维护到位；任一月未维护到位，全年即为"
+            "年度结论由各月结论得出：站点或机位在用的每个月都维护到位，全年才计为维护到位；任一月未维护到位，全年即为"
             "未维护到位；其余为数据不足。百分数只截不进。"
         ),
         Table("年度运行维护率", columns, rows, merge=(0,)),
         Text(
             f"维护到位 {counted.site_months} 个站点月{site_months(facts)}，"
             f"计划 {counted.planned_site_months} 个站点月；曾未维护到位、"
-            f"在最后一个服役月已整改的站点 {counted.rectified_sites} 个、机位 {counted.rectified_terminals} 个。"
+            f"到最后一个在用月份已整改的站点 {counted.rectified_sites} 个、机位 {counted.rectified_terminals} 个。"
             f"全年机位中断 {facts.outages} 次（跨月的只计一次）。"
         ),
         _months(facts),

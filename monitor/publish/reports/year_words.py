@@ -36,7 +36,7 @@ def made_by(facts: YearFacts, template: str = "") -> str:
 
 
 def other_ways(ways: Mapping[str, str]) -> str:
-    """（不计事后补录窗口：…；免责后：…）; "" where they change nothing."""
+    """（不计事后补录：…；免责后：…）; "" where they change nothing."""
     return "（" + "；".join(f"{WAYS[way]}：{text}" for way, text in ways.items()) + "）" if ways else ""
 
 
