@@ -21,6 +21,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from monitor.cli.logs import log_to_stderr
 from monitor.clock import wall_ms
 from monitor.core.access import SYSTEM, Action, Actor
 from monitor.errors import MonitorError
@@ -29,7 +30,7 @@ from monitor.flows.acting import acting
 from monitor.flows.inventory_import import in_force
 from monitor.inventory.load import Loaded, load
 from monitor.store import people as rows
-from monitor.store.database import opened
+from monitor.store.database import away, opened
 
 T = TypeVar("T")
 Config = Annotated[Path, typer.Option("--config", help="The folder of monitor.toml.")]
@@ -46,16 +47,27 @@ def act(
 ) -> T:
     """Run `work` with the database, who acts, and the inventory in force.
 
-    Raises MonitorError where nobody is signed in.
+    Raises MonitorError where nobody is signed in, and where the database does not answer or takes nothing.
     """
+    log_to_stderr()
 
     async def run() -> T:
         loaded = load(config, serving=False)
         async with opened(loaded.settings.database.url.get_secret_value(), there=True) as engine:
-            actor = await actor_of(engine, loaded, config, as_name, password_file)
-            return await work(engine, actor, await in_force(engine, loaded))
+            try:
+                actor = await actor_of(engine, loaded, config, as_name, password_file)
+                return await work(engine, actor, await in_force(engine, loaded))
+            except Exception as error:
+                if not (why := away(error)):
+                    raise
+                raise MonitorError(unsure(why)) from error
 
     return asyncio.run(run())
+
+
+def unsure(why: str) -> str:
+    """What is said where a database failed in the middle: whether the last step was kept cannot be known from here."""
+    return f"数据库不可用（{why}）：是否已完成，请先查询再重试"
 
 
 async def actor_of(
