@@ -79,9 +79,11 @@ async def filled(engine: AsyncEngine, count: int) -> None:
         await connection.execute(
             update(tables.fund).values(spent_fen=sum(row["amount_fen"] for row in entries), last_number=count)
         )
-    async with engine.begin() as connection:
-        await connection.execute(text("ANALYZE"))
-        if engine.dialect.name == "postgresql":
+    postgresql = engine.dialect.name == "postgresql"
+    async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        # What autovacuum does within minutes.
+        await connection.execute(text("VACUUM ANALYZE" if postgresql else "ANALYZE"))
+        if postgresql:
             await connection.execute(text("SELECT setval(pg_get_serial_sequence('entry', 'id'), max(id)) FROM entry"))
 
 
