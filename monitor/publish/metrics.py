@@ -363,7 +363,7 @@ def _of_orders(orders: Mapping[str, tuple[int, int]] | None) -> Iterator[tuple[s
         yield name, [_line(name, both[i], level=level) for level, both in counted.items()]
 
 
-def _of_money(money: MoneyFigures | None) -> Iterator[tuple[str, list[str]]]:
+def _of_money(money: MoneyFigures | None) -> _Told:
     """Yuan: a float shows any amount that a county has to the fen. Nothing is computed from these."""
     if money is None:
         return
@@ -372,8 +372,7 @@ def _of_money(money: MoneyFigures | None) -> Iterator[tuple[str, list[str]]]:
     yield name, [_line(name, fen / 100, econ_class=code) for code, fen in money.spent.items()]
     name = "zhdj_spent_township_yuan"
     yield name, [_line(name, fen / 100, township=code) for code, fen in money.townships.items()]
-    name = "zhdj_spent_site_yuan"
-    yield name, [_line(name, fen / 100, site=site) for site, fen in money.sites.items()]
+    yield from _labelled("zhdj_spent_site_yuan", ((fen / 100, {"site": site}) for site, fen in money.sites.items()))
     name = "zhdj_spent_cause_yuan"  # an empty label is none to Prometheus
     yield name, [_line(name, fen / 100, cause=cause or "none") for cause, fen in money.causes.items()]
     name = "zhdj_approved_unpaid_yuan"
