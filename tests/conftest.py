@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from monitor.store.database import opened
+from tests.faults import COUNTED
 from tests.services import Mosquitto, Postgres, Service
 
 S = TypeVar("S", bound=Service)
@@ -33,6 +34,20 @@ def pytest_runtest_makereport(
         for service in Service.started:
             report.sections.append((f"log of {service.name} on port {service.port}", service.tail()))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the tests counted: how many kills, how many beats, what was lost."""
+    told = [
+        f"{report.nodeid.removeprefix('tests/')}: {line.removeprefix(COUNTED)}"
+        for report in terminalreporter.stats.get("passed", [])
+        for line in report.capstdout.splitlines()
+        if report.when == "call" and line.startswith(COUNTED)
+    ]
+    if told:
+        terminalreporter.section("counted")
+        for line in sorted(told):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)

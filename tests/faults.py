@@ -123,6 +123,15 @@ def small_disk(folder: Path, kib: int, user: int = 0) -> Iterator[Disk]:
         subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
 
 
+#: What begins a line of a test's output that the run shows at its end (conftest.py).
+COUNTED = "counted: "
+
+
+def counted(text: str) -> None:
+    """Say how much was played, and what became of it: how many kills, beats, losses."""
+    print(f"{COUNTED}{text}")
+
+
 def reasons(service: Program) -> list[str]:
     """What /readyz says is missing; empty: ready."""
     status, body = ask(service, "/readyz")

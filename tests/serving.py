@@ -29,6 +29,7 @@ from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from monitor.evidence.reading import open_log, plain_name
 from monitor.fleet.casting import Doors
 from monitor.fleet.mqtt_device import BrokerAddress
 from monitor.fleet.player import Fleet
@@ -238,9 +239,17 @@ class Serving(Program, Monitor):
         return str(found[0][0]) if found else ""
 
     def lines(self) -> list[dict[str, Any]]:
-        """Everything in the plain files of the evidence log that is whole."""
-        texts = [path.read_text(encoding="utf-8") for path in sorted(self.evidence.glob("*.jsonl"))]
-        return [json.loads(line) for text in texts for line in text[: text.rfind("\n") + 1].splitlines()]
+        """Everything in the evidence log that is whole, closed days included: a test may run over local midnight."""
+        days: dict[str, Path] = {}
+        for path in sorted(self.evidence.glob("*.jsonl")) + sorted(self.evidence.glob("*.jsonl.zst")):
+            days.setdefault(plain_name(path), path)  # while a day is being closed, both are there
+        found = []
+        for name in sorted(days):
+            path = days[name] if days[name].exists() else self.evidence / f"{name}.zst"  # closed meanwhile
+            with open_log(path) as stream:
+                text = stream.read().decode()
+            found += [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        return found
 
 
 class Target:

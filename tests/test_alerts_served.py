@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import pytest_asyncio
 
+from tests.faults import counted
 from tests.service_under_test import register_tokens
 from tests.services import HOST, Alertmanager, Mosquitto, Prometheus, free_port, wait_for_async
 from tests.serving import Devices, Serving, Target, beats, devices, write_config
@@ -182,7 +183,7 @@ async def test_a_village_is_one_message_a_township_is_one_message_and_each_comes
     assert len(lengths) == 2
     await asyncio.sleep(1)
     assert sorted(called.lines()) == sorted([uplink, village])
-    print(f"told {took:.1f} s after the cut, lengths {lengths}")
+    counted(f"told {took:.1f} s after the cut, lengths {lengths}")
 
 
 async def test_our_own_line_is_one_message_about_the_monitor_though_alertmanager_was_killed(called: Called) -> None:

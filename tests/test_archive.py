@@ -27,7 +27,7 @@ from monitor.flows.days import chain_closed_days
 from monitor.settings import Settings
 from monitor.store import audit, digests, papers, people, tables
 from monitor.store.database import opened, writing
-from tests.tampering import ANCHORED, act, anchor, forge, run, settings_of
+from tests.tampering import ANCHORED, act, anchor, checked, forge, run, settings_of
 from tests.test_days import follow, write_log
 
 AUDITOR = Actor("zhao", frozenset({Role.AUDITOR}))
@@ -213,6 +213,33 @@ async def test_a_forged_chain_does_not_fit_the_anchors_in_the_archive(database_u
     anchors.add(Path(settings.anchors.file), [Anchor(ANCHORED, "audit", 4, "e" * 64)])
     await write(database_url, settings, tmp_path / "out")
     assert verified(tmp_path / "out")[0] == 1
+
+
+async def test_a_paper_that_was_changed_or_is_gone_is_said_by_verify_by_the_archive_and_in_it(tmp_path: Path) -> None:
+    """Nobody needs the database for that: the invoice lies in a folder."""
+    url = f"sqlite+aiosqlite:///{tmp_path}/monitor.db"
+    settings = await fill(url, tmp_path)
+    digest = hashlib.sha256(b"%PDF invoice").hexdigest()
+    kept = papers.place(tmp_path / "papers", digest)
+    async with opened(url) as engine:
+        assert (found := await checked(engine, settings)).papers == 1
+        assert found.faults == []
+        for kind, why in (("paper_changed", "已被改动"), ("paper_missing", "没有这个文件")):
+            if kind == "paper_changed":
+                kept.write_bytes(b"%PDF invoicf")
+            else:
+                kept.unlink()
+            (fault,) = (await checked(engine, settings)).faults
+            assert (fault.kind, f"附件 {digest}（invoice.pdf）" in fault.says) == (kind, True)
+            _, faults = await write(url, settings, tmp_path / kind)
+            assert [digest in said for said in faults] == [True]
+            status, said = verified(tmp_path / kind)
+            assert (status, f"papers/{digest}" in said, why in said) == (1, True, True), said
+        # Kept once more it is whole again, whatever lies there.
+        kept.write_bytes(b"%PDF invoicf")
+        async with writing(engine) as connection:
+            await papers.keep(connection, tmp_path / "papers", tmp_path / "invoice.pdf", "li", at(2026, 6, 1))
+        assert (await checked(engine, settings)).faults == []
 
 
 async def test_an_archive_is_written_by_right_and_into_an_empty_folder(database_url: str, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pytest
 from monitor.clock import from_iso, to_iso, wall_ms
 from monitor.evidence.reading import open_log, plain_name
 from tests.dump import rows
+from tests.faults import counted
 from tests.service_under_test import Monitor
 from tests.services import Mosquitto, Postgres, free_port, wait_for, wait_for_async
 from tests.serving import Row, Serving, Target, beats, devices, guarded_broker, issue, probe, run, write_config
@@ -105,7 +106,7 @@ async def crash_loop(folder: Path, database: str, times: int, seed: int) -> None
     await follows_the_log(config, database, folder / "rebuilt.db")
     found = await rows(database)
     kind = database.partition(":")[0]
-    print(f"{kind}: {len(crashes.lives)} kills; {_beats(service.lines())}; nothing that was cut is lost")
+    counted(f"{kind}: {len(crashes.lives)} kills; {_beats(service.lines())}; nothing that was cut is lost")
     _losses_stand_at_the_cuts(found["loss"], crashes.lives)
     # A device that never stopped was never down; one that was dead all along was so once.
     assert {f"{site}/{kind}": state for _, site, kind, _, _, _, state, *_ in found["outage"]} == dict.fromkeys(

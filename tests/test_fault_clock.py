@@ -27,7 +27,7 @@ from monitor.intake.selfwatch import SelfWatch
 from monitor.inventory.load import Loaded
 from monitor.store.database import opened
 from monitor.store.view import View
-from tests.faults import channels, heard, holds, let_live, reasons, refused
+from tests.faults import channels, counted, heard, holds, let_live, reasons, refused
 from tests.services import Mosquitto, ServiceError, free_port, program, wait_for
 from tests.serving import Serving, beats, devices, issue, write_config
 from tests.test_observe import HOUR, NOON, DrivenClock, fresh, live, loaded, observing
@@ -157,7 +157,7 @@ async def test_our_clock_jumps_to_and_fro(loaded: Loaded, tmp_path: Path) -> Non
     assert len(said) == 5 * 3
     held = await holds(loaded, fresh(tmp_path), tmp_path / "logs")
     assert held.outages == {}
-    print(f"{held.beats} beats, {sum(a.count('clock_behind') for a in answers)} refused")
+    counted(f"{held.beats} beats, {sum(a.count('clock_behind') for a in answers)} refused")
 
 
 async def test_a_restart_with_a_clock_that_is_behind(loaded: Loaded, tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ async def test_the_whole_service_on_a_clock_that_jumps(tmp_path: Path, mosquitto
     assert {name for name in held.outages if not name.endswith("/mobile")} == set()
     assert held.beats >= total > 25
     losses = [n for channel, n, *_ in held.rows["loss"] if channel == "mqtt"]
-    print(f"{held.beats} beats, {len(losses)} losses of mqtt, no outage")
+    counted(f"{held.beats} beats, {len(losses)} losses of mqtt, no outage")
 
 
 async def test_a_service_that_stood_still(tmp_path: Path, mosquitto: Mosquitto) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import ask, heard, holds, let_live, reasons, resident_mb
+from tests.faults import ask, counted, heard, holds, let_live, reasons, resident_mb
 from tests.services import Mosquitto, Postgres, ServiceError, _children, free_port, wait_for
 from tests.serving import Devices, Serving, beats, devices, issue, write_config
 
@@ -188,7 +188,7 @@ async def away(folder: Path, broker: Mosquitto, cluster: Postgres, faults: list[
             await asyncio.to_thread(wait_for, all_up, 20, "every terminal to be up", 0.1)
             for fault, seconds in faults:
                 said = await asyncio.to_thread(suffer, service, played, cluster, database, fault, seconds)
-                print(said)
+                counted(said)
             await asyncio.to_thread(wait_for, all_up, 20, "every terminal to be up", 0.1)
             # Its last beat must not be the last that is heard at all: it would be up for no time then.
             await asyncio.to_thread(let_live, service, 2.0, "mqtt", len(VILLAGES))
@@ -200,7 +200,7 @@ async def away(folder: Path, broker: Mosquitto, cluster: Postgres, faults: list[
     others = {name: n for name, n in held.outages.items() if name != DEAD and not name.endswith("/mobile")}
     assert others == {}, others
     assert {r[6] for r in held.rows["outage"] if f"{r[1]}/{r[2]}" == DEAD} == {"ended"}
-    print(f"{held.beats} beats in the log; {held.outages}")
+    counted(f"{held.beats} beats in the log; {held.outages}")
 
 
 @pytest.mark.parametrize("fault", list(FAULTS))
@@ -229,7 +229,7 @@ async def test_told_to_stop_while_the_database_hangs(
             await asyncio.sleep(2.5)  # so that it is being asked, and does not answer
             started = time.monotonic()
             assert service.end(timeout=60) == 0
-            print(f"ended after {time.monotonic() - started:.1f} s")
+            counted(f"ended after {time.monotonic() - started:.1f} s")
             assert time.monotonic() - started < 30
         assert '"lost"' in json_lines(service)
         with service:

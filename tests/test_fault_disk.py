@@ -13,7 +13,7 @@ from monitor.evidence import log as evidence_log
 from monitor.flows import saving
 from monitor.flows.observe import Observer
 from monitor.inventory.load import Loaded
-from tests.faults import ask, channels, heard, holds, let_live, reasons, small_disk
+from tests.faults import ask, channels, counted, heard, holds, let_live, reasons, small_disk
 from tests.services import Mosquitto, Postgres, free_port, wait_for
 from tests.serving import Serving, beats, devices, issue, write_config
 from tests.test_observe import HOUR, MIDNIGHT, NOON, DrivenClock, fresh, live, loaded, observing
@@ -85,7 +85,7 @@ async def test_the_logs_disk_is_full(
     assert held.beats == 10 + 20 + 60 - refused + 20
     (pc,) = [t for t in held.figures.terminals if t.terminal == "pc"]
     assert refused * MINUTE - MINUTE <= pc.measure.unknown <= (refused + 5) * MINUTE
-    print(f"{held.beats} beats, {refused} refused, {pc.measure.unknown / MINUTE:.1f} minutes unknown")
+    counted(f"{held.beats} beats, {refused} refused, {pc.measure.unknown / MINUTE:.1f} minutes unknown")
 
 
 async def test_a_night_without_room_is_bounded(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ async def test_the_databases_disk_is_full(
         outages = (hour + HOUR - NOON) // HOUR
         held = await holds(loaded, url, logs)
         assert held.outages == {"V1/pc": outages}
-        print(f"{held.beats} beats, {outages} outages")
+        counted(f"{held.beats} beats, {outages} outages")
         if database == "postgresql":
             cluster.stop()
 

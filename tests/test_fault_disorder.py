@@ -23,7 +23,7 @@ from monitor.fleet.mqtt_device import BrokerAddress
 from monitor.fleet.player import Fleet
 from monitor.fleet.truth import TruthWriter, read_truth
 from monitor.inventory.load import Loaded, load
-from tests.faults import Held, holds, resident_mb
+from tests.faults import Held, counted, holds, resident_mb
 from tests.service_under_test import read_outages
 from tests.services import HOST, Mosquitto, free_port, wait_for, wait_for_async
 from tests.serving import Row, Serving, beats, issue, probe, write_config
@@ -185,7 +185,7 @@ async def test_an_old_will_by_a_real_broker(tmp_path: Path, mosquitto: Mosquitto
         assert service.end() == 0
     held = await holds(config, f"sqlite+aiosqlite:///{service.database}")
     assert held.outages.get("V1/pc", 0) <= before
-    print(f"{wills} old wills after new births, {held.outages.get('V1/pc', 0)} outages")
+    counted(f"{wills} old wills after new births, {held.outages.get('V1/pc', 0)} outages")
 
 
 # --- a rough fleet against the truth ---------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ async def rough(folder: Path, broker: Mosquitto, villages: int, seconds: float, 
 
 
 async def test_a_rough_fleet_against_the_truth(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    print(await rough(tmp_path, mosquitto, villages=12, seconds=26, scale=0.06, seed=11))
+    counted(await rough(tmp_path, mosquitto, villages=12, seconds=26, scale=0.06, seed=11))
 
 
 @pytest.mark.long
@@ -266,5 +266,5 @@ async def test_a_rough_fleet_against_the_truth(tmp_path: Path, mosquitto: Mosqui
 async def test_a_rough_fleet_for_half_an_hour(tmp_path: Path, mosquitto: Mosquitto) -> None:
     """A soak: 702 devices, and memory is flat."""
     said = await rough(tmp_path, mosquitto, villages=234, seconds=1_800, scale=0.3, seed=12)
-    print(said)
+    counted(said)
     assert float(said.split("memory ")[1].split(" MB")[0]) < 60

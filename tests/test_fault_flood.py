@@ -21,7 +21,7 @@ from aiohttp import web
 from monitor.app import _accepts
 from monitor.clock import from_iso
 from monitor.intake import http_server
-from tests.faults import channels, heard, heard_since_restored, holds, refused, resident_mb
+from tests.faults import channels, counted, heard, heard_since_restored, holds, refused, resident_mb
 from tests.service_under_test import read_outages
 from tests.services import HOST, Mosquitto, free_port, wait_for, wait_for_async
 from tests.serving import Serving, beats, devices, issue, write_config
@@ -43,7 +43,8 @@ def delays(service: Serving, but: set[tuple[str, str]], since: int) -> list[int]
     return sorted(found)
 
 
-async def test_who_floods_is_limited_and_others_are_heard(tmp_path: Path, mosquitto: Mosquitto) -> None:
+@pytest.mark.parametrize("rounds", [16, pytest.param(150, marks=pytest.mark.long)])
+async def test_who_floods_is_limited_and_others_are_heard(tmp_path: Path, mosquitto: Mosquitto, rounds: int) -> None:
     """V1's pc on MQTT and its mobile on HTTP, each as fast as it can, while 40 others beat every second."""
     villages = [f"V{n}" for n in range(1, 21)]
     checks = [beats(v, "pc", "mqtt") for v in villages] + [beats(v, "mobile", "http") for v in villages]
@@ -83,8 +84,8 @@ async def test_who_floods_is_limited_and_others_are_heard(tmp_path: Path, mosqui
             await wait_for_async(all_up, 20, "all to be up", every=0.2)
             memory, since = resident_mb(service), played.fleet.clock.now()
             floods = [asyncio.create_task(on_mqtt()), asyncio.create_task(on_http())]
-            slowest = 0.0
-            for _ in range(16):
+            slowest, begun = 0.0, time.monotonic()
+            for _ in range(rounds):
                 await asyncio.sleep(0.4)
                 started = time.monotonic()
                 assert await asyncio.to_thread(all_up)
@@ -92,6 +93,7 @@ async def test_who_floods_is_limited_and_others_are_heard(tmp_path: Path, mosqui
             assert not any(flood.done() for flood in floods)
             over.set()
             await asyncio.gather(*floods)
+            lasted = time.monotonic() - begun
             limited = {via: refused(service, via, "rate_limited") for via in ("mqtt", "http")}
             grown = resident_mb(service) - memory
             assert await asyncio.to_thread(service.end) == 0
@@ -99,7 +101,7 @@ async def test_who_floods_is_limited_and_others_are_heard(tmp_path: Path, mosqui
         service.close()
     took = delays(service, {("V1", "pc"), ("V1", "mobile")}, since)
     p99 = took[len(took) * 99 // 100]
-    print(
+    counted(
         f"sent {sent}, limited {limited}; others' delay: median {took[len(took) // 2]} ms, 99 of 100 {p99} ms,"
         f" all of {len(took)} {took[-1]} ms; /metrics {slowest:.2f} s; memory {grown:+.1f} MB"
     )
@@ -108,7 +110,7 @@ async def test_who_floods_is_limited_and_others_are_heard(tmp_path: Path, mosqui
     assert slowest < 3
     assert grown < MORE_MB
     # A thousand at once and ten a second are taken.
-    assert all(0 < sent[via] - limited[via] < 1_000 + 10 * 30 for via in sent), (sent, limited)
+    assert all(0 < sent[via] - limited[via] < 1_000 + 10 * (lasted + 10) for via in sent), (sent, limited)
     held = await holds(config, f"sqlite+aiosqlite:///{service.database}")
     assert {name for name in held.outages if name.endswith("/pc")} == set()
 
@@ -176,7 +178,7 @@ async def test_a_thousand_connections_that_say_nothing(tmp_path: Path) -> None:
             after = heard(service, "mqtt"), heard(service, "http")
         assert await asyncio.to_thread(service.end) == 0
     took = delays(service, set(), since)
-    print(f"2,000 connections: memory {grown:+.1f} MB; others' delay at most {took[-1]} ms of {len(took)}")
+    counted(f"2,000 connections: memory {grown:+.1f} MB; others' delay at most {took[-1]} ms of {len(took)}")
     assert grown < MORE_MB
     assert took[len(took) * 99 // 100] < DELAY_MS
     assert all(b - a > 5 * 4 for a, b in zip(before, after, strict=True))
@@ -252,14 +254,14 @@ async def storm(folder: Path, broker: Mosquitto, count: int, times: int) -> None
             assert await asyncio.to_thread(service.end) == 0
     finally:
         service.close()
-    print(f"{count} devices back / heard again after (s): {', '.join(said)}; memory {grown:+.1f} MB")
+    counted(f"{count} devices back / heard again after (s): {', '.join(said)}; memory {grown:+.1f} MB")
     held = await holds(config, f"sqlite+aiosqlite:///{service.database}")
     assert held.outages.keys() == {"/".join(DEAD)}
     # It could be missed only once the channel was back.
     back_ms = min(r[3] for r in held.rows["loss"] if (r[0], r[1]) == ("mqtt", 1))
     assert max(row[3] for row in held.rows["outage"]) >= back_ms
     assert grown < MORE_MB
-    print(f"{held.beats} beats, no outage but that of the dead one")
+    counted(f"{held.beats} beats, no outage but that of the dead one")
 
 
 @pytest.mark.timeout(300)

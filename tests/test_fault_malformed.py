@@ -16,7 +16,7 @@ import pytest
 
 from monitor.fleet.heart import RUBBISH
 from tests.brokers import OwnBroker, pub, receiving
-from tests.faults import heard, holds, resident_mb
+from tests.faults import counted, heard, holds, resident_mb
 from tests.recorder import Recorder
 from tests.services import HOST, Mosquitto, free_port, wait_for, wait_for_async
 from tests.serving import Serving, beats, issue, write_config
@@ -162,7 +162,7 @@ def test_on_mqtt(served: Served) -> None:
             assert device.recv(1) == b""
     served.still_works()
     more = resident_mb(served.service) - memory
-    print(f"{sum(expected.values())} messages on MQTT, of {LARGE / 1e6:.0f} MB the largest; memory {more:+.1f} MB")
+    counted(f"{sum(expected.values())} messages on MQTT, of {LARGE / 1e6:.0f} MB the largest; memory {more:+.1f} MB")
     assert more < MORE_MB
 
 
@@ -190,7 +190,7 @@ def test_bodies_on_http(served: Served) -> None:
         assert answer[9:13] == f"{status} ".encode(), (body[:60], headers, answer)
     served.still_works()
     more = resident_mb(served.service) - memory
-    print(f"{len(asked)} bodies; a bomb of {len(bomb):,} bytes for 100 MB; memory {more:+.1f} MB")
+    counted(f"{len(asked)} bodies; a bomb of {len(bomb):,} bytes for 100 MB; memory {more:+.1f} MB")
     assert more < MORE_MB
 
 
@@ -225,7 +225,7 @@ def test_requests_that_are_none(served: Served) -> None:
     assert served.say(chunked).startswith(b"HTTP/1.1 413 ")
     served.still_works()
     more = resident_mb(served.service) - memory
-    print(f"{len(sayings) + 1} requests that are none; memory {more:+.1f} MB")
+    counted(f"{len(sayings) + 1} requests that are none; memory {more:+.1f} MB")
     assert more < MORE_MB
 
 
@@ -266,4 +266,4 @@ async def test_nonsense_to_the_embedded_broker(embedded: OwnBroker) -> None:
             assert done.returncode == 0, done.stderr
         await wait_for_async(lambda: len(recorder.beats) >= heard + 3, 10, "sound beats")
     assert set(recorder.who) <= {("s1", "pc")}  # whatever was changed, nobody spoke for another
-    print(f"{len(sayings)} connections with nonsense, {heard} of them were beats after all")
+    counted(f"{len(sayings)} connections with nonsense, {heard} of them were beats after all")

@@ -10,7 +10,7 @@ import aiomqtt
 import pytest
 
 from monitor.core.sequence import LONGEST_GAP, Sequences
-from tests.faults import heard, holds
+from tests.faults import counted, heard, holds
 from tests.services import HOST, Mosquitto, free_port, wait_for_async
 from tests.serving import Serving, beats, write_config
 
@@ -42,8 +42,9 @@ def test_a_new_boot_counts_anew_and_without_one_nobody_can_tell() -> None:
     assert known.missing(DEVICE, "http", "c", 200) == 0
 
 
-async def test_what_the_broker_did_not_keep_is_counted(tmp_path: Path) -> None:
-    """Twenty fit, three devices beat forty times each while the service is dead."""
+@pytest.mark.parametrize("while_dead", [40, pytest.param(2_000, marks=pytest.mark.long)])
+async def test_what_the_broker_did_not_keep_is_counted(tmp_path: Path, while_dead: int) -> None:
+    """Twenty fit, three devices beat so many times each while the service is dead."""
     broker = Mosquitto(tmp_path, lines=["max_queued_messages 15", "max_inflight_messages 5"], persistence=True)
     villages = ["V1", "V2", "V3"]
     with broker:
@@ -67,7 +68,7 @@ async def test_what_the_broker_did_not_keep_is_counted(tmp_path: Path) -> None:
                 await wait_for_async(lambda: len(_numbers(service)) == 9, 10, "the first beats in the log", every=0.2)
                 known = service.query("SELECT count(*) FROM outage")
                 await asyncio.to_thread(service.kill)
-                for _ in range(40):
+                for _ in range(while_dead):
                     sent += 1
                     await beat(sent)
                 await asyncio.to_thread(service.start)
@@ -88,7 +89,7 @@ async def test_what_the_broker_did_not_keep_is_counted(tmp_path: Path) -> None:
     assert missing == lost > 60
     held = await holds(config, f"sqlite+aiosqlite:///{service.database}")
     assert len(held.rows["outage"]) == known[0][0]
-    print(
+    counted(
         f"{3 * sent} beats, {lost} lost in the broker's queue, {taken:.0f} taken after the restart,"
         f" {missing:.0f} missed"
     )

@@ -16,7 +16,7 @@ from monitor.evidence.log import mend
 from monitor.evidence.reading import read_lines
 from monitor.flows.observe import Observer
 from monitor.inventory.load import Loaded
-from tests.faults import holds
+from tests.faults import counted, holds
 from tests.test_observe import HOUR, MIDNIGHT, NOON, DrivenClock, fresh, live, loaded, observing
 
 __all__ = ["loaded"]  # a fixture
@@ -78,7 +78,7 @@ async def test_at_every_byte_of_the_last_write(loaded: Loaded, tmp_path: Path) -
             assert torn.path.read_bytes().rstrip(b"\n") == expected.rstrip(b"\n"), (at, tail)
             tried += 1
     assert tried > 3_000
-    print(f"{tried} torn ends, of {len(torn.whole) - torn.cut} bytes that no cut held")
+    counted(f"{tried} torn ends, of {len(torn.whole) - torn.cut} bytes that no cut held")
 
 
 @pytest.mark.parametrize("tail", [b"", b"\0" * 3000, b"\xff\x00\n{}\n\n{"])

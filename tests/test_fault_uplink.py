@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import channels, heard_since_restored, holds
+from tests.faults import channels, counted, heard_since_restored, holds
 from tests.services import Mosquitto, ServiceError, free_port, program, wait_for
 from tests.serving import Row, Serving, beats, command, environment, issue, probe, write_config
 
@@ -191,4 +191,4 @@ async def test_our_cable_is_pulled(tmp_path: Path, times: int) -> None:
     first_cut = min(r[2] for r in held.rows["loss"] if r[1] == 1)
     late = [row for row in held.rows["outage"] if row[3] >= first_cut - 3_000]
     assert late == [], late
-    print(f"{said}; {held.beats} beats, no outage")
+    counted(f"{said}; {held.beats} beats, no outage")

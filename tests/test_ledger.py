@@ -27,7 +27,7 @@ from monitor.flows.ledger.figures import figures, money_so_far
 from monitor.flows.ledger.money_in import add_fund, adjust_fund, edit_classes
 from monitor.flows.ledger.reversing import reverse
 from monitor.flows.ledger.stepping import approve, give_up, register
-from monitor.store import tables
+from monitor.store import audit, tables
 from monitor.store.database import opened
 from monitor.store.ledger import chain, entries, funds, sums
 from tests.ledgers import (
@@ -281,6 +281,25 @@ async def test_red_entries_take_back_what_is_there_and_no_more(engine: AsyncEngi
     assert (one["memo"], one["reverses_number"]) == ("冲销3月第1号：更换机顶盒", 1)
 
 
+async def test_red_entries_that_were_drafted_side_by_side_take_no_site_below_nothing(engine: AsyncEngine) -> None:
+    """Each was split by what was left when it was drafted: by the same fen."""
+    fund_id = await opened_fund(engine, 1_000)
+    original = await registered(engine, 3, sites(3))
+    first, second = [(await reverse(ask(engine), original, PAID, 1))["id"] for _ in range(2)]
+    await approve(ask(engine, APPROVER), [first, second])
+    await register(ask(engine), [first], PAID, "记-9")
+    sentence = f"第 1 号在站点 {sites(1)[0]} 可冲销 0.00 元，本次 0.01 元；请作废后重新冲销"
+    with refuses(sentence):
+        await register(ask(engine), [second], PAID, "记-9")
+    await give_up(ask(engine), [second], "另行冲销")
+    rest = (await reverse(ask(engine), original, PAID))["id"]
+    await approve(ask(engine, APPROVER), [rest])
+    await register(ask(engine), [rest], PAID, "记-9")
+    async with engine.connect() as connection:
+        assert set((await sums.spent(connection, fund_id, "site")).values()) == {0}
+        assert await contradictions(connection) == []
+
+
 async def test_only_what_is_registered_is_reversed(engine: AsyncEngine) -> None:
     await opened_fund(engine)
     entry_id = await approved(engine, 100)
@@ -381,6 +400,12 @@ async def test_a_budget_is_adjusted_but_never_below_what_is_registered(engine: A
         await adjust_fund(ask(engine), 2020, FUND, -201, "江财预〔2020〕9号", PAID, Source.APPROPRIATION)
     made = await adjust_fund(ask(engine), 2020, FUND, -200, "江财预〔2020〕9号", PAID, Source.APPROPRIATION)
     assert (made["budget_fen"], made["available_fen"]) == (800, 0)
+    # Of budgets only the audit log stands in a chain.
+    async with engine.connect() as connection:
+        said = [r["what"] for r in await audit.rows(connection) if r["outcome"] == "done"]
+    assert (said[0], said[-1]) == (
+        f"fund 2020 {FUND}: 10.00, 江财预〔2020〕1号", f"adjust 2020 {FUND}: -2.00, 江财预〔2020〕9号",
+    )  # fmt: skip
 
 
 async def test_a_year_has_its_own_table_of_economic_classes(engine: AsyncEngine) -> None:
@@ -502,7 +527,10 @@ async def test_money_is_told_by_the_cause_of_its_work_order(engine: AsyncEngine)
         await registered(engine, 100, work_order=order)
     async with engine.connect() as connection:
         found = await figures(connection, county(), WHERE, TODAY)
+        money = await money_so_far(connection, UTC, AT)
     assert found.by["cause"] == {"": 200, "市电": 100, "线路": 200}
+    assert money is not None
+    assert (money.causes, money.sites, money.townships) == (found.by["cause"], {sites(1)[0]: 500}, {"511723": 500})
 
 
 async def test_what_named_an_order_that_there_is_not_before_drafts_were_asked_is_listed(engine: AsyncEngine) -> None:

@@ -24,6 +24,7 @@ from monitor.flows.ledger.money_in import adjust_fund
 from monitor.flows.ledger.stepping import approve
 from monitor.store.database import opened
 from monitor.store.ledger import chain, entries, funds
+from tests.faults import counted
 from tests.ledgers import APPROVER, ROOT, ask, drafted, opened_fund
 from tests.services import Postgres
 
@@ -117,6 +118,7 @@ async def fifty_at_once(url: str, processes: int) -> None:
         # Whoever came second to the same entry got the first answer, and whoever came too late the sentence.
         answers = {json.dumps({k: v for k, v in line.items() if k != "clerk"}) for line in said if "number" in line}
         assert len(answers) == 15
+        counted(f"{processes} processes, 50 clerks for 25 entries: 15 registered, what is over the budget refused")
         assert {line["refused"] for line in said if "refused" in line} == {SENTENCE}
         assert await sound(engine, said) == 15
 
@@ -135,12 +137,14 @@ async def killed_in_between(url: str, kills: int, seed: int) -> None:
                 one.process.kill()
                 said += await asyncio.to_thread(one.told)
             await sound(engine, said)
+        told = len(said)
         with clerks(url, [[ids[n::4] for n in range(4)]]) as (one,):
             one.go()
             said += await asyncio.to_thread(one.told)
         assert not [line for line in said if "refused" in line]
         assert await sound(engine, said) == len(ids)
         assert {line["id"] for line in said} == set(ids)
+        counted(f"{kills} kills of clerks, {told} entries acknowledged before one, {len(ids)} registered, none lost")
 
 
 @pytest.mark.timeout(300)
@@ -184,8 +188,10 @@ async def test_postgresql_itself_is_killed_again_and_again(tmp_path: Path) -> No
             await asyncio.to_thread(cluster.start)
             async with opened(url) as engine:
                 await sound(engine, said)
+        told = len(said)
         with clerks(url, [[ids]]) as (one,):
             one.go()
             said += await asyncio.to_thread(one.told)
         async with opened(url) as engine:
             assert await sound(engine, said) == len(ids)
+        counted(f"10 kills of PostgreSQL, {told} entries acknowledged before one, {len(ids)} registered, none lost")

@@ -87,6 +87,16 @@ class Ledger(RuleBasedStateMachine):
     def left_of(self, entry_id: int) -> int:
         return self.known[entry_id].amount + sum(one.amount for one in self.registered if one.of == entry_id)
 
+    def fits(self, one: Naive) -> bool:
+        """A red entry takes from no site more than is left of its share there; others take nothing back."""
+        if not one.of:
+            return True
+        left = dict(self.known[one.of].shares)
+        for other in self.registered:
+            for site, fen in other.shares.items() if other.of == one.of else ():
+                left[site] += fen
+        return all(-fen <= left[site] for site, fen in one.shares.items())
+
     def pick(self, pick: int) -> int | None:
         ids = sorted(self.known)
         return ids[pick % len(ids)] if ids else None
@@ -107,7 +117,7 @@ class Ledger(RuleBasedStateMachine):
             return
         one = self.known[entry_id]
         allowed = one.state == "draft" and one.amount <= self.budget - self.spent
-        allowed = allowed and (not one.of or -one.amount <= self.left_of(one.of))
+        allowed = allowed and self.fits(one)
         assert (self.does(approve(ask(self.engine, APPROVER), [entry_id])) is not None) == allowed
         if allowed:
             one.state = "approved"
@@ -119,7 +129,7 @@ class Ledger(RuleBasedStateMachine):
             return
         one = self.known[entry_id]
         allowed = one.state == "approved" and month > self.closed and one.amount <= self.budget - self.spent
-        allowed = allowed and (not one.of or -one.amount <= self.left_of(one.of))
+        allowed = allowed and self.fits(one)
         key = f"{entry_id}/{month}"
         paid = date(2020, month, 28)
         answer = self.does(register(ask(self.engine, key=key), [entry_id], paid, "记-1"))
@@ -146,7 +156,12 @@ class Ledger(RuleBasedStateMachine):
         made = self.does(reverse(ask(self.engine), entry_id, date(2020, 3, 2), amount))
         assert (made is not None) == allowed
         if made is not None:
-            self.known[made["id"]] = Naive(-wanted, of=entry_id)
+            self.known[made["id"]] = Naive(-wanted, shares=self.run_(self.shares_of(made["id"])), of=entry_id)
+            assert sum(self.known[made["id"]].shares.values()) == -wanted
+
+    async def shares_of(self, entry_id: int) -> dict[str, int]:
+        async with self.engine.connect() as connection:
+            return await entries.shares(connection, entry_id)
 
     @rule(pick=PICK)
     def gives_up(self, pick: int) -> None:

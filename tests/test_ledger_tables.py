@@ -15,6 +15,7 @@ import pytest
 from openpyxl import Workbook, load_workbook
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from monitor.cli.ledger import _meant
 from monitor.core.access import Actor, Forbidden, Role
 from monitor.core.ledger import Source, State
 from monitor.errors import ConfigError, MonitorError
@@ -25,7 +26,7 @@ from monitor.flows.ledger.contract import accept_stage, add_contract, add_stage
 from monitor.flows.ledger.giving_out import export
 from monitor.flows.ledger.money_in import add_fund, adjust_fund
 from monitor.flows.ledger.reversing import reverse
-from monitor.flows.ledger.stepping import approve, register
+from monitor.flows.ledger.stepping import approve, give_up, register
 from monitor.flows.ledger.taking_in import dry_run, take_in
 from monitor.store.database import opened
 from monitor.store.ledger import entries, funds
@@ -196,6 +197,29 @@ async def test_what_came_in_is_approved_by_somebody_else_and_registered_as_it_st
     async with engine.connect() as connection:
         assert (await funds.load(connection, fund_id)).spent_fen == 2_500
         assert await contradictions(connection) == []
+
+
+async def test_a_second_try_of_a_whole_import_gets_the_first_answer(engine: AsyncEngine, tmp_path: Path) -> None:
+    """Of the batch nothing is left in the state that the step wants; with the same key that is no other request."""
+    await opened_fund(engine)
+    here = frozenset({county().sites["511723001"].township_code})
+    local = [Actor(one.name, one.roles, here) for one in (BOTH, APPROVER)]
+    path = table(tmp_path / "a.csv", row(), row(金额="2"), row(金额="3"))
+    batch = (await take_in(ask(engine, local[0]), WHERE, county(), path))["batch"]
+    for _ in range(2):
+        asking = ask(engine, local[1], key="a")
+        told = await approve(asking, await _meant(asking, None, batch, State.DRAFT), batch)
+        assert told == {"ids": [1, 2, 3], "state": "approved"}
+    await give_up(ask(engine), [3], "重复")
+    for _ in range(2):
+        asking = ask(engine, local[0], key="r")
+        done = await register(asking, await _meant(asking, None, batch, State.APPROVED), batch=batch)
+        assert [one["number"] for one in done["registered"]] == [1, 2]
+    asking = ask(engine, key="r")
+    with pytest.raises(MonitorError, match="请求号 r 已用于另一笔业务"):
+        await register(asking, [], voucher="记-9", batch=batch)
+    with pytest.raises(MonitorError, match="没有可处理的分录"):
+        await register(ask(engine), [], batch=batch)
 
 
 async def test_who_may_not_draft_may_not_import_not_even_dry(engine: AsyncEngine, tmp_path: Path) -> None:

@@ -360,6 +360,25 @@ async def test_an_exemption_stands_beside_what_was_measured(tmp_path: Path, data
         assert counted.after_exemptions is not None
         assert counted.after_exemptions.site_rates["village"].failed == 0
         assert counted.after_exemptions.site_rates["township"] == counted.site_rates["township"]
+        with pytest.raises(MonitorError, match="已有免责申请"):
+            await order_acts.propose_exemption(*act)
+
+        # Down again: the same order, and nobody has approved anything of that.
+        await it.play(130, silent=("V1/tv",))
+        await it.play(5)
+        [order] = await it.orders()
+        assert len(order.outages) == 2
+        period = (start, it.clock.at)
+        lenient = (await figures(it.engine, it.loaded, period)).after_exemptions
+        assert lenient is not None
+        assert lenient.site_rates["village"].failed == 1
+        [tv] = [m for m in lenient.terminals if (m.site.site_id, m.terminal) == ("V1", "tv")]
+        assert (tv.measure.outages, tv.measure.down) == (1, 130 * MINUTE)
+        proposed = (await order_acts.propose_exemption(*act[:-1], it.clock.at)).exemptions[-1]
+        await order_acts.decide_exemption(it.engine, APPROVER, proposed.id, True, "", it.clock.at)
+        lenient = (await figures(it.engine, it.loaded, period)).after_exemptions
+        assert lenient is not None
+        assert lenient.site_rates["village"].failed == 0
 
 
 async def test_what_the_first_beat_says_of_the_cause(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from monitor.fleet.mqtt_device import BrokerAddress
 from monitor.fleet.player import Fleet
 from monitor.fleet.truth import Down, TruthWriter, read_truth
 from monitor.inventory.load import load
+from tests.faults import counted
 from tests.played_hour import PlayedHour, assert_played_hour
 from tests.service_under_test import read_outages, register_tokens, start_service
 from tests.services import HOST, Mosquitto, free_port
@@ -97,4 +98,4 @@ def test_the_services_own_reader_accepts_the_hour(tmp_path: Path) -> None:
 async def test_a_played_hour_of_each_class(tmp_path: Path, mosquitto: Mosquitto) -> None:
     hour = PlayedHour(seed=1, port=free_port())
     judged, truth, until = await play_hour(hour, tmp_path, mosquitto)
-    print(assert_played_hour(hour, judged, truth, until))
+    counted(assert_played_hour(hour, judged, truth, until))

@@ -16,6 +16,7 @@ from monitor.flows.replay import replay
 from monitor.inventory.load import load
 from monitor.publish.answer import answer
 from tests import model, random_traces
+from tests.faults import counted
 
 
 async def answered(case: random_traces.Case, lines_a_cut: int) -> dict[str, Any]:
@@ -59,7 +60,7 @@ async def many(folder: Path, seconds: float, longest: int) -> None:
     first = SystemRandom().randrange(1 << 32)
     while time.monotonic() < ends:
         cases += await one(first + cases, folder, longest)
-    print(f"{cases} traces from seed {first} on")
+    counted(f"{cases} traces from seed {first} on")
     assert cases > 0
 
 

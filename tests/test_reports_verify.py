@@ -205,7 +205,7 @@ async def test_sums_that_do_not_add_up_and_outages_that_never_were_are_found(her
 EVERY_COLUMN = [c.name for c in tables.report.columns if c.name != "n"]
 
 
-async def test_a_changed_row_in_any_column_a_cut_tail_and_a_deleted_row_are_found(here: Sealing) -> None:
+async def test_a_changed_row_in_any_column_a_cut_tail_an_old_backup_and_a_deleted_row_are_found(here: Sealing) -> None:
     async with here.engine.begin() as connection:
         await as_owner(connection)
     r = tables.report
@@ -225,6 +225,11 @@ async def test_a_changed_row_in_any_column_a_cut_tail_and_a_deleted_row_are_foun
         await connection.execute(delete(r).where(r.c.n == 3))
     found = await verify(here.engine, here.loaded.settings, RESTATED, progress=quiet())
     assert [(f.tag, f.n, f.kind) for f in found.faults] == [("report", 3, "cut")]
+    async with here.engine.begin() as connection:  # as an old backup has it: its own head, and all of it fits together
+        head, second = tables.chain_head, select(r.c.hash).where(r.c.n == 2).scalar_subquery()
+        await connection.execute(update(head).where(head.c.tag == "report").values(n=2, hash=second))
+    found = await verify(here.engine, here.loaded.settings, RESTATED, progress=quiet())
+    assert [(f.tag, f.n, f.kind) for f in found.faults] == [("report", 3, "older")]
     async with here.engine.begin() as connection:
         await connection.execute(delete(r).where(r.c.n == 1))
     found = await verify(here.engine, here.loaded.settings, RESTATED, progress=quiet())

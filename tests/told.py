@@ -133,7 +133,11 @@ class FakeBoard:
 
 def county_board() -> FakeBoard:
     """234 sites, 702 terminals; a few offline, impaired, unknown, at rest and planned; something counted."""
-    money = MoneyFigures(25_000_000, {"30213": 12_345_601, "30227": 5_000_000}, 100_050, 24_000_000)
+    money = MoneyFigures(
+        25_000_000, {"30213": 12_345_601, "30227": 5_000_000}, 100_050, 24_000_000,
+        townships={"511723109": 17_345_601}, sites={"511723109001": 17_345_601},
+        causes={"": 5_000_000, "power": 12_345_601},
+    )  # fmt: skip
     month = figures()
     month = replace(month, without_retroactive=month.levels, after_exemptions=month.levels)
     board = FakeBoard(money=money, month=month, lines={code: code != "511723109" for code, _, _ in TOWNSHIPS})

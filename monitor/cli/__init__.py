@@ -109,3 +109,19 @@ def main() -> None:
         sys.exit(2)
     except typer.Abort:
         sys.exit(130)
+    except Exception as error:
+        if said := _of_the_database(error):
+            print(f"zhdj-monitor: {said}", file=sys.stderr)
+            sys.exit(2)
+        raise
+
+
+def _of_the_database(error: Exception) -> str:
+    """What a command says whose database failed in the middle; "" where something else did."""
+    if "sqlalchemy" not in sys.modules:  # late: most of what a command loads
+        return ""
+    from monitor.cli.acting import unsure
+    from monitor.store.database import away
+
+    why = away(error)
+    return unsure(why) if why else ""

@@ -24,6 +24,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from monitor.cli.logs import log_to_stderr
 from monitor.clock import wall_ms
 from monitor.core.access import SYSTEM, Action, Actor
 from monitor.errors import MonitorError
@@ -32,7 +33,7 @@ from monitor.flows.acting import acting
 from monitor.flows.inventory_import import in_force
 from monitor.inventory.load import Loaded, load
 from monitor.store import people as rows
-from monitor.store.database import opened
+from monitor.store.database import away, opened
 
 T = TypeVar("T")
 Config = Annotated[Path, typer.Option("--config", help="The folder of monitor.toml.")]
@@ -67,20 +68,34 @@ def with_caller(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def in_database(loaded: Loaded, work: Callable[[AsyncEngine], Awaitable[T]], *, there: bool = True) -> T:
-    """Run `work` with the database. `there`: as of `opened`."""
+    """Run `work` with the database. `there`: as of `opened`.
+
+    Raises MonitorError also where the database does not answer, or takes nothing.
+    """
 
     async def run() -> T:
         async with opened(loaded.settings.database.url.get_secret_value(), there=there) as engine:
-            return await work(engine)
+            try:
+                return await work(engine)
+            except Exception as error:
+                if not (why := away(error)):
+                    raise
+                raise MonitorError(unsure(why)) from error
 
     return asyncio.run(run())
+
+
+def unsure(why: str) -> str:
+    """What is said where a database failed in the middle: whether the last step was kept cannot be known from here."""
+    return f"数据库不可用（{why}）：是否已完成，请先查询再重试"
 
 
 def act(caller: Caller, work: Callable[[AsyncEngine, Actor, Loaded], Awaitable[T]]) -> T:
     """Run `work` with the database, who acts, and the inventory in force.
 
-    Raises MonitorError where nobody is signed in.
+    Raises MonitorError where nobody is signed in, and as `in_database`.
     """
+    log_to_stderr()
     loaded = load(caller.config, serving=False)
 
     async def run(engine: AsyncEngine) -> T:

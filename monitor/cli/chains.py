@@ -47,8 +47,8 @@ def verify(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Walk every hash chain from its rows, compare with the anchors, read the kept evidence logs again, and work out
-    the figures of sealed reports from these.
+    """Walk every hash chain from its rows, compare with the anchors, read the kept evidence logs and the papers again,
+    and work out the figures of sealed reports from the logs.
 
     Exit status 1 if anything does not hold; the first bad record of each chain is named. Whoever can read the
     configuration may run it: it changes nothing.
@@ -72,6 +72,7 @@ def verify(
             state = "相符" if walk.fault is None else "不符"
             print(f"链 {walk.tag}：{walk.n} 条，锚点至第 {walk.anchored} 条，{state}")
         print(f"证据日志：核对 {found.days} 天")
+        print(f"附件：核对 {found.papers} 份")
         for report in found.reports:
             how = "按证据日志重算" if report.how == "log" else "按时间线重算"
             state = "不符" if report.parts else "相符"

@@ -84,7 +84,7 @@ def approve(caller: Caller, ids: Ids = None, batch: Batch = "", key: Key = "", a
     """Approve 审批 drafts of others, all that are named or none."""
 
     async def work(asking: Asking, _: Loaded) -> Answer:
-        return await stepping.approve(asking, await _meant(asking, ids, batch, State.DRAFT))
+        return await stepping.approve(asking, await _meant(asking, ids, batch, State.DRAFT), batch)
 
     made = asked(caller, key, work)
     tell(made, as_json, lambda: [f"{one}\t已审批" for one in made["ids"]])
@@ -105,7 +105,7 @@ def register(
     on = a_day(paid, "--paid") if paid else None
 
     async def work(asking: Asking, _: Loaded) -> Answer:
-        return await stepping.register(asking, await _meant(asking, ids, batch, State.APPROVED), on, voucher)
+        return await stepping.register(asking, await _meant(asking, ids, batch, State.APPROVED), on, voucher, batch)
 
     made = asked(caller, key, work)
     done: Sequence[Mapping[str, Any]] = made["registered"]
@@ -125,7 +125,8 @@ def void(
     """Give up 作废 what is not registered."""
 
     async def work(asking: Asking, _: Loaded) -> Answer:
-        return await stepping.give_up(asking, await _meant(asking, ids, batch, State.DRAFT, State.APPROVED), reason)
+        meant = await _meant(asking, ids, batch, State.DRAFT, State.APPROVED)
+        return await stepping.give_up(asking, meant, reason, batch)
 
     made = asked(caller, key, work)
     tell(made, as_json, lambda: [f"{one}\t作废" for one in made["ids"]])
@@ -137,7 +138,7 @@ async def _meant(asking: Asking, ids: Sequence[int] | None, batch: str, *states:
     if ids:
         return list(dict.fromkeys(ids))
     async with asking.engine.connect() as connection:
-        return [one for state in states for one in await of_batch(connection, batch, state)]
+        return await of_batch(connection, batch, *states)
 
 
 @program.command()

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import typer
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from monitor.cli.acting import Caller, act
@@ -20,6 +19,7 @@ from monitor.core.money import parse_fen
 from monitor.errors import MonitorError
 from monitor.flows.ledger.asking import Asking
 from monitor.inventory.load import Loaded
+from monitor.store.database import away
 
 _MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
 
@@ -54,12 +54,11 @@ def asked(caller: Caller, key: str, work: Callable[[Asking, Loaded], Awaitable[T
         today = datetime.fromtimestamp(now / 1000, loaded.settings.zone).date()
         try:
             return await work(Asking(engine, actor, now, today, key), loaded)
-        except (DBAPIError, OSError, TimeoutError) as error:
-            if isinstance(error, IntegrityError | DataError | ProgrammingError):
-                raise  # a defect, not a database that is away
+        except Exception as error:
+            if not (why := away(error)):
+                raise
             # Whether the last step was kept cannot be known from here; with a key, a second try finds out.
-            why = f"数据库不可用（{type(error).__name__}）"
-            raise MonitorError(f"{why}：是否已完成请先查询，或以同一请求号（--key）重试") from error
+            raise MonitorError(f"数据库不可用（{why}）：是否已完成请先查询，或以同一请求号（--key）重试") from error
 
     return act(caller, run)
 

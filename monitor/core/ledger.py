@@ -131,7 +131,7 @@ class Books:
     """What must be known beside an entry: its fund, the year's classes, its stage, and what it reverses.
 
     `today`: the local day. `order_known`: there is a work order of the number that the entry names.
-    `reversed_fen`: of `original`, by registered red entries, as a positive number.
+    `reversed_shares`: of `original`, by registered red entries, by site, as positive numbers.
     """
 
     fund: Fund
@@ -140,7 +140,7 @@ class Books:
     stage: Stage | None = None
     original: Entry | None = None
     order_known: bool = True
-    reversed_fen: int = 0
+    reversed_shares: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,10 +151,15 @@ def _reversal(entry: Entry, books: Books) -> Problem | None:
         return Problem("reversal", "红字分录不能再冲销；请重新登记正确的分录")
     if entry.amount_fen >= 0:
         return Problem("reversal", "红字金额应为负数")
-    left = original.amount_fen - books.reversed_fen
+    left = original.amount_fen - sum(books.reversed_shares.values())
     if -entry.amount_fen > left:
         amount = in_yuan(-entry.amount_fen)
         return Problem("reversal", f"第 {original.number} 号可冲销 {in_yuan(left)} 元，本次 {amount} 元")
+    for site, share in entry.shares.items():
+        there = original.shares.get(site, 0) - books.reversed_shares.get(site, 0)
+        if -share > there:  # another red entry, drafted when this one was, has been registered since
+            said = f"站点 {site} 可冲销 {in_yuan(there)} 元，本次 {in_yuan(-share)} 元"
+            return Problem("reversal", f"第 {original.number} 号在{said}；请作废后重新冲销")
     return None
 
 

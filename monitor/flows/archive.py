@@ -189,7 +189,7 @@ async def archive(
                 {"name": part.name, "title": part.title, "file": lines.name, "rows": lines.count, "columns": columns}
             )
         manifest["reports"] = await _reports(connection, made, number, faults, progress)
-        await _papers(connection, made, settings, year)
+        await _papers(connection, made, settings, year, faults)
         if evidence:
             manifest["logs"] = await _logs(connection, made, settings, year, faults, progress)
     lines = made.lines("anchors.jsonl")
@@ -265,13 +265,20 @@ async def _reports(
     return result
 
 
-async def _papers(connection: AsyncConnection, made: _Archive, settings: Settings, year: Year) -> None:
+async def _papers(
+    connection: AsyncConnection, made: _Archive, settings: Settings, year: Year, faults: list[str]
+) -> None:
+    """The year's papers as they lie there; what is gone or another by now is said, and by the archive's script too."""
     wanted = select(tables.paper.c.sha256).where(tables.paper.c.at_ms >= year.start, tables.paper.c.at_ms < year.end)
     for digest in (await connection.execute(wanted)).scalars():
         source = papers.place(Path(settings.papers.folder), digest)
-        if source.exists():
-            shutil.copyfile(source, made.path(f"papers/{digest}"))
-            made.seal(f"papers/{digest}")
+        if not source.exists():
+            faults.append(f"附件 {digest}：文件不在")
+            continue
+        shutil.copyfile(source, made.path(f"papers/{digest}"))
+        made.seal(f"papers/{digest}")
+        if made.files[-1]["sha256"] != digest:
+            faults.append(f"附件 {digest}：内容与其 SHA-256 不符，存档之前已被改动")
 
 
 async def _logs(

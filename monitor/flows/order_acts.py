@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from monitor.core.access import Action, Actor, demand, may
 from monitor.core.cause import cause_of
+from monitor.core.outage import ALIVE
 from monitor.core.workorder import CAUSES, EXEMPTIONS, OrderState, word_of
 from monitor.errors import MonitorError
 from monitor.flows.acting import acting
@@ -212,13 +213,16 @@ async def split(engine: AsyncEngine, loaded: Loaded, actor: Actor, number: int, 
 async def propose_exemption(
     engine: AsyncEngine, loaded: Loaded, actor: Actor, number: int, cause: str, reason: str, paper: Path, now: int
 ) -> Told:
-    """The outages of an order are nobody's fault who maintains: why, with a paper that proves it."""
+    """The outages of an order are nobody's fault who maintains: why, with a paper that proves it. Again, where others
+    have begun since one was approved."""
     what = f"申请免责（{cause}）：{reason}"
-    async with _on(engine, actor, number, what, now, Action.EXEMPTION_PROPOSE) as (connection, _):
+    async with _on(engine, actor, number, what, now, Action.EXEMPTION_PROPOSE) as (connection, order):
         word = word_of(EXEMPTIONS, cause, "免责原因")
         if not reason.strip():
             raise MonitorError("免责须写明事由")
-        if any(e.state != "rejected" for e in await exemptions.of_order(connection, number)):
+        known = [e for e in await exemptions.of_order(connection, number) if e.state != "rejected"]
+        last = max((o.start for o in order.outages if o.state in ALIVE), default=0)
+        if any(e.decided_ms is None or last <= e.decided_ms for e in known):
             raise MonitorError(f"工单 {number} 已有免责申请")
         sha256 = await papers.keep(connection, Path(loaded.settings.papers.folder), paper, actor.name, now)
         made = await exemptions.propose(connection, number, word, reason.strip(), sha256, actor.name, now)

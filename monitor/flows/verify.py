@@ -1,9 +1,9 @@
-"""verify: every chain from its rows, against the anchors; the days of the evidence log that are still kept."""
+"""verify: every chain from its rows, against the anchors; the days of the evidence log that are still kept; papers."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from monitor.flows.chains import reader_of, records, tags_of
 from monitor.flows.collecting import no_search_for_cycles
 from monitor.flows.days import PRUNED, closed_logs, day_number, kept_from, local_day, plain_hash
 from monitor.settings import Settings
-from monitor.store import audit, evidence_days
+from monitor.store import audit, evidence_days, papers
 from monitor.store.chains import heads, quickly_rendered
 from monitor.store.database import snapshot
 
@@ -44,6 +44,7 @@ class Found:
 
     chains: list[Walk] = field(default_factory=list)
     days: int = 0  # of the evidence log, whose files were read again
+    papers: int = 0  # whose files were read again
     reports: list[Recounted] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what could not be looked at
@@ -64,6 +65,7 @@ class Found:
                 for w in self.chains
             ],
             "evidence_days": self.days,
+            "papers": self.papers,
             "reports": [
                 {"period": r.period, "revision": r.revision, "from": r.how, "holds": not r.parts} for r in self.reports
             ],
@@ -89,6 +91,9 @@ async def verify(
             found.chains.append(walk)
         found.faults += [w.fault for w in found.chains if w.fault is not None]
         await _days(connection, settings, now_ms, found, progress)
+        kept = await papers.named(connection)
+    # Not in the transaction: thirty years of photos take a while.
+    await _papers(Path(settings.papers.folder), kept, found, progress)
     return found
 
 
@@ -104,6 +109,23 @@ async def walked(connection: AsyncConnection, tag: str, written: Anchors, progre
                 break
             progress(tag, walk.n)
     return walk
+
+
+async def _papers(folder: Path, kept: Sequence[tuple[str, str]], found: Found, progress: Progress) -> None:
+    """Papers are what a chain's record stands on, which has their hashes: the files must still give these."""
+    for digest, name in kept:
+        progress("papers", found.papers)
+        path = papers.place(folder, digest)
+        try:
+            found.papers += 1
+            if await asyncio.to_thread(papers.digest_of, path) == digest:
+                continue
+            kind, says = "paper_changed", "内容已不是存入时的内容：文件被改动过"
+        except FileNotFoundError:
+            kind, says = "paper_missing", f"文件不在（{path}）"
+        except OSError as error:
+            kind, says = "paper_missing", f"文件无法读取（{path}：{error.strerror}）"
+        found.faults.append(Fault("papers", 0, kind, f"附件 {digest}{f'（{name}）' if name else ''}：{says}"))
 
 
 async def _days(connection: AsyncConnection, settings: Settings, now_ms: int, found: Found, progress: Progress) -> None:

@@ -72,6 +72,9 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "zhdj_workorders_overdue": ("gauge", "Work orders that are not closed and overdue."),
     "zhdj_budget_yuan": ("gauge", "Adjusted budget of this year's funds."),
     "zhdj_spent_yuan": ("gauge", "Registered in the cost ledger this year."),
+    "zhdj_spent_township_yuan": ("gauge", "Registered this year, by the township that it was for."),
+    "zhdj_spent_site_yuan": ("gauge", "Registered this year, by the site that it was for."),
+    "zhdj_spent_cause_yuan": ("gauge", "Registered this year, by the cause of its work order."),
     "zhdj_approved_unpaid_yuan": ("gauge", "Approved in the cost ledger and not paid yet."),
     "zhdj_forecast_yuan": ("gauge", "What will be registered by the end of the year, at the present pace."),
     "zhdj_report_sealed_timestamp_seconds": ("gauge", "When the report of a month was sealed."),
@@ -360,13 +363,18 @@ def _of_orders(orders: Mapping[str, tuple[int, int]] | None) -> Iterator[tuple[s
         yield name, [_line(name, both[i], level=level) for level, both in counted.items()]
 
 
-def _of_money(money: MoneyFigures | None) -> Iterator[tuple[str, list[str]]]:
+def _of_money(money: MoneyFigures | None) -> _Told:
     """Yuan: a float shows any amount that a county has to the fen. Nothing is computed from these."""
     if money is None:
         return
     yield "zhdj_budget_yuan", [_line("zhdj_budget_yuan", money.budget_fen / 100)]
     name = "zhdj_spent_yuan"
     yield name, [_line(name, fen / 100, econ_class=code) for code, fen in money.spent.items()]
+    name = "zhdj_spent_township_yuan"
+    yield name, [_line(name, fen / 100, township=code) for code, fen in money.townships.items()]
+    yield from _labelled("zhdj_spent_site_yuan", ((fen / 100, {"site": site}) for site, fen in money.sites.items()))
+    name = "zhdj_spent_cause_yuan"  # an empty label is none to Prometheus
+    yield name, [_line(name, fen / 100, cause=cause or "none") for cause, fen in money.causes.items()]
     name = "zhdj_approved_unpaid_yuan"
     yield name, [_line(name, money.approved_unpaid_fen / 100)]
     yield "zhdj_forecast_yuan", [_line("zhdj_forecast_yuan", money.forecast_fen / 100)]

@@ -4,8 +4,8 @@
 用法：python3 verify_archive.py [档案目录] [--anchors 锚点文件]
 
 目录不写时为本文件所在的目录。逐一核对：清单中的每个文件（是否在、字节数、SHA-256、行数）、有无清单之外的文件、每条链的
-每一环（由正文重新计算哈希），链与锚点是否相符，定稿的报告与链上所记的是否相符。全部相符退出码为 0，否则为 1，并逐条
-说明何处不符。
+每一环（由正文重新计算哈希），链与锚点是否相符，定稿的报告与链上所记的是否相符，附件与其文件名（内容的 SHA-256）是否
+相符。全部相符退出码为 0，否则为 1，并逐条说明何处不符。
 锚点文件可用审计人员另行保存的（例如由每日邮件中的行拼成），这样档案本身被整体替换也能发现。
 """
 
@@ -141,6 +141,23 @@ def check_reports(folder, manifest):
         yield "%s：链 report 上没有第 %d 条" % (name, n)
 
 
+def check_papers(folder, manifest):
+    """附件：文件名就是内容的 SHA-256；附件表上本年度的每一份都在。"""
+    files = {item["name"]: item["sha256"] for item in manifest["files"]}
+    for name, digest in sorted(files.items()):
+        if name.startswith("papers/") and name != "papers/" + digest:
+            yield "%s：内容与文件名（其 SHA-256）不符，存档之前已被改动" % name
+    for table in manifest["tables"]:
+        path = os.path.join(folder, *table["file"].split("/"))
+        for line in lines_of(path) if table["name"] == "paper" and os.path.isfile(path) else []:
+            try:
+                name = "papers/" + json.loads(line.decode("utf-8"))["sha256"]
+            except (ValueError, KeyError, TypeError):
+                continue  # 核对清单时已说明
+            if name not in files:
+                yield "%s：附件表上有，档案中没有这个文件" % name
+
+
 def check(folder, anchors_file=None):
     """所有不符之处，每处一句。"""
     path = os.path.join(folder, "manifest.json")
@@ -168,6 +185,7 @@ def check(folder, anchors_file=None):
                     break
         bad += check_logs(folder, manifest)
         bad += check_reports(folder, manifest)
+        bad += check_papers(folder, manifest)
     except (KeyError, TypeError, AttributeError) as error:
         bad.append("manifest.json：缺少内容（%r）" % error)
     return manifest, bad

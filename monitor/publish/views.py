@@ -102,12 +102,16 @@ class MonthFigures:
 
 @dataclass(frozen=True, slots=True)
 class MoneyFigures:
-    """All funds of the fiscal year together, in fen (docs/ledger.md); `spent` by economic class."""
+    """All funds of the fiscal year together, in fen (docs/ledger.md); `spent` by economic class, the others by township
+    (code), site, and cause of the work order ("" where there is none)."""
 
     budget_fen: int
     spent: Mapping[str, int]
     approved_unpaid_fen: int = 0
     forecast_fen: int = 0
+    townships: Mapping[str, int] = field(default_factory=dict)
+    sites: Mapping[str, int] = field(default_factory=dict)
+    causes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -7,12 +7,21 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from socket import gaierror
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection, Table, event, inspect, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from monitor.errors import MonitorError
@@ -137,6 +146,17 @@ def _demand_file(url: str) -> None:
         if parsed.drivername == "sqlite+aiosqlite" and name and name != ":memory:" and not os.path.lexists(name):
             where = "" if os.path.isabs(name) else f" in {Path.cwd()}: run this where the service runs"
             raise MonitorError(f"there is no database {name}{where}")
+
+
+def away(error: Exception) -> str:
+    """What an error says, in a line, of a database that is away, hung, locked or full; "" for any other."""
+    match error:
+        case IntegrityError() | DataError() | ProgrammingError():
+            return ""
+        case DBAPIError() | NoConnection() | TimeoutError() | ConnectionError() | gaierror():
+            return (str(error).splitlines() or [""])[0] or type(error).__name__
+        case _:
+            return ""
 
 
 def sever(engine: AsyncEngine) -> None:

@@ -73,12 +73,12 @@ async def of_order(connection: AsyncConnection, order: int) -> list[Exemption]:
 
 async def approved(connection: AsyncConnection, as_of: int | None = None) -> list[Window]:
     """The outages whose exemption was approved (up to `as_of`, ms), as windows of their terminals: what is counted
-    without them."""
+    without them. An order may be open again after its exemption: what began since was in front of nobody."""
     query = (
         select(outage.c.site, outage.c.terminal, outage.c.start_ms, outage.c.over_ms, exemption.c.cause)
         .join(work_order_outage, work_order_outage.c.key == outage.c.key)
         .join(exemption, exemption.c.order_id == work_order_outage.c.order_id)
-        .where(exemption.c.state == "approved", outage.c.state.in_(ALIVE))
+        .where(exemption.c.state == "approved", outage.c.state.in_(ALIVE), outage.c.start_ms <= exemption.c.decided_ms)
         .where(true() if as_of is None else exemption.c.decided_ms <= as_of)
         .distinct()
         .order_by(outage.c.start_ms, outage.c.site, outage.c.terminal)

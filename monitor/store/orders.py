@@ -21,8 +21,6 @@ from monitor.store.tables import outage, work_order, work_order_event, work_orde
 _CLOSED = OrderState.CLOSED
 #: One spelling of a number, and no greater than the column's type takes.
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
-#: PostgreSQL takes 32,767 variables in a statement.
-_AT_ONCE = 10_000
 _NOT_CLOSED = work_order.c.state.in_([state for state in OrderState if state != _CLOSED])
 #: Keys in one statement: SQLite takes 32,766 values, asyncpg 32,767.
 _AT_ONCE = 10_000

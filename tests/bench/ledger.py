@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from monitor.core.access import Actor, Role
 from monitor.core.chain import BEGINNING, canonical, link
 from monitor.core.ledger import State
+from monitor.core.workorder import CAUSES
 from monitor.evidence.anchors import Anchors
 from monitor.flows.ledger import looking
 from monitor.flows.ledger.stepping import approve, register
@@ -42,8 +43,8 @@ async def filled(engine: AsyncEngine, count: int) -> None:
         {
             "id": n, "fund_id": fund_id, "state": "draft", "dated": _day(n), "memo": f"更换机顶盒 {n}",
             "amount_fen": 1_000 + n % 997, "econ_class": ("30213", "30227")[n % 2], "cost_class": "",
-            "purpose": "平台维护", "payee": "开江广电", "work_order": str(n // 3), "acceptance": "", "split": "equal",
-            "batch": "", "drafted_by": "li", "drafted_ms": n,
+            "purpose": "平台维护", "payee": "开江广电", "work_order": str(1 + n // 3), "acceptance": "",
+            "split": "equal", "batch": "", "drafted_by": "li", "drafted_ms": n,
         }
         for n in range(1, count + 1)
     ]  # fmt: skip
@@ -52,8 +53,16 @@ async def filled(engine: AsyncEngine, count: int) -> None:
         for n in range(1, count + 1)
         for (site, township), fen in zip(_some(places, n), _split(1_000 + n % 997), strict=True)
     ]
+    orders = [
+        {
+            "id": n, "kind": "site", "site": places[n % len(places)][0], "township": places[n % len(places)][1],
+            "level": "village", "state": "closed", "opened_ms": n, "opened_by": "system", "closed_ms": n + 1,
+            "cause": tuple(CAUSES.values())[n % len(CAUSES)],
+        }
+        for n in range(1, 2 + count // 3)
+    ]  # fmt: skip
     async with engine.begin() as connection:
-        for rows, into in ((entries, tables.entry), (shares, tables.entry_site)):
+        for rows, into in ((orders, tables.work_order), (entries, tables.entry), (shares, tables.entry_site)):
             for start in range(0, len(rows), 5_000):
                 await connection.execute(insert(into), rows[start : start + 5_000])
         values: dict[Any, Any] = {"state": "approved", "approved_by": "wang", "approved_ms": 1}
@@ -70,9 +79,11 @@ async def filled(engine: AsyncEngine, count: int) -> None:
         await connection.execute(
             update(tables.fund).values(spent_fen=sum(row["amount_fen"] for row in entries), last_number=count)
         )
-    async with engine.begin() as connection:
-        await connection.execute(text("ANALYZE"))
-        if engine.dialect.name == "postgresql":
+    postgresql = engine.dialect.name == "postgresql"
+    async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        # What autovacuum does within minutes.
+        await connection.execute(text("VACUUM ANALYZE" if postgresql else "ANALYZE"))
+        if postgresql:
             await connection.execute(text("SELECT setval(pg_get_serial_sequence('entry', 'id'), max(id)) FROM entry"))
 
 
@@ -152,6 +163,7 @@ async def ledger(url: str, count: int, rounds: int) -> None:
         async def totals() -> None:
             found = await looking.totals(engine, AUDITOR, county(), WHERE, TODAY)
             assert found.fund.last_number == count + MINE
+            assert found.by["cause"].keys() >= set(CAUSES.values())
 
         taken = {}
         for work in (listed, of_site, totals):

@@ -63,7 +63,8 @@ async def close_year(asking: Asking, where: Where, carry_document: str = "", car
         return await _close(connection, asking, fund, str(fund.year), fund.spent_fen, target)
 
     asked = {"close": [where.year, where.fund, carry_document, carry_to]}
-    return await once(asking, Action.LEDGER_CLOSE, f"close {where.year} {where.fund}", asked, work)
+    what = f"close {where.year} {where.fund}" + (f", carried over by {carry_document}" if carry_document else "")
+    return await once(asking, Action.LEDGER_CLOSE, what, asked, work)
 
 
 async def _close(

@@ -49,7 +49,8 @@ async def add_contract(
         return await _shown(connection, fund.fund_id, number)
 
     asked = {"contract": [where.year, where.fund, number, amount_fen]}
-    return await once(asking, Action.LEDGER_DRAFT, f"contract {number}", asked, work)
+    what = f"contract {number}: {in_yuan(amount_fen)}, {payee}"
+    return await once(asking, Action.LEDGER_DRAFT, what, asked, work)
 
 
 async def add_stage(asking: Asking, where: Where, number: str, n: int, name: str, amount_fen: int) -> Answer:
@@ -74,7 +75,8 @@ async def add_stage(asking: Asking, where: Where, number: str, n: int, name: str
         return await _shown(connection, fund.fund_id, number)
 
     asked = {"stage": [where.year, where.fund, number, n, amount_fen]}
-    return await once(asking, Action.LEDGER_DRAFT, f"contract {number} stage {n}", asked, work)
+    what = f"contract {number} stage {n}: {in_yuan(amount_fen)}"
+    return await once(asking, Action.LEDGER_DRAFT, what, asked, work)
 
 
 async def accept_stage(
@@ -114,7 +116,8 @@ async def accept_stage(
         return await _shown(connection, fund.fund_id, number)
 
     asked = {"accept": [where.year, where.fund, number, n, accepted_on, acceptance, deduction_fen]}
-    return await once(asking, Action.LEDGER_DRAFT, f"contract {number} stage {n} accepted", asked, work)
+    what = f"contract {number} stage {n} accepted {accepted_on}: {acceptance}, without {in_yuan(deduction_fen)}"
+    return await once(asking, Action.LEDGER_DRAFT, what, asked, work)
 
 
 async def _shown(connection: AsyncConnection, fund_id: int, number: str) -> Answer:

@@ -115,14 +115,14 @@ async def prepared(
 async def books_of(connection: AsyncConnection, fund: Fund, entry: Entry, today: date) -> Books:
     """What must be known beside the entry, as it stands under the fund's lock."""
     original = await entries.load(connection, entry.reverses) if entry.reverses is not None else None
-    taken_back = await entries.reversed_shares(connection, entry.reverses) if entry.reverses is not None else {}
+    back = await entries.reversed_shares(connection, entry.reverses) if entry.reverses is not None else {}
     return Books(
         fund=fund,
         today=today,
         classes=await funds.classes(connection, fund.year),
         stage=await contracts.load_stage(connection, entry.stage_id) if entry.stage_id is not None else None,
         original=original,
-        reversed_fen=sum(taken_back.values()),
+        reversed_shares=back,
     )
 
 

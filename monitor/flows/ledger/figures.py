@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
@@ -101,13 +102,16 @@ async def money_so_far(connection: AsyncConnection, zone: tzinfo, now: int) -> M
     known = await funds.of_year(connection, today.year)
     if not known:
         return None
-    spent = {code: 0 for fund in known for code in fund.classes}
+    spent = Counter({code: 0 for fund in known for code in fund.classes})
+    townships, sites, causes = Counter[str](), Counter[str](), Counter[str]()
     unpaid = forecast = 0
     for fund in known:
-        for code, fen in (await sums.spent(connection, fund.fund_id, "econ_class")).items():
-            spent[code] = spent.get(code, 0) + fen
+        spent.update(await sums.spent(connection, fund.fund_id, "econ_class"))
+        townships.update(await sums.spent(connection, fund.fund_id, "township"))
+        sites.update(await sums.spent(connection, fund.fund_id, "site"))
+        causes.update(await sums.by_cause(connection, fund.fund_id))
         _, pending_fen = await sums.pending(connection, fund.fund_id)
         contracted = await sums.contracted(connection, fund.fund_id)
         unpaid += pending_fen
         forecast += forecast_fen(fund, pending_fen, contracted.paid_fen, contracted.open_fen, today)
-    return MoneyFigures(sum(fund.budget_fen for fund in known), spent, unpaid, forecast)
+    return MoneyFigures(sum(fund.budget_fen for fund in known), spent, unpaid, forecast, townships, sites, causes)

@@ -74,7 +74,8 @@ async def add_fund(asking: Asking, new: NewFund) -> Answer:
         return shown(await funds.load(connection, fund_id))
 
     asked = {"fund": [new.year, new.name, new.amount_fen, new.document]}
-    return await once(asking, Action.LEDGER_DRAFT, f"fund {new.year} {new.name}", asked, work)
+    what = f"fund {new.year} {new.name}: {in_yuan(new.amount_fen)}, {new.document}"
+    return await once(asking, Action.LEDGER_DRAFT, what, asked, work)
 
 
 async def adjust_fund(
@@ -100,7 +101,9 @@ async def adjust_fund(
         return shown(await funds.load(connection, fund.fund_id))
 
     asked = {"adjust": [year, name, amount_fen, document, dated, source]}
-    return await once(asking, Action.LEDGER_DRAFT, f"adjust {year} {name}", asked, work)
+    # The amount too: of budgets nothing but the audit log stands in a chain.
+    what = f"adjust {year} {name}: {in_yuan(amount_fen)}, {document}"
+    return await once(asking, Action.LEDGER_DRAFT, what, asked, work)
 
 
 async def edit_classes(asking: Asking, year: int, put: Mapping[str, str], remove: Sequence[str] = ()) -> Answer:
@@ -120,7 +123,8 @@ async def edit_classes(asking: Asking, year: int, put: Mapping[str, str], remove
         return {"year": year, "classes": await funds.classes(connection, year)}
 
     asked = {"classes": [year, dict(put), list(remove)]}
-    return await once(asking, Action.LEDGER_DRAFT, f"classes {year}", asked, work)
+    what = " ".join([f"classes {year}:", *(f"+{code}" for code in put), *(f"-{code}" for code in remove)])
+    return await once(asking, Action.LEDGER_DRAFT, what, asked, work)
 
 
 def shown(fund: Fund) -> Answer:

@@ -17,8 +17,11 @@ from monitor.flows.ledger.drafting import books_of
 from monitor.store import chains
 from monitor.store.ledger import chain, contracts, entries, funds
 
+# `batch` of the steps: the entries are those of an import that are in the right state now. A second try with the same
+# request key finds none of them there any more, and is the same request all the same.
 
-async def approve(asking: Asking, entry_ids: Sequence[int]) -> Answer:
+
+async def approve(asking: Asking, entry_ids: Sequence[int], batch: str = "") -> Answer:
     """Approve drafts of others: all of them or none."""
     async with asking.engine.connect() as connection:
         drafters = {await entries.drafter_of(connection, entry_id) for entry_id in entry_ids}
@@ -33,15 +36,17 @@ async def approve(asking: Asking, entry_ids: Sequence[int]) -> Answer:
             await entries.step(connection, entry_id, State.DRAFT, values)
         return {"ids": list(entry_ids), "state": State.APPROVED.value}
 
-    asked = {"approve": list(entry_ids)}
+    asked = {"approve": batch or list(entry_ids)}
     # Of several drafters it is oneself, if anybody, who stands in the way.
     own = asking.actor.name if asking.actor.name in drafters else None
-    townships = await _townships(asking, entry_ids)
-    what = f"approve {_ids(entry_ids)}"
+    townships = await _townships(asking, entry_ids, batch)
+    what = f"approve {_ids(entry_ids, batch)}"
     return await once(asking, Action.LEDGER_APPROVE, what, asked, work, townships=townships, drafted_by=own)
 
 
-async def register(asking: Asking, entry_ids: Sequence[int], paid_on: date | None = None, voucher: str = "") -> Answer:
+async def register(
+    asking: Asking, entry_ids: Sequence[int], paid_on: date | None = None, voucher: str = "", batch: str = ""
+) -> Answer:
     """Register what is approved and paid, all of them or none; numbers 台账序号 and links follow in the given order.
 
     `paid_on` (local day) and `voucher` are of the payment; None and "": those that the draft brought along.
@@ -56,9 +61,10 @@ async def register(asking: Asking, entry_ids: Sequence[int], paid_on: date | Non
             done.append(await _register(connection, asking, fund, entry_id, paid_on, voucher, len(entry_ids)))
         return {"registered": done}
 
-    asked = {"register": list(entry_ids), "paid_on": paid_on, "voucher": voucher}
-    townships = await _townships(asking, entry_ids)
-    return await once(asking, Action.LEDGER_REGISTER, f"register {_ids(entry_ids)}", asked, work, townships=townships)
+    asked = {"register": batch or list(entry_ids), "paid_on": paid_on, "voucher": voucher}
+    townships = await _townships(asking, entry_ids, batch)
+    what = f"register {_ids(entry_ids, batch)}"
+    return await once(asking, Action.LEDGER_REGISTER, what, asked, work, townships=townships)
 
 
 async def _register(
@@ -89,7 +95,7 @@ async def _register(
     return {"id": entry_id, "number": number, "chain_n": made.n, "hash": made.hash, "available_fen": left}
 
 
-async def give_up(asking: Asking, entry_ids: Sequence[int], reason: str) -> Answer:
+async def give_up(asking: Asking, entry_ids: Sequence[int], reason: str, batch: str = "") -> Answer:
     """Void 作废 what is not registered; the reason stands in the audit log."""
 
     async def work(connection: AsyncConnection) -> Answer:
@@ -102,18 +108,19 @@ async def give_up(asking: Asking, entry_ids: Sequence[int], reason: str) -> Answ
             await entries.step(connection, entry_id, entry.state, {"state": State.VOID.value})
         return {"ids": list(entry_ids), "state": State.VOID.value}
 
-    asked = {"void": list(entry_ids), "reason": reason}
-    townships = await _townships(asking, entry_ids)
-    what = f"void {_ids(entry_ids)}: {reason}"
+    asked = {"void": batch or list(entry_ids), "reason": reason}
+    townships = await _townships(asking, entry_ids, batch)
+    what = f"void {_ids(entry_ids, batch)}: {reason}"
     return await once(asking, Action.LEDGER_DRAFT, what, asked, work, townships=townships)
 
 
-async def _townships(asking: Asking, entry_ids: Sequence[int]) -> set[str]:
+async def _townships(asking: Asking, entry_ids: Sequence[int], batch: str) -> set[str]:
     """Whose money it is, which never changes; asked only of somebody who may not act everywhere."""
     if asking.actor.townships is None:
         return set()
     async with asking.engine.connect() as connection:
-        return {code for one in entry_ids for code in (await entries.townships(connection, one)).values()}
+        of = entry_ids or await entries.of_batch(connection, batch, *State)
+        return {code for one in of for code in (await entries.townships(connection, one)).values()}
 
 
 async def _locked(connection: AsyncConnection, entry_ids: Sequence[int]) -> dict[int, Fund]:
@@ -135,6 +142,8 @@ def _check(checks: Sequence[Check], entry: Entry, books: Books, *, of: int) -> N
         raise LedgerRefused([Problem(p.code, which + p.text) for p in found])
 
 
-def _ids(entry_ids: Sequence[int]) -> str:
+def _ids(entry_ids: Sequence[int], batch: str) -> str:
+    if not entry_ids:
+        return f"batch {batch}" if batch else ""
     some = ", ".join(map(str, entry_ids[:20]))
     return some if len(entry_ids) <= 20 else f"{some} and {len(entry_ids) - 20} more"

@@ -30,8 +30,9 @@ class Found(NamedTuple):
     checks: Mapping[Key, Timeline]
 
     @property
-    def exempted(self) -> frozenset[int]:
-        return frozenset(e.order_id for e in self.exemptions)
+    def exempted(self) -> dict[int, int]:
+        """Order -> when its last exemption was approved (ms): it covers what had begun by then."""
+        return {e.order_id: e.decided_ms or 0 for e in sorted(self.exemptions, key=lambda e: e.decided_ms or 0)}
 
 
 async def find(connection: AsyncConnection, period: Interval) -> Found:
@@ -64,7 +65,7 @@ async def _exemptions(connection: AsyncConnection, period: Interval) -> list[Exe
         select(exemption)
         .join(work_order_outage, work_order_outage.c.order_id == exemption.c.order_id)
         .join(outage, and_(outage.c.key == work_order_outage.c.key, outage.c.start_ms < period[1], over))
-        .where(exemption.c.state == "approved")
+        .where(exemption.c.state == "approved", outage.c.start_ms <= exemption.c.decided_ms)
         .distinct()
         .order_by(exemption.c.id)
     )

@@ -63,13 +63,15 @@ def _inside(period: Interval) -> ColumnElement[bool]:
     return and_(outage.c.start_ms < period[1], over, outage.c.state.in_(ALIVE))
 
 
-async def find(connection: AsyncConnection, period: Interval, counter: Counter, exempted: frozenset[int]) -> Found:
-    """All that lie in the period or reach into it. `exempted`: the orders with an approved exemption."""
-    listing = select(work_order_outage.c.key, work_order_outage.c.order_id, work_order.c.cause)
+async def find(connection: AsyncConnection, period: Interval, counter: Counter, exempted: Mapping[int, int]) -> Found:
+    """All that lie in the period or reach into it. `exempted`: the orders with an approved exemption, and when it was
+    approved (ms): it covers what had begun by then."""
+    listing = select(work_order_outage.c.key, work_order_outage.c.order_id, work_order.c.cause, outage.c.start_ms)
     listing = listing.join(work_order, work_order.c.id == work_order_outage.c.order_id)
     listing = listing.join(outage, outage.c.key == work_order_outage.c.key).where(_inside(period))
     orders = {
-        key: Ordered(str(order), cause, order in exempted) for key, order, cause in await connection.execute(listing)
+        key: Ordered(str(order), cause, order in exempted and start <= exempted[order])
+        for key, order, cause, start in await connection.execute(listing)
     }
     # A row a terminal instead of one an outage: half of the time, and a fifth of the room.
     dialect = connection.dialect.name

@@ -189,9 +189,10 @@ async def add_up(connection: AsyncConnection, entry_id: int) -> None:
     await connection.execute(_ADD_UP[connection.dialect.name], {"of": entry_id})
 
 
-async def of_batch(connection: AsyncConnection, batch: str, state: State) -> list[int]:
-    """The ids of an import's entries that are in this state, in the order of the table that they came from."""
-    query = select(entry.c.id).where(entry.c.batch == batch, entry.c.state == state.value).order_by(entry.c.id)
+async def of_batch(connection: AsyncConnection, batch: str, *states: State) -> list[int]:
+    """The ids of an import's entries that are in one of these states, in the order of the table that they came from."""
+    wanted = entry.c.state.in_([state.value for state in states])
+    query = select(entry.c.id).where(entry.c.batch == batch, wanted).order_by(entry.c.id)
     return list((await connection.execute(query)).scalars())
 
 

@@ -61,13 +61,15 @@ async def by_cause(
 
 async def by_cause_on_days(connection: AsyncConnection, fund_id: int, first: str, last: str) -> dict[str, int]:
     """The same of days, `2026-10-01`, both included."""
+    # First by order, so that each order is looked up once: half of the time.
+    paid = select(entry.c.work_order, func.sum(entry.c.amount_fen).label("fen")).where(*_paid_on(fund_id, first, last))
+    of = paid.group_by(entry.c.work_order).subquery()
     # The number as a text is what an entry names; SQLite finds it by its key only as a number.
-    on = cast(work_order.c.id, String) == entry.c.work_order
+    on = cast(work_order.c.id, String) == of.c.work_order
     if connection.dialect.name == "sqlite":
-        on &= work_order.c.id == cast(entry.c.work_order, Integer)
+        on &= work_order.c.id == cast(of.c.work_order, Integer)
     cause = func.coalesce(work_order.c.cause, "")
-    query = select(cause.label("key"), func.sum(entry.c.amount_fen).label("fen"))
-    query = query.select_from(entry.outerjoin(work_order, on)).where(*_paid_on(fund_id, first, last))
+    query = select(cause.label("key"), func.sum(of.c.fen).label("fen")).select_from(of.outerjoin(work_order, on))
     return {r.key: int(r.fen) for r in await connection.execute(query.group_by(cause).order_by(cause))}
 
 
