@@ -19,9 +19,16 @@ from tests.services import Mosquitto, Postgres, Service
 
 S = TypeVar("S", bound=Service)
 
+#: Files with tests that wait for half a minute and longer. Begun last, one of them would keep its worker, and all wait.
+WAIT_LONG = {"test_orders_served", "test_inventory_served", "test_demo", "test_crash", "test_played_hour"}
+
 
 class RunService(Protocol):
     def __call__(self, service: S) -> S: ...
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in WAIT_LONG)
 
 
 @pytest.hookimpl(wrapper=True)
