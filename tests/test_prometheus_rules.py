@@ -140,8 +140,6 @@ def test_each_alert_speaks_chinese_and_has_a_page(alert: str) -> None:
     assert rule["labels"]["about"]
     assert rule["annotations"]["runbook_url"] == f"docs/值班手册.md#{alert}"
     handbook = ROOT / "docs" / "值班手册.md"
-    if not handbook.exists():
-        pytest.skip("docs/值班手册.md is not written yet")
     assert f'<a id="{alert}"></a>' in handbook.read_text(encoding="utf-8")
 
 
