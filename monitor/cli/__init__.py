@@ -95,12 +95,6 @@ def main() -> None:
     except MonitorError as error:
         print(f"zhdj-monitor: {error}", file=sys.stderr)
         sys.exit(2)
-    except OSError as error:
-        # A file that the caller named. What has no name, and what a service meets while it runs (a group), is ours.
-        if error.filename is None:
-            raise
-        print(f"zhdj-monitor: {error.filename}: {error.strerror}", file=sys.stderr)
-        sys.exit(2)
     except USAGE as error:
         text = error.format_message()  # type: ignore[attr-defined]
         # Called with nothing at all, it has shown its help and says no more.
@@ -110,18 +104,24 @@ def main() -> None:
     except typer.Abort:
         sys.exit(130)
     except Exception as error:
-        if said := _of_the_database(error):
+        # What has no words here, and what a service meets while it runs (a group), is a defect of ours.
+        if said := _of_a_file(error) or _of_the_database(error):
             print(f"zhdj-monitor: {said}", file=sys.stderr)
             sys.exit(2)
         raise
+
+
+def _of_a_file(error: Exception) -> str:
+    """What is said of a file that the caller named; "" where something else failed."""
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename is not None else ""
 
 
 def _of_the_database(error: Exception) -> str:
     """What a command says whose database failed in the middle; "" where something else did."""
     if "sqlalchemy" not in sys.modules:  # late: most of what a command loads
         return ""
-    from monitor.cli.acting import unsure
     from monitor.store.database import away
 
     why = away(error)
-    return unsure(why) if why else ""
+    # Whether the last step was kept cannot be known from here.
+    return f"数据库不可用（{why}）：是否已完成，请先查询再重试" if why else ""

@@ -33,7 +33,7 @@ from monitor.flows.acting import acting
 from monitor.flows.inventory_import import in_force
 from monitor.inventory.load import Loaded, load
 from monitor.store import people as rows
-from monitor.store.database import away, opened
+from monitor.store.database import opened
 
 T = TypeVar("T")
 Config = Annotated[Path, typer.Option("--config", help="The folder of monitor.toml.")]
@@ -68,32 +68,20 @@ def with_caller(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def in_database(loaded: Loaded, work: Callable[[AsyncEngine], Awaitable[T]], *, there: bool = True) -> T:
-    """Run `work` with the database. `there`: as of `opened`.
-
-    Raises MonitorError also where the database does not answer, or takes nothing.
-    """
+    """Run `work` with the database. `there`: as of `opened`. What a database says that fails meanwhile passes through:
+    the console script puts it into words."""
 
     async def run() -> T:
         async with opened(loaded.settings.database.url.get_secret_value(), there=there) as engine:
-            try:
-                return await work(engine)
-            except Exception as error:
-                if not (why := away(error)):
-                    raise
-                raise MonitorError(unsure(why)) from error
+            return await work(engine)
 
     return asyncio.run(run())
-
-
-def unsure(why: str) -> str:
-    """What is said where a database failed in the middle: whether the last step was kept cannot be known from here."""
-    return f"数据库不可用（{why}）：是否已完成，请先查询再重试"
 
 
 def act(caller: Caller, work: Callable[[AsyncEngine, Actor, Loaded], Awaitable[T]]) -> T:
     """Run `work` with the database, who acts, and the inventory in force.
 
-    Raises MonitorError where nobody is signed in, and as `in_database`.
+    Raises MonitorError where nobody is signed in.
     """
     log_to_stderr()
     loaded = load(caller.config, serving=False)
