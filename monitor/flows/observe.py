@@ -108,9 +108,8 @@ class Observer:
         self._uncut: list[Changes] = []  # judged from lines that no cut holds yet
         self._saving = Saving(view, self.board, self._catch_up)
         self._looked: int | None = None  # when somebody last looked; None: nobody ever does
-        self._passed = (
-            BEGINNING  # when the last version was taken up: no line may stand before it, were the clock set back
-        )
+        #: When the last version was taken up: no line may stand before it, were the clock set back.
+        self._passed = BEGINNING
         self._durable = Position("", 0, 0)
         self._cutting: asyncio.Task[None] | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, insert, select, true, update
+from sqlalchemy import ColumnElement, Row, and_, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.core.outage import ALIVE
@@ -71,14 +71,20 @@ async def of_order(connection: AsyncConnection, order: int) -> list[Exemption]:
     return [_exemption(row) for row in await connection.execute(query)]
 
 
+def covers() -> ColumnElement[bool]:
+    """Of an exemption and an outage of its order: it was approved, and the outage had begun by then. An order may be
+    open again after its exemption: what began since was in front of nobody."""
+    return and_(exemption.c.state == "approved", outage.c.start_ms <= exemption.c.decided_ms)
+
+
 async def approved(connection: AsyncConnection, as_of: int | None = None) -> list[Window]:
     """The outages whose exemption was approved (up to `as_of`, ms), as windows of their terminals: what is counted
-    without them. An order may be open again after its exemption: what began since was in front of nobody."""
+    without them."""
     query = (
         select(outage.c.site, outage.c.terminal, outage.c.start_ms, outage.c.over_ms, exemption.c.cause)
         .join(work_order_outage, work_order_outage.c.key == outage.c.key)
         .join(exemption, exemption.c.order_id == work_order_outage.c.order_id)
-        .where(exemption.c.state == "approved", outage.c.state.in_(ALIVE), outage.c.start_ms <= exemption.c.decided_ms)
+        .where(covers(), outage.c.state.in_(ALIVE))
         .where(true() if as_of is None else exemption.c.decided_ms <= as_of)
         .distinct()
         .order_by(outage.c.start_ms, outage.c.site, outage.c.terminal)

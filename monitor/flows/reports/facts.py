@@ -27,6 +27,7 @@ from monitor.core.report import (
 )
 from monitor.core.sites import Level
 from monitor.core.timeline import Interval, Timeline
+from monitor.core.window import Window
 from monitor.errors import MonitorError
 from monitor.flows.collecting import no_search_for_cycles
 from monitor.flows.history import held_in
@@ -90,7 +91,7 @@ async def _gather(connection: AsyncConnection, loaded: Loaded, period: Period, n
     checks = await reading.timelines(connection, *interval)
     exempted = await exemptions.approved(connection)
     # Not counted meanwhile: two threads of one interpreter wait for each other at every row.
-    read = await _read(connection, loaded, period, interval, counter, held)
+    read = await _read(connection, loaded, period, interval, counter, held, exempted)
 
     def count() -> ReportFacts:
         counted = counter.count_all(interval, checks, exempted)
@@ -113,13 +114,14 @@ async def _read(
     interval: Interval,
     counter: Counter,
     held: Sequence[Version],
+    exempted: Sequence[Window],
 ) -> _Read:
     of_orders = await orders.find(connection, interval)
     until = min(period.last, _local_day(loaded, interval[1] - 1))
     return _Read(
         held=held,
         declared=await declared_windows.listed(connection, since=interval[0]),
-        outages=await outages.find(connection, interval, counter, of_orders.exempted),
+        outages=await outages.find(connection, interval, counter, exempted),
         orders=of_orders,
         losses=await evidence.losses(connection, interval),
         observers=await evidence.observers(connection),

@@ -63,7 +63,7 @@ async def measured(
         checks = await reading.timelines(timed, *interval)
         said = await services(timed, period)
         lost, observers = await evidence.losses(timed, interval), await evidence.observers(timed)
-        rows = await outages.find(timed, interval, counter, {})
+        rows = await outages.find(timed, interval, counter, ())
 
         def count() -> Json:
             counted = counter.count_all(interval, checks, exempted)

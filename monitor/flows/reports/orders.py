@@ -13,7 +13,7 @@ from monitor.core.ledger import State
 from monitor.core.report import ExemptionFacts, OrderFacts
 from monitor.core.timeline import Interval, Timeline
 from monitor.store import orders, reading
-from monitor.store.exemptions import Exemption
+from monitor.store.exemptions import Exemption, covers
 from monitor.store.orders import Order
 from monitor.store.tables import entry, exemption, outage, work_order_outage
 
@@ -30,9 +30,8 @@ class Found(NamedTuple):
     checks: Mapping[Key, Timeline]
 
     @property
-    def exempted(self) -> dict[int, int]:
-        """Order -> when its last exemption was approved (ms): it covers what had begun by then."""
-        return {e.order_id: e.decided_ms or 0 for e in sorted(self.exemptions, key=lambda e: e.decided_ms or 0)}
+    def exempted(self) -> frozenset[int]:
+        return frozenset(e.order_id for e in self.exemptions)
 
 
 async def find(connection: AsyncConnection, period: Interval) -> Found:
@@ -65,7 +64,7 @@ async def _exemptions(connection: AsyncConnection, period: Interval) -> list[Exe
         select(exemption)
         .join(work_order_outage, work_order_outage.c.order_id == exemption.c.order_id)
         .join(outage, and_(outage.c.key == work_order_outage.c.key, outage.c.start_ms < period[1], over))
-        .where(exemption.c.state == "approved", outage.c.start_ms <= exemption.c.decided_ms)
+        .where(covers())
         .distinct()
         .order_by(exemption.c.id)
     )

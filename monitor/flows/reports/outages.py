@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from sys import intern
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from monitor.core.outage import ALIVE
 from monitor.core.report import OutageFacts
 from monitor.core.sites import HEARTBEATS, UPLINK
 from monitor.core.timeline import FOREVER, RANK, UP, Edge, Interval, Timeline
+from monitor.core.window import Window
 from monitor.store.edges import HOWS
 from monitor.store.tables import check, outage, span, work_order, work_order_outage
 
@@ -63,15 +64,16 @@ def _inside(period: Interval) -> ColumnElement[bool]:
     return and_(outage.c.start_ms < period[1], over, outage.c.state.in_(ALIVE))
 
 
-async def find(connection: AsyncConnection, period: Interval, counter: Counter, exempted: Mapping[int, int]) -> Found:
-    """All that lie in the period or reach into it. `exempted`: the orders with an approved exemption, and when it was
-    approved (ms): it covers what had begun by then."""
-    listing = select(work_order_outage.c.key, work_order_outage.c.order_id, work_order.c.cause, outage.c.start_ms)
-    listing = listing.join(work_order, work_order.c.id == work_order_outage.c.order_id)
-    listing = listing.join(outage, outage.c.key == work_order_outage.c.key).where(_inside(period))
+async def find(connection: AsyncConnection, period: Interval, counter: Counter, exempted: Sequence[Window]) -> Found:
+    """All that lie in the period or reach into it. `exempted`: as `store.exemptions.approved` has them."""
+    spared = {(window.scope, window.start) for window in exempted}
+    o = outage.c
+    listing = select(o.key, o.site, o.terminal, o.start_ms, work_order.c.id, work_order.c.cause)
+    listing = listing.join(work_order_outage, work_order_outage.c.key == outage.c.key)
+    listing = listing.join(work_order, work_order.c.id == work_order_outage.c.order_id).where(_inside(period))
     orders = {
-        key: Ordered(str(order), cause, order in exempted and start <= exempted[order])
-        for key, order, cause, start in await connection.execute(listing)
+        key: Ordered(str(order), cause, (f"terminal:{site}/{terminal}", start) in spared)
+        for key, site, terminal, start, order, cause in await connection.execute(listing)
     }
     # A row a terminal instead of one an outage: half of the time, and a fifth of the room.
     dialect = connection.dialect.name
